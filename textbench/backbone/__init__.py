@@ -1,0 +1,1 @@
+"""The LSTM language model that the basic trainers share, and its fast parts."""

@@ -1,0 +1,171 @@
+"""The shared LSTM language model: the generator of every basic trainer, CoT's mediator, the oracle.
+
+One embedding, one LSTM layer, one output layer; gates in the order i, f, g, o; one effective bias
+(PyTorch's second one is held at 0); zero initial state; symbol 0 is the first input and is also
+an ordinary symbol, as in the SeqGAN code.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from textbench.backbone.losses import linear_cross_entropy, linear_kl
+from textbench.backbone.sampling import draw
+from textbench.generator import Generator
+
+START = 0
+"""The symbol fed before the first one."""
+
+SAMPLE_BATCH = 128
+"""Sequences drawn together on a CPU: more would fall out of the cache."""
+
+LSTMState = tuple[Tensor, Tensor]
+
+
+class LSTMLanguageModel(Generator):
+    """P(x_t | x_<t) = softmax(W h_t + b), h_t = LSTM(E x_{t-1}, h_{t-1}).
+
+    Args:
+        vocab_size: V.
+        length: T.
+        embedding: Width of the embedding.
+        hidden: Width of the LSTM state.
+    """
+
+    def __init__(self, vocab_size: int, length: int, embedding: int, hidden: int) -> None:
+        super().__init__()
+        self.vocab_size = vocab_size
+        self.length = length
+        self.embedding = nn.Parameter(torch.empty(vocab_size, embedding))
+        self.weight_ih = nn.Parameter(torch.empty(4 * hidden, embedding))
+        self.weight_hh = nn.Parameter(torch.empty(4 * hidden, hidden))
+        self.bias = nn.Parameter(torch.empty(4 * hidden))
+        self.head_weight = nn.Parameter(torch.empty(vocab_size, hidden))
+        self.head_bias = nn.Parameter(torch.empty(vocab_size))
+        self.zero_bias: Tensor
+        self.register_buffer("zero_bias", torch.zeros(4 * hidden), persistent=False)
+
+    def initialise(self, rng: torch.Generator, std: float = 0.1) -> None:
+        """Draw every parameter, biases included, from N(0, std²) (SeqGAN and CoT codes)."""
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.normal_(0.0, std, generator=rng)
+
+    # -- scoring ---------------------------------------------------------------------------
+
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """Return h_t at every position of ``tokens`` ``(B, T)``, i.e. before x_t: ``(B, T, H)``."""
+        start = tokens.new_full((len(tokens), 1), START)
+        return self.hidden_from(torch.cat([start, tokens[:, :-1]], 1))
+
+    def hidden_from(self, inputs: Tensor) -> Tensor:
+        """Return the LSTM's outputs for input symbols ``(B, L)``: ``(B, L, H)``."""
+        zeros = self.embedding.new_zeros(1, len(inputs), self.weight_hh.shape[1])
+        weights = [self.weight_ih, self.weight_hh, self.bias, self.zero_bias]
+        embedded = nn.functional.embedding(inputs, self.embedding)
+        outputs: Tensor = torch.lstm(
+            embedded, (zeros, zeros), weights, True, 1, 0.0, self.training, False, True
+        )[0]
+        return outputs
+
+    def log_probs(self, tokens: Tensor) -> Tensor:
+        """See `Generator.log_probs`."""
+        logits = self.hidden(tokens) @ self.head_weight.t() + self.head_bias
+        return logits.log_softmax(-1)
+
+    def weighted_nll(
+        self,
+        tokens: Tensor,
+        weights: Tensor | None = None,
+        *,
+        dropout: float = 0.0,
+        rng: torch.Generator | None = None,
+        inputs: Tensor | None = None,
+    ) -> Tensor:
+        """Return sum_{b,t} w_bt · (−log G(x_bt | x_b,<t)); the mean over tokens by default.
+
+        Args:
+            tokens: ``(B, T)``.
+            weights: ``(B, T)`` constants, or None for 1/(B·T).
+            dropout: Probability of dropping a unit of h_t before the output layer.
+            rng: The stream of the dropout masks.
+            inputs: ``(B, T)`` input symbols in place of the shifted tokens (scheduled sampling).
+        """
+        hidden = self.hidden(tokens) if inputs is None else self.hidden_from(inputs)
+        if dropout > 0.0:
+            keep = torch.rand(hidden.shape, generator=rng, device=hidden.device) >= dropout
+            hidden = hidden * keep / (1.0 - dropout)
+        scale = torch.full_like(hidden[..., 0], 1.0 / tokens.numel()) if weights is None else weights
+        return linear_cross_entropy(
+            hidden.flatten(0, 1),
+            self.head_weight,
+            self.head_bias,
+            tokens.flatten(),
+            scale.detach().flatten(),
+        )
+
+    def kl_at_prefixes(self, tokens: Tensor, other: LSTMLanguageModel) -> Tensor:
+        """Return sum_{b,t} KL(self(·|x_<t) ‖ other(·|x_<t)), ``other`` a constant.
+
+        The prefixes are constants too: the gradient acts inside the expectation only.
+        """
+        with torch.no_grad():
+            other_hidden = other.hidden(tokens).flatten(0, 1)
+        return linear_kl(
+            self.hidden(tokens).flatten(0, 1),
+            self.head_weight,
+            self.head_bias,
+            (other_hidden, other.head_weight, other.head_bias),
+        )
+
+    # -- sampling --------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0
+    ) -> Tensor:
+        """See `Generator.sample`."""
+        batch = SAMPLE_BATCH if self.device.type == "cpu" else max(n, 1)
+        table = self.input_table()
+        parts = []
+        for size in [batch] * (n // batch) + [n % batch] * (n % batch > 0):
+            uniforms = torch.rand(size, self.length, generator=rng, device=self.device)
+            state = self.initial_state(size)
+            previous = torch.full((size,), START, device=self.device)
+            columns = []
+            for t in range(self.length):
+                state = self.advance(table[previous], state)
+                previous = self.draw(state, uniforms[:, t], inverse_temperature)
+                columns.append(previous)
+            parts.append(torch.stack(columns, 1))
+        empty = torch.empty(0, self.length, dtype=torch.int64, device=self.device)
+        return torch.cat(parts) if parts else empty
+
+    def input_table(self) -> Tensor:
+        """Return W_ih E_v + b for every symbol, ``(V, 4H)``: the input half of the gates."""
+        return torch.addmm(self.bias, self.embedding, self.weight_ih.t())
+
+    def initial_state(self, n: int) -> LSTMState:
+        """Return the zero state (h, c), each ``(n, H)``."""
+        zeros = self.embedding.new_zeros(n, self.weight_hh.shape[1])
+        return zeros, zeros
+
+    def advance(self, gates: Tensor, state: LSTMState) -> LSTMState:
+        """Take one LSTM step without gradient.
+
+        Args:
+            gates: Rows of `input_table`, ``(n, 4H)``.
+            state: (h, c).
+        """
+        h, c = state
+        i, f, g, o = torch.addmm(gates, h, self.weight_hh.t()).chunk(4, 1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c
+
+    def draw(self, state: LSTMState, uniforms: Tensor, inverse_temperature: float = 1.0) -> Tensor:
+        """Draw the next symbol of each row, ``(n,)``, from one uniform per row."""
+        logits = torch.addmm(self.head_bias, state[0], self.head_weight.t())
+        if inverse_temperature != 1.0:
+            logits *= inverse_temperature
+        return draw(logits, uniforms)

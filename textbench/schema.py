@@ -1,0 +1,44 @@
+"""The base of every configuration: typed fields whose docstrings are the help text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from textbench.errors import UserError, did_you_mean
+
+
+class Config(BaseModel):
+    """Fields with defaults; unknown keys, wrong types and values out of range are refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+    )
+
+
+C = TypeVar("C", bound=Config)
+
+
+def validate(schema: type[C], values: Mapping[str, Any], where: str) -> C:
+    """Build ``schema`` from ``values``.
+
+    Args:
+        schema: The configuration class.
+        values: Keys and values as the user gave them.
+        where: The prefix of the keys on the command line, e.g. ``"cot"``.
+
+    Raises:
+        UserError: One line naming the key, what is wrong with it and what would be right.
+    """
+    try:
+        return schema.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = schema.model_fields
+            raise UserError(f"{where}.{key} is not an option{did_you_mean(key, known)}") from None
+        given = f" (given {first['input']!r})" if key else ""
+        raise UserError(f"{where}.{key}: {first['msg']}{given}".replace(".:", ":")) from None
