@@ -21,7 +21,9 @@ class UnknownNameError(UserError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
-        super().__init__(f"unknown {kind} {name!r}{did_you_mean(name, known)}{where and f' ({where})'}")
+        super().__init__(
+            f"unknown {kind} {name!r}{did_you_mean(name, known)}{where and f' ({where})'}"
+        )
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -30,9 +30,7 @@ class Generator(nn.Module, ABC):
         """
 
     @abstractmethod
-    def sample(
-        self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0
-    ) -> Tensor:
+    def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
         """Draw ``n`` sequences, ``(n, T)`` int64, without gradient.
 
         Args:

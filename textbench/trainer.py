@@ -58,9 +58,7 @@ class Context:
     """Sizes of the shared LSTM: ``embedding`` and ``hidden``."""
     warmup: State | None = None
     """The final generator state of the warm-up run, if the trainer asked for one."""
-    ledger: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(LEDGER, 0)
-    )
+    ledger: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LEDGER, 0))
     """What training has cost so far; trainers add to it, the harness records it."""
 
     def initial_generator(self) -> LSTMLanguageModel:

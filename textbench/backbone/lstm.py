@@ -96,7 +96,9 @@ class LSTMLanguageModel(Generator):
         if dropout > 0.0:
             keep = torch.rand(hidden.shape, generator=rng, device=hidden.device) >= dropout
             hidden = hidden * keep / (1.0 - dropout)
-        scale = torch.full_like(hidden[..., 0], 1.0 / tokens.numel()) if weights is None else weights
+        scale = (
+            torch.full_like(hidden[..., 0], 1.0 / tokens.numel()) if weights is None else weights
+        )
         return linear_cross_entropy(
             hidden.flatten(0, 1),
             self.head_weight,
@@ -122,9 +124,7 @@ class LSTMLanguageModel(Generator):
     # -- sampling --------------------------------------------------------------------------
 
     @torch.no_grad()
-    def sample(
-        self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0
-    ) -> Tensor:
+    def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
         """See `Generator.sample`."""
         batch = SAMPLE_BATCH if self.device.type == "cpu" else max(n, 1)
         table = self.input_table()

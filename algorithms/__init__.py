@@ -1,0 +1,1 @@
+"""The training algorithms, one file each. Importing this package imports none of them."""

@@ -1,0 +1,81 @@
+"""Maximum likelihood: teacher forcing, the recipe of the SeqGAN code."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from textbench.schema import Config
+from textbench.trainer import Phase, Position, Trainer
+
+
+class MLEConfig(Config):
+    """Options of `mle`."""
+
+    epochs: int = Field(120, ge=1)
+    """Passes over the training sequences (SeqGAN code: 120)."""
+    batch: int = Field(64, ge=1)
+    """Sequences per update."""
+    lr: float = Field(0.01, gt=0)
+    """Adam's learning rate (SeqGAN code: 0.01; its 2016 version: 1e-3)."""
+    clip: float = Field(5.0, ge=0)
+    """Largest global gradient norm; 0 does not clip."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Probability of dropping a unit of the LSTM's output before the output layer."""
+    patience: int = Field(0, ge=0)
+    """Stop after that many evaluations without a better validation NLL, and keep the best
+    parameters; 0 never stops early."""
+
+
+class MLE(Trainer[MLEConfig]):
+    """Maximum likelihood by teacher forcing."""
+
+    name = "mle"
+    config_schema = MLEConfig
+
+    def phases(self) -> list[Phase]:
+        """One phase: `epochs` passes over the data."""
+        return [Phase("mle", self.config.epochs, self.context.data.batches(self.config.batch))]
+
+    def setup(self) -> None:
+        """Start from the common initial generator."""
+        self.generator = self.context.initial_generator()
+        self.optimiser = torch.optim.Adam(
+            self.generator.parameters(), lr=self.config.lr, fused=True
+        )
+        self.updates = 0
+        self.best_nll = math.inf
+        self.best_state: dict[str, Tensor] = {}
+        self.evaluations_since_best = 0
+
+    def step(self, at: Position) -> dict[str, float | Tensor]:
+        """One minibatch update on the mean NLL per token."""
+        batch = self.context.data.batch(self.updates, self.config.batch)
+        self.optimiser.zero_grad()
+        loss = self.generator.weighted_nll(batch, dropout=self.config.dropout, rng=self.context.rng)
+        loss.backward()
+        if self.config.clip:
+            clip_grad_norm_(self.generator.parameters(), self.config.clip)
+        self.optimiser.step()
+        self.updates += 1
+        self.context.ledger["generator_updates"] += 1
+        self.context.ledger["tokens_scored"] += batch.numel()
+        return {"nll": loss.detach()}
+
+    def observe(self, validation_nll: float) -> bool:
+        """Early stopping: keep the best parameters, stop when patience is used up."""
+        if not self.config.patience:
+            return False
+        if validation_nll < self.best_nll:
+            self.best_nll, self.evaluations_since_best = validation_nll, 0
+            self.best_state = {k: v.clone() for k, v in self.generator.state_dict().items()}
+            return False
+        self.evaluations_since_best += 1
+        if self.evaluations_since_best < self.config.patience:
+            return False
+        self.generator.load_state_dict(self.best_state)
+        return True
