@@ -1,0 +1,129 @@
+"""Tiny worlds that can be enumerated: V symbols, T positions, V**T sequences.
+
+Fixtures return functions, so that a test names its own sizes::
+
+    def test_it(make_context, all_sequences):
+        context = make_context(vocab_size=4, length=3)
+        trainer = make_trainer(MLE, context, lr=0.1)  # setup() done
+        every = all_sequences(4, 3)  # (64, 3)
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import pytest
+import torch
+from hypothesis import settings
+from torch import Tensor
+
+from textbench.data import TrainingData
+from textbench.generator import Generator
+from textbench.randomness import stream
+from textbench.trainer import Context, Position, Trainer
+
+torch.set_num_threads(1)
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
+settings.load_profile("repeatable")
+
+
+def _context(
+    vocab_size: int = 4,
+    length: int = 3,
+    *,
+    seed: int = 0,
+    sequences: Tensor | None = None,
+    size: int = 8,
+    embedding: int = 3,
+    hidden: int = 5,
+    warmup: dict[str, Any] | None = None,
+) -> Context:
+    """Build a Context; the data are ``sequences`` or ``size`` uniform ones."""
+    if sequences is None:
+        rng = stream(seed, "tests", "data")
+        sequences = torch.randint(vocab_size, (size, length), generator=rng)
+    fixed = sequences
+    return Context(
+        vocab_size=vocab_size,
+        length=length,
+        data=TrainingData(lambda number: fixed, len(fixed)),
+        rng=stream(seed, "training"),
+        device=torch.device("cpu"),
+        seed=seed,
+        backbone={"embedding": embedding, "hidden": hidden},
+        warmup=warmup,
+    )
+
+
+def _trainer(kind: type[Trainer[Any]], context: Context, **config: Any) -> Trainer[Any]:
+    """Build a trainer and set it up; ``config`` changes its defaults."""
+    trainer = kind(kind.config_schema(**config), context)
+    trainer.setup()
+    return trainer
+
+
+def _all_sequences(vocab_size: int, length: int) -> Tensor:
+    """Return every sequence in lexicographic order, ``(V**T, T)`` int64."""
+    return torch.tensor(list(itertools.product(range(vocab_size), repeat=length)))
+
+
+def _sequence_probs(model: Generator) -> Tensor:
+    """Return the exact G(s) of every sequence of `all_sequences`, ``(V**T,)``; differentiable."""
+    every = _all_sequences(model.vocab_size, model.length)
+    return model.log_probs(every).gather(2, every.unsqueeze(2)).squeeze(2).sum(1).exp()
+
+
+def _positions(trainer: Trainer[Any]) -> Iterator[Position]:
+    """Yield the positions of the trainer's whole schedule, in the harness's order."""
+    for phase in trainer.phases():
+        for epoch in range(phase.epochs):
+            for index in range(phase.steps):
+                yield Position(phase.name, epoch, index)
+
+
+@pytest.fixture
+def make_context() -> Callable[..., Context]:
+    """See `_context`."""
+    return _context
+
+
+@pytest.fixture
+def make_trainer() -> Callable[..., Trainer[Any]]:
+    """See `_trainer`."""
+    return _trainer
+
+
+@pytest.fixture
+def all_sequences() -> Callable[[int, int], Tensor]:
+    """See `_all_sequences`."""
+    return _all_sequences
+
+
+@pytest.fixture
+def sequence_probs() -> Callable[[Generator], Tensor]:
+    """See `_sequence_probs`."""
+    return _sequence_probs
+
+
+@pytest.fixture
+def positions() -> Callable[[Trainer[Any]], Iterator[Position]]:
+    """See `_positions`."""
+    return _positions
+
+
+@pytest.fixture
+def gradients() -> Callable[[torch.nn.Module], dict[str, Tensor]]:
+    """Return a function that copies a module's gradients by name; a missing one is zero."""
+
+    def copy(module: torch.nn.Module) -> dict[str, Tensor]:
+        return {
+            name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
+            for name, p in module.named_parameters()
+        }
+
+    return copy
