@@ -69,6 +69,9 @@ def linear_cross_entropy(
         targets: ``(N,)`` int64.
         scale: ``(N,)``, constants: 1/N for the mean, minus a reward for a policy gradient.
     """
+    if not torch.is_grad_enabled():
+        # `needs_input_grad` ignores no_grad; scoring costs half without the gradients.
+        hidden, weight, bias = hidden.detach(), weight.detach(), bias.detach()
     loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, bias, targets, scale)
     return loss
 
