@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_json
 
 from textbench.errors import UserError, did_you_mean
 
@@ -14,7 +15,11 @@ class Config(BaseModel):
     """Fields with defaults; unknown keys, wrong types and values out of range are refused."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,
     )
 
 
@@ -33,7 +38,10 @@ def validate(schema: type[C], values: Mapping[str, Any], where: str) -> C:
         UserError: One line naming the key, what is wrong with it and what would be right.
     """
     try:
-        return schema.model_validate(dict(values))
+        # Strict, as JSON: `true` is no integer and "5" no number, yet a string may be a path.
+        return schema.model_validate_json(
+            to_json(dict(values), inf_nan_mode="constants"), strict=True
+        )
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
