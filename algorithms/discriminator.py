@@ -1,0 +1,172 @@
+"""The text CNN of SeqGAN: discriminator of SeqGAN and MaliGAN, ranker of RankGAN.
+
+Architecture and initialisation as in LantaoYu/SeqGAN, ``discriminator.py``: embedding, one
+convolution per window size, max over time, one highway layer, dropout, two-way softmax.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FAKE, REAL = 0, 1
+"""The columns of the logits."""
+
+Filters = tuple[tuple[int, int], ...]
+"""Pairs (window, number of filters)."""
+
+_NARROW = ((1, 100), (2, 200), (3, 200), (4, 200), (5, 200), *((w, 100) for w in range(6, 11)))
+FILTERS: Filters = (*_NARROW, (15, 160), (20, 160))
+"""The SeqGAN code's table, for T = 20: 1,720 features."""
+FILTERS_32: Filters = (*_NARROW, (16, 160), (24, 160), (32, 160))
+"""SeqGAN, Table 5, for T = 32."""
+
+SCORE_CHUNK = 256
+"""Sequences scored together on a CPU."""
+
+
+def filters_for(length: int, scale: float = 1.0, table: Iterable[tuple[int, int]] = ()) -> Filters:
+    """Return the windows and filter counts for sequences of ``length`` symbols.
+
+    The paper gives tables for T = 20 and T = 32; for every other T we take the former without the
+    windows that are longer than T.
+
+    Args:
+        length: T.
+        scale: Multiplies every filter count; at least one filter of each window stays.
+        table: (window, filters) pairs to use instead of SeqGAN's.
+    """
+    chosen = tuple(table) or (FILTERS_32 if length == 32 else FILTERS)
+    return tuple((w, max(1, round(n * scale))) for w, n in chosen if w <= length)
+
+
+class TextCNN(nn.Module):
+    """D(x): logits of fake and real.
+
+    Args:
+        vocab_size: V.
+        filters: (window, number of filters), no window longer than the sequences.
+        embedding: Width of the embedding.
+    """
+
+    def __init__(self, vocab_size: int, filters: Filters, embedding: int = 64) -> None:
+        super().__init__()
+        self.filters = filters
+        features = sum(n for _, n in filters)
+        self.embedding = nn.Parameter(torch.empty(vocab_size, embedding))
+        self.kernels = nn.ParameterList(torch.empty(w * embedding, n) for w, n in filters)
+        self.kernel_bias = nn.Parameter(torch.empty(features))
+        self.transform = nn.Linear(features, features)
+        self.gate = nn.Linear(features, features)
+        self.output = nn.Linear(features, 2)
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draw the parameters as the SeqGAN code does (TensorFlow's defaults for the highway)."""
+        with torch.no_grad():
+            self.embedding.uniform_(-1.0, 1.0, generator=rng)
+            for kernel in (*self.kernels, self.output.weight):
+                nn.init.trunc_normal_(kernel, 0.0, 0.1, -0.2, 0.2, generator=rng)
+            self.kernel_bias.fill_(0.1)
+            self.output.bias.fill_(0.1)
+            for linear in (self.transform, self.gate):
+                nn.init.xavier_uniform_(linear.weight, generator=rng)
+                # `tf.get_variable` draws a bias of n units with fan-in and fan-out n.
+                bound = math.sqrt(3.0 / len(linear.bias))
+                linear.bias.uniform_(-bound, bound, generator=rng)
+
+    def features(self, tokens: Tensor) -> Tensor:
+        """Return the highway layer's output for ``tokens`` ``(B, T)``: ``(B, features)``."""
+        embedded = F.embedding(tokens, self.embedding)
+        pooled = [
+            (_Windows.apply(embedded, w) @ kernel).amax(1)
+            for (w, _), kernel in zip(self.filters, self.kernels, strict=True)
+        ]
+        # The maximum commutes with adding a bias and with ReLU: both act on B rows only.
+        x = torch.relu(torch.cat(pooled, 1) + self.kernel_bias)
+        gate = torch.sigmoid(self.gate(x))
+        return gate * torch.relu(self.transform(x)) + (1.0 - gate) * x
+
+    def forward(
+        self, tokens: Tensor, dropout: float = 0.0, rng: torch.Generator | None = None
+    ) -> Tensor:
+        """Return logits ``(B, 2)``, columns `FAKE` and `REAL`.
+
+        Args:
+            tokens: ``(B, T)``.
+            dropout: Probability of dropping a feature before the output layer (0 for rewards).
+            rng: The stream of the dropout masks.
+        """
+        logits: Tensor = self.output(drop(self.features(tokens), dropout, rng))
+        return logits
+
+    def loss(
+        self,
+        tokens: Tensor,
+        labels: Tensor,
+        *,
+        l2: float = 0.0,
+        dropout: float = 0.0,
+        rng: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return mean cross-entropy (nats) + l2·½(‖W‖² + ‖b‖²), and the minibatch's accuracy.
+
+        W and b are those of the output layer only, as in the SeqGAN code.
+
+        Args:
+            tokens: ``(B, T)``.
+            labels: ``(B,)``, `FAKE` or `REAL`.
+            l2: The penalty's weight.
+            dropout: As in `forward`.
+            rng: As in `forward`.
+        """
+        logits = self(tokens, dropout, rng)
+        penalty = 0.5 * (self.output.weight.square().sum() + self.output.bias.square().sum())
+        loss = F.cross_entropy(logits, labels) + l2 * penalty
+        return loss, (logits.argmax(1) == labels).float().mean()
+
+    @torch.no_grad()
+    def real_probability(
+        self, tokens: Tensor, dropout: float = 0.0, rng: torch.Generator | None = None
+    ) -> Tensor:
+        """Return D(x), the probability of being real, of ``tokens`` ``(N, T)``: ``(N,)``."""
+        chunk = SCORE_CHUNK if tokens.device.type == "cpu" else max(len(tokens), 1)
+        parts = [self(part, dropout, rng).softmax(1)[:, REAL] for part in tokens.split(chunk)]
+        return torch.cat(parts)
+
+
+def drop(x: Tensor, p: float, rng: torch.Generator | None) -> Tensor:
+    """Zero each element with probability ``p`` and scale the others by 1/(1−p)."""
+    if not p:
+        return x
+    keep = torch.rand(x.shape, generator=rng, device=x.device) >= p
+    return x * keep / (1.0 - p)
+
+
+class _Windows(torch.autograd.Function):
+    """All stretches of ``width`` positions: ``(B, T, E)`` to ``(B, T−width+1, width·E)``.
+
+    Forward is a strided copy. Backward adds one slice per offset; autograd's own for `as_strided`
+    scatters element by element, which costs 8 % of a training step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, embedded: Tensor, width: int) -> Tensor:
+        batch, length, size = embedded.shape
+        ctx.sizes = (batch, length, size, width)
+        shape = (batch, length - width + 1, width * size)
+        embedded = embedded.contiguous()
+        return embedded.as_strided(shape, (length * size, size, 1)).contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        batch, length, size, width = ctx.sizes
+        windows = grads[0].view(batch, length - width + 1, width, size)
+        embedded = windows.new_zeros(batch, length, size)
+        for offset in range(width):
+            embedded[:, offset : offset + windows.shape[1]] += windows[:, :, offset]
+        return embedded, None
