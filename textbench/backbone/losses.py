@@ -7,6 +7,7 @@ chunk holds everything: there, launches cost more than memory.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -77,14 +78,19 @@ def linear_cross_entropy(
 
 
 class _LinearKL(torch.autograd.Function):
-    """Sum over rows of KL(softmax(W h + b) ‖ softmax(W' h' + b')), the second one constant."""
+    """KL(softmax(W h + b) ‖ softmax(W' h' + b')) by row and summed, the second one constant."""
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, other: tuple[Tensor, ...]
-    ) -> Tensor:
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        other: tuple[Tensor, ...],
+        floor: float,
+    ) -> tuple[Tensor, Tensor]:
         other_hidden, other_weight, other_bias = other
-        loss = hidden.new_zeros((), dtype=torch.float64 if hidden.is_cpu else hidden.dtype)
+        rows = hidden.new_empty(len(hidden))
         grad_hidden = torch.empty_like(hidden)
         grad_weight = weight.new_zeros(weight.shape[1], weight.shape[0])
         grad_bias = torch.zeros_like(bias)
@@ -94,39 +100,58 @@ class _LinearKL(torch.autograd.Function):
             log_p = torch.addmm(bias, hidden[part], weight.t())
             log_p -= log_p.logsumexp(1, keepdim=True)
             log_q = torch.addmm(other_bias, other_hidden[part], other_weight.t())
-            ratio = log_p.sub(log_q).add_(log_q.logsumexp(1, keepdim=True))
+            log_q -= log_q.logsumexp(1, keepdim=True)
+            if floor > -math.inf:
+                log_q.clamp_(min=floor)
+            ratio = log_p - log_q
             p = log_p.exp_()
             mean = (p * ratio).sum(1, keepdim=True)
-            loss += mean.sum()
+            rows[part] = mean.squeeze(1)
             # d KL / d logit_v = p_v (a_v - E_p[a]), a = log p - log q.
             gradient = p.mul_(ratio.sub_(mean))
             torch.mm(gradient, weight, out=grad_hidden[part])
             grad_weight.addmm_(hidden[part].t(), gradient)
             grad_bias += gradient.sum(0)
         ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
-        return loss.to(hidden.dtype)
+        ctx.mark_non_differentiable(rows)
+        return rows.sum(dtype=torch.float64 if rows.is_cpu else None).to(rows.dtype), rows
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = grads
+        grad = grads[0]
         hidden, weight, bias = ctx.saved_tensors
-        return hidden * grad, (weight * grad).t(), bias * grad, None
+        return hidden * grad, (weight * grad).t(), bias * grad, None, None
 
 
-def linear_kl(
-    hidden: Tensor, weight: Tensor, bias: Tensor, other: tuple[Tensor, Tensor, Tensor]
-) -> Tensor:
-    """Return sum_i KL(softmax(W h_i + b) ‖ softmax(W' h'_i + b')) in nats.
+def linear_kl_rows(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    other: tuple[Tensor, Tensor, Tensor],
+    floor: float = -math.inf,
+) -> tuple[Tensor, Tensor]:
+    """Return sum_i KL(softmax(W h_i + b) ‖ softmax(W' h'_i + b')) in nats, and its terms.
 
     The gradient acts on the first distribution only, through both of its occurrences in
-    sum_v p_v (log p_v − log q_v); ``other`` is a constant.
+    sum_v p_v (log p_v − log q_v); ``other`` is a constant, and so are the terms.
 
     Args:
         hidden: ``(N, H)``.
         weight: ``(V, H)``.
         bias: ``(V,)``.
         other: ``(N, H')``, ``(V, H')`` and ``(V,)``.
+        floor: log q_v is not taken below this.
+
+    Returns:
+        The sum, and the KL of every row, ``(N,)``.
     """
     constant = tuple(part.detach() for part in other)
-    loss: Tensor = _LinearKL.apply(hidden, weight, bias, constant)
-    return loss
+    total, rows = _LinearKL.apply(hidden, weight, bias, constant, floor)
+    return total, rows
+
+
+def linear_kl(
+    hidden: Tensor, weight: Tensor, bias: Tensor, other: tuple[Tensor, Tensor, Tensor]
+) -> Tensor:
+    """Return the sum of `linear_kl_rows` alone."""
+    return linear_kl_rows(hidden, weight, bias, other)[0]
