@@ -1,0 +1,227 @@
+"""From what the user typed to the list of runs: presets, config files, ``--set``, seeds.
+
+Later wins: trainer defaults, variant, preset for the trainer, preset for the row, config file,
+``--set``. A section is named like the prefix of ``--set``: a trainer, a row (``cot:head``), a
+task, ``backbone`` or ``evaluation``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import Field
+
+from textbench import presets, registry
+from textbench.arguments import Layer, parse_rows, parse_seeds, parse_settings
+from textbench.errors import UnknownNameError, UserError
+from textbench.schema import Config, validate
+from textbench.spec import Spec
+
+TOP_LEVEL = ("algos", "task", "preset", "seeds", "summary")
+"""Keys of a config file outside its sections."""
+
+
+class EvaluationConfig(Config):
+    """When and on how many samples metrics are computed; a part of a run's identity."""
+
+    every: int = Field(1, ge=1)
+    """Epochs between two evaluations."""
+    every_steps: int = Field(0, ge=0)
+    """Training steps between two additional evaluations; 0 makes none."""
+    samples: int = Field(9984, ge=2)
+    """Sequences drawn, and at most scored, for each point of a curve."""
+    final_samples: int = Field(9984, ge=2)
+    """The same for the last evaluation."""
+
+
+class BackboneConfig(Config):
+    """Sizes of the LSTM language model that the basic trainers share."""
+
+    embedding: int = Field(32, ge=1)
+    """Width of the embedding."""
+    hidden: int = Field(32, ge=1)
+    """Width of the LSTM's state."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, unchecked; empty values are taken from the config file."""
+
+    algos: str = ""
+    """Rows, comma-separated: ``mle,cot:head``."""
+    task: str = ""
+    preset: str = ""
+    seeds: str = ""
+    """``0:5`` (half-open), ``0,3,7``, or a mix."""
+    settings: Sequence[str] = ()
+    """``KEY=VALUE`` of every ``--set``."""
+    config: Path | None = None
+    """A TOML file with the same choices and sections."""
+    plugins: Sequence[Path] = ()
+
+
+def expand(request: Request) -> list[Spec]:
+    """Return every run that the request means, each once, warm-ups before their dependants.
+
+    Seeds vary slowest, so that an interrupted command leaves whole comparisons behind.
+
+    Raises:
+        UserError: Unknown names, options, or values out of range.
+    """
+    for plugin in request.plugins:
+        registry.load_plugin(plugin)
+    file = _read_config(request.config) if request.config else {}
+    top = {key: file.pop(key, "") for key in TOP_LEVEL}
+    rows = parse_rows(request.algos or top["algos"])
+    seeds = parse_seeds(request.seeds or top["seeds"] or "0")
+    task = request.task or _text(top["task"], "task")
+    if not task:
+        raise UserError("no task given; say --task synthetic (`textbench list` shows all)")
+    resolution = _Resolution(
+        task=registry.entry("task", task).name,
+        preset=request.preset or _text(top["preset"], "preset") or "quick",
+        file=file,
+        settings=parse_settings(request.settings),
+        plugins=tuple(str(Path(plugin).resolve()) for plugin in request.plugins),
+    )
+    specs: dict[tuple[str, str], Spec] = {}
+    for seed in seeds:
+        for row in rows:
+            spec = resolution.spec(row, seed)
+            for run in (spec.warmup, spec):
+                if run is not None:
+                    specs.setdefault((run.label, run.hash), run)
+    resolution.refuse_unused_settings()
+    return list(specs.values())
+
+
+class _Resolution:
+    """Everything that is common to the runs of one command."""
+
+    def __init__(
+        self, *, task: str, preset: str, file: Layer, settings: Layer, plugins: tuple[str, ...]
+    ) -> None:
+        self.task, self.preset, self.plugins = task, preset, plugins
+        self.variants = registry.read_variants(file.pop("variants", {}), Path("config file"))
+        self.file, self.settings = file, settings
+        self.from_preset = _sections(registry.read_toml(presets.path(preset)), preset)
+        self.used: set[tuple[str, str]] = set()
+        self._refuse_unknown_sections()
+
+    def spec(self, row: str, seed: int, changed: Mapping[str, Any] | None = None) -> Spec:
+        """Resolve one run; ``changed`` are the options that a dependant wants otherwise."""
+        name, _, variant = row.partition(":")
+        trainer = registry.load_trainer(name)
+        options = self._variant_options(name, variant)
+        sections = (name, row) if variant else (name,)
+        options |= self._options(*sections) | dict(changed or {})
+        config = validate(trainer.config_schema, options, row)
+        overrides = self._overrides(*sections, kept=changed or {})
+        self.used |= {tuple(key.rsplit(".", 1)) for key in overrides}  # type: ignore[misc]
+        warmup = trainer.warmup(config)
+        return replace(
+            self._common,
+            trainer=name,
+            variant=variant,
+            version=trainer.version,
+            config=config.model_dump(mode="json"),
+            seed=seed,
+            overrides=overrides,
+            warmup=self.spec(warmup[0], seed, warmup[1]) if warmup else None,
+        )
+
+    @cached_property
+    def _common(self) -> Spec:
+        """The part of the spec that does not depend on the trainer or the seed."""
+        task_class = registry.load_task(self.task)
+        task_config = validate(task_class.config_schema, self._options(self.task), self.task)
+        backbone = validate(BackboneConfig, self._options("backbone"), "backbone")
+        evaluation = validate(EvaluationConfig, self._options("evaluation"), "evaluation")
+        return Spec(
+            trainer="",
+            version=0,
+            config={},
+            task=self.task,
+            task_config=task_config.model_dump(mode="json"),
+            task_fingerprint=task_class(task_config).fingerprint(),
+            backbone=backbone.model_dump(mode="json"),
+            evaluation=evaluation.model_dump(mode="json"),
+            seed=0,
+            preset=self.preset,
+            plugins=self.plugins,
+        )
+
+    def _variant_options(self, name: str, variant: str) -> dict[str, Any]:
+        if not variant:
+            return {}
+        known = registry.variants(name) | self.variants.get(name, {})
+        if variant not in known:
+            raise UnknownNameError(
+                f"variant of {name}", variant, known, f"`textbench show trainer:{name}` lists them"
+            )
+        return dict(known[variant][1])
+
+    def _options(self, *sections: str) -> dict[str, Any]:
+        """Merge the layers; within a layer, the row's section comes after the trainer's."""
+        merged: dict[str, Any] = {}
+        for layer in (self.from_preset, self.file, self.settings):
+            for section in sections:
+                merged |= layer.get(section, {})
+        return merged
+
+    def _overrides(self, *sections: str, kept: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the user changed, except for the options that a dependant decides."""
+        changed: dict[str, Any] = {}
+        for layer in (self.file, self.settings):
+            for section in (*sections, self.task, "backbone", "evaluation"):
+                for key, value in layer.get(section, {}).items():
+                    if section not in sections or key not in kept:
+                        changed[f"{section}.{key}"] = value
+        return changed
+
+    def _refuse_unknown_sections(self) -> None:
+        names = [*registry.names("trainer"), *registry.names("task"), "backbone", "evaluation"]
+        for section in (*self.file, *self.settings):
+            name, colon, variant = section.partition(":")
+            if name not in names:
+                raise UnknownNameError("section", section, names, "an option is SECTION.KEY")
+            if colon:
+                registry.entry("trainer", name)
+                self._variant_options(name, variant)
+
+    def refuse_unused_settings(self) -> None:
+        """A ``--set`` that changes nothing is a mistake: say so instead of ignoring it."""
+        for section, options in self.settings.items():
+            for key in options:
+                if (section, key) not in self.used:
+                    raise UserError(
+                        f"--set {section}.{key} would have no effect: no run of this command "
+                        f"takes it from there"
+                    )
+
+
+def _read_config(path: Path) -> Layer:
+    data = registry.read_toml(path)
+    top = {key: data.pop(key) for key in TOP_LEVEL if key in data}
+    return cast(Layer, top) | _sections(data, str(path))
+
+
+def _sections(data: dict[str, Any], where: str) -> Layer:
+    """Check that everything but ``summary`` is a table of options."""
+    for section, table in data.items():
+        if section != "summary" and not isinstance(table, dict):
+            raise UserError(
+                f"{where}: {section!r} is not a section; known outside sections: "
+                f"{', '.join(TOP_LEVEL)}"
+            )
+    return {section: table for section, table in data.items() if section != "summary"}
+
+
+def _text(value: object, key: str) -> str:
+    if not isinstance(value, str):
+        raise UserError(f"config file: {key} must be a string (given {value!r})")
+    return value

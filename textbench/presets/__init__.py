@@ -1,0 +1,30 @@
+"""Presets: sizes and schedules as data files, one TOML file each, readable without torch.
+
+A file has a ``summary`` and sections named like the prefixes of ``--set``: a trainer
+(``[mle]``), a row (``["cot:head"]``), a task, ``[backbone]`` or ``[evaluation]``. Sections of
+trainers and tasks that are not installed are left alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textbench.errors import UnknownNameError
+
+_FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Return the names of all presets, sorted."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def path(name: str) -> Path:
+    """Return a preset's file.
+
+    Raises:
+        UnknownNameError: With the nearest names.
+    """
+    if name not in names():
+        raise UnknownNameError("preset", name, names(), "`textbench list` shows all")
+    return _FOLDER / f"{name}.toml"
