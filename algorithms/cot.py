@@ -1,25 +1,32 @@
-"""Cooperative Training (CoT), after Algorithm 1 of "CoT: Cooperative Training for Generative
-Modeling of Discrete Data".
+"""Cooperative Training (CoT), Algorithm 1 of its paper (ICLR 2019 submission).
 
 A mediator M learns the mixture ½(P + G) by maximum likelihood on mixed samples (Eq. 9); the
 generator G moves towards it by the full-vocabulary KL(π_g ‖ π_m) at its own prefixes (Eq. 13).
 
 Like every released state of the authors' code, and unlike the letter of Eq. 13, the sampled
-prefixes are constants: the gradient acts inside the expectation. The code's order is kept too:
-generator first, then mediator (Algorithm 1 prints the mediator first).
+prefixes are constants: the gradient acts inside the expectation (`gradient` = "full" adds what
+that drops). The code's order is kept too: generator first, then mediator (Algorithm 1 prints the
+mediator first).
 """
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
+from textbench.backbone.losses import linear_kl_rows
+from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.schema import Config
 from textbench.trainer import Phase, Position, Trainer
+
+from .cudnn import initialise_like_cudnn
+from .full_gradient import prefix_term
+from .hierarchical import GoalFactoredGenerator
 
 LOG_EVERY = 10
 """Iterations between two measurements of the balanced NLL, as in the authors' code."""
@@ -56,6 +63,14 @@ class CoTConfig(Config):
     """``both``: batch + batch sequences; ``half``: only half of them, drawn from the mixture."""
     g_scale: Literal["sequence", "token"] = "sequence"
     """Generator loss per sequence (summed over time) or per token (divided by T as well)."""
+    m_target: Literal["mixture", "data"] = "mixture"
+    """What the mediator learns: ½(P + G), or P alone (reverse KL, Eqs. 19 and 20)."""
+    m_floor: float = Field(0.0, le=0)
+    """log π_m is not taken below this in the generator's loss; 0 takes it as it is."""
+    gradient: Literal["inside", "full"] = "inside"
+    """Eq. 13 with constant prefixes, or with the gradient of their distribution as well."""
+    generator: Literal["lstm", "goal_factored"] = "lstm"
+    """The shared LSTM, or Manager and Worker as in LeakGAN (our reading of CoT-strong)."""
 
 
 class CoT(Trainer[CoTConfig]):
@@ -63,20 +78,21 @@ class CoT(Trainer[CoTConfig]):
 
     name = "cot"
     config_schema = CoTConfig
+    generator: LSTMLanguageModel | GoalFactoredGenerator
 
     def phases(self) -> list[Phase]:
-        """One phase, no pre-training; an epoch is one pass over the training sequences."""
+        """One phase, no pre-training; an epoch has an iteration per batch of the training set."""
         return [Phase("cot", self.config.epochs, self.context.data.batches(self.config.batch))]
 
     def setup(self) -> None:
         """Algorithm 1, line 1: initialise G and M with random weights."""
         config = self.config
-        self.generator = self.context.initial_generator()
+        self.generator = self._new_generator()
         self.mediator = self.context.new_lstm(
             "mediator", embedding=config.m_embedding, hidden=config.m_hidden
         )
         if config.m_init == "cudnn":
-            self._initialise_like_cudnn()
+            initialise_like_cudnn(self.mediator, self.context.stream("mediator-orthogonal"))
         betas = (0.9, config.beta2)
         self.g_optimiser = torch.optim.Adam(
             self.generator.parameters(), lr=config.g_lr, betas=betas, fused=True
@@ -89,37 +105,63 @@ class CoT(Trainer[CoTConfig]):
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One iteration of Algorithm 1: generator updates, then N_m mediator updates.
 
-        ``balanced_nll``, the paper's progress indicator, is Eq. 9 in nats per token on the mixed
-        batch, before the mediator's update and without dropout.
+        The mediator's loss is measured before its first update, without dropout. It is the
+        paper's progress indicator, the balanced NLL (Eq. 9), in nats per token.
         """
+        log = at.index % LOG_EVERY == 0
         for _ in range(self.config.g_steps):
-            kl = self._update_generator()
-        logged: dict[str, float | Tensor] = {"kl_to_mediator": kl}
+            logged = self._update_generator(log)
         for i in range(self.config.m_steps):
-            s = self._mixed_batch()
-            if i == 0 and at.index % LOG_EVERY == 0:
+            s = self._mediator_batch()
+            if i == 0 and log:
+                mixture = self.config.m_target == "mixture"
                 with torch.no_grad():
-                    logged["balanced_nll"] = self.mediator.weighted_nll(s)
+                    nll = self.mediator.weighted_nll(s)
+                logged["balanced_nll" if mixture else "mediator_nll"] = nll
             self._update_mediator(s)
         return logged
 
-    def _update_generator(self) -> Tensor:
+    def _update_generator(self, log: bool) -> dict[str, float | Tensor]:
         """Lines 8-9: s ~ G, then descend Σ_t π_g(s_t)ᵀ (log π_g(s_t) − log π_m(s_t)) (Eq. 13)."""
         s = self._sample()
-        kl = self.generator.kl_at_prefixes(s, self.mediator) / len(s)
-        loss = kl / self.context.length if self.config.g_scale == "token" else kl
-        self.g_optimiser.zero_grad()
-        loss.backward()
-        if self.config.clip:
-            clip_grad_norm_(self.generator.parameters(), self.config.clip)
-        self.g_optimiser.step()
+        loss, at_prefixes = self._kl_to_mediator(s)
+        logged: dict[str, float | Tensor] = {"kl_to_mediator": loss.detach() / s.shape[1]}
+        if self.config.m_floor and log:
+            with torch.no_grad():
+                raised = self.mediator.log_probs(s) < self.config.m_floor
+            logged["floored"] = raised.float().mean()
+        if self.config.gradient == "full":
+            loss = loss + prefix_term(self.generator, s, at_prefixes)
+            self.context.ledger["tokens_scored"] += s.numel()
+        if self.config.g_scale == "token":
+            loss = loss / s.shape[1]
+        self._descend(loss, self.generator, self.g_optimiser)
         self.context.ledger["generator_updates"] += 1
         self.context.ledger["tokens_scored"] += 2 * s.numel()
-        return kl.detach() / self.context.length
+        return logged
 
-    def _mixed_batch(self) -> Tensor:
+    def _kl_to_mediator(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        """Return Σ_t KL(π_g(s_t) ‖ π_m(s_t)), the mean over s, and every term, ``(B, T)``.
+
+        π_m, without dropout, and the prefixes s_t are constants.
+        """
+        G, M = self.generator, self.mediator
+        with torch.no_grad():
+            h_m = M.hidden(s).flatten(0, 1)
+        total, terms = linear_kl_rows(
+            G.hidden(s).flatten(0, 1),
+            G.head_weight,
+            G.head_bias,
+            (h_m, M.head_weight, M.head_bias),
+            floor=self.config.m_floor or -math.inf,
+        )
+        return total / len(s), terms.view(s.shape)
+
+    def _mediator_batch(self) -> Tensor:
         """Lines 4-5: collect {s_g} and {s_p}, equal in number, and mix them."""
         s_p = self.context.data.batch(self.m_updates, self.config.batch)
+        if self.config.m_target == "data":
+            return s_p
         s = torch.cat([s_p, self._sample()])
         if self.config.m_batch == "half":
             chosen = torch.randperm(len(s), generator=self.context.rng, device=s.device)
@@ -127,28 +169,30 @@ class CoT(Trainer[CoTConfig]):
         return s
 
     def _update_mediator(self, s: Tensor) -> None:
-        """Line 6: one maximum-likelihood step on the mixed batch (Eq. 9)."""
-        self.m_optimiser.zero_grad()
+        """Line 6: one maximum-likelihood step on the mixed batch (Eq. 9; on P alone Eq. 19)."""
         loss = self.mediator.weighted_nll(s, dropout=self.config.m_dropout, rng=self.context.rng)
-        loss.backward()
-        if self.config.clip:
-            clip_grad_norm_(self.mediator.parameters(), self.config.clip)
-        self.m_optimiser.step()
+        self._descend(loss, self.mediator, self.m_optimiser)
         self.m_updates += 1
         self.context.ledger["critic_updates"] += 1
         self.context.ledger["tokens_scored"] += s.numel()
+
+    def _descend(self, loss: Tensor, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        optimiser.zero_grad()
+        loss.backward()
+        if self.config.clip:
+            clip_grad_norm_(model.parameters(), self.config.clip)
+        optimiser.step()
 
     def _sample(self) -> Tensor:
         s = self.generator.sample(self.config.batch, self.context.rng)
         self.context.ledger["tokens_sampled"] += s.numel()
         return s
 
-    def _initialise_like_cudnn(self) -> None:
-        """Orthogonal LSTM kernels per gate and zero biases, as CudnnLSTM's defaults."""
-        rng = self.context.stream("mediator-orthogonal")
-        with torch.no_grad():
-            for kernel in (self.mediator.weight_ih, self.mediator.weight_hh):
-                for gate in kernel.chunk(4):
-                    drawn = torch.empty(gate.shape)
-                    gate.copy_(torch.nn.init.orthogonal_(drawn, generator=rng))
-            self.mediator.bias.zero_()
+    def _new_generator(self) -> LSTMLanguageModel | GoalFactoredGenerator:
+        if self.config.generator == "lstm":
+            return self.context.initial_generator()
+        generator = GoalFactoredGenerator(
+            self.context.vocab_size, self.context.length, **self.context.backbone
+        )
+        generator.initialise(self.context.stream("generator"))
+        return generator.to(self.context.device)

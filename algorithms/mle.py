@@ -27,8 +27,8 @@ class MLEConfig(Config):
     dropout: float = Field(0.0, ge=0, lt=1)
     """Probability of dropping a unit of the LSTM's output before the output layer."""
     patience: int = Field(0, ge=0)
-    """Stop after that many evaluations without a better validation NLL, and keep the best
-    parameters; 0 never stops early."""
+    """Stop after that many evaluations without a better validation NLL; the run, stopped or at
+    its end, then takes the best parameters. 0 never stops early and takes the last."""
 
 
 class MLE(Trainer[MLEConfig]):
@@ -67,7 +67,7 @@ class MLE(Trainer[MLEConfig]):
         return {"nll": loss.detach()}
 
     def observe(self, validation_nll: float) -> bool:
-        """Early stopping: keep the best parameters, stop when patience is used up."""
+        """Early stopping: keep the best parameters, take them when patience or time is up."""
         if not self.config.patience:
             return False
         if validation_nll < self.best_nll:
@@ -75,7 +75,8 @@ class MLE(Trainer[MLEConfig]):
             self.best_state = {k: v.clone() for k, v in self.generator.state_dict().items()}
             return False
         self.evaluations_since_best += 1
-        if self.evaluations_since_best < self.config.patience:
+        ends = self.updates >= self.config.epochs * self.context.data.batches(self.config.batch)
+        if self.evaluations_since_best < self.config.patience and not ends:
             return False
         self.generator.load_state_dict(self.best_state)
         return True
