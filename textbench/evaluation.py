@@ -1,0 +1,168 @@
+"""One evaluation: the draws and scores that metrics share, each made once.
+
+Metrics never see the trainer, and the random stream of an evaluation is named after the run's
+seed and moment alone: evaluating more often changes neither training nor other evaluations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from textbench.generator import Generator
+from textbench.metric import NotApplicableError
+from textbench.randomness import stream
+from textbench.task import Task
+
+CPU_ELEMENTS = 1 << 19
+CUDA_ELEMENTS = 1 << 26
+"""Numbers of one (B, T, V) block of log-probabilities."""
+
+TINY = 1e-38
+
+
+@dataclass
+class PairScores:
+    """Two models A and B compared on sequences drawn from A; B may be absent.
+
+    All of them are expectations over A's own prefixes, in nats; those over symbols are taken over
+    the whole vocabulary (no sampling noise from the last draw).
+    """
+
+    log_a: Tensor
+    """log A(s), ``(N,)`` float64, nats per sequence."""
+    log_b: Tensor
+    """log B(s), ``(N,)``; empty without B."""
+    entropy: float = 0.0
+    """Mean over positions of H(A(·|x_<t)), nats per token."""
+    kl: float = 0.0
+    """Mean over positions of KL(A_t ‖ B_t), nats per token."""
+    kl_mixture: float = 0.0
+    """Sum over positions of KL(A_t ‖ ½(A_t + B_t)), nats per sequence."""
+
+
+class Evaluation:
+    """A generator under examination at one moment of its training.
+
+    Args:
+        generator: The model.
+        task: Its task, oracle and held-out data included.
+        seed: The run's seed.
+        moment: The moment of training, e.g. ``epoch 20``; names the random stream.
+        samples: How many sequences are drawn, and at most how many held-out ones are scored.
+        inverse_temperature: The paper's alpha, for sampling only.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        task: Task,  # type: ignore[type-arg]
+        *,
+        seed: int,
+        moment: str,
+        samples: int,
+        inverse_temperature: float = 1.0,
+    ) -> None:
+        self.generator = generator
+        self.task = task
+        self.seed = seed
+        self.moment = moment
+        self.n = samples
+        self.inverse_temperature = inverse_temperature
+
+    @property
+    def oracle(self) -> Generator:
+        """The true distribution.
+
+        Raises:
+            NotApplicableError: The task has none.
+        """
+        if self.task.oracle is None:
+            raise NotApplicableError(f"task {self.task.name} has no oracle")
+        return self.task.oracle.to(self.generator.device)
+
+    @cached_property
+    def samples(self) -> Tensor:
+        """``n`` sequences of the generator, ``(n, T)``."""
+        rng = stream(self.seed, "evaluation", self.moment, device=self.generator.device)
+        return self.generator.sample(self.n, rng, inverse_temperature=self.inverse_temperature)
+
+    @cached_property
+    def test(self) -> Tensor:
+        """The first ``n`` held-out sequences, or all there are, ``(N, T)``."""
+        return self.task.test()[: self.n].to(self.generator.device)
+
+    @cached_property
+    def on_samples(self) -> PairScores:
+        """The generator against the oracle, on the generator's samples."""
+        return compare(self.generator, self.oracle, self.samples)
+
+    @cached_property
+    def on_test(self) -> PairScores:
+        """The oracle against the generator, on the held-out sequences."""
+        return compare(self.oracle, self.generator, self.test)
+
+    @cached_property
+    def test_nll(self) -> float:
+        """The generator's NLL of the held-out sequences, nats per token."""
+        if self.task.oracle is not None:
+            return -float(self.on_test.log_b.mean()) / self.task.length
+        return mean_nll(self.generator, self.test)
+
+    @cached_property
+    def train_nll(self) -> float:
+        """The generator's NLL of the first ``n`` training sequences, nats per token."""
+        train = self.task.train(self.seed, 0)[: self.n]
+        return mean_nll(self.generator, train.to(self.generator.device))
+
+    @cached_property
+    def validation_nll(self) -> float:
+        """The generator's NLL of the validation sequences, nats per token."""
+        return mean_nll(self.generator, self.task.validation().to(self.generator.device))
+
+
+def mean_nll(model: Generator, tokens: Tensor) -> float:
+    """Return −log P per token over sequences ``(N, T)``, nats."""
+    total = 0.0
+    with torch.no_grad():
+        for part in blocks(tokens, model.vocab_size):
+            chosen = model.log_probs(part).gather(2, part.unsqueeze(2))
+            total -= float(chosen.sum(dtype=torch.float64))
+    return total / tokens.numel()
+
+
+@torch.no_grad()
+def compare(a: Generator, b: Generator, tokens: Tensor) -> PairScores:
+    """Compare A with B on sequences ``(N, T)`` drawn from A; see `PairScores`."""
+    log_a, log_b = [], []
+    sums = torch.zeros(3, dtype=torch.float64, device=tokens.device)
+    for part in blocks(tokens, a.vocab_size):
+        conditional_a, conditional_b = a.log_probs(part), b.log_probs(part)
+        chosen = part.unsqueeze(2)
+        log_a.append(conditional_a.gather(2, chosen).sum((1, 2), dtype=torch.float64))
+        log_b.append(conditional_b.gather(2, chosen).sum((1, 2), dtype=torch.float64))
+        p = conditional_a.exp()
+        mixture = conditional_b.exp().add_(p).clamp_(min=TINY).log_()
+        for i, log_prob in enumerate((conditional_a, conditional_b, mixture)):
+            # Rows in float32, their total in float64: casting 5,000 symbols costs more than both.
+            sums[i] += log_prob.mul_(p).sum(-1).sum(dtype=torch.float64)
+    own, other, mixed = sums.tolist()
+    n, positions = len(tokens), tokens.numel()
+    return PairScores(
+        log_a=torch.cat(log_a),
+        log_b=torch.cat(log_b),
+        entropy=-own / positions,
+        kl=(own - other) / positions,
+        kl_mixture=(own - mixed) / n + tokens.shape[1] * math.log(2.0),
+    )
+
+
+def blocks(tokens: Tensor, vocab_size: int) -> Iterator[Tensor]:
+    """Yield ``tokens`` in pieces whose log-probabilities fit the cache (CPU) or memory (CUDA)."""
+    limit = CPU_ELEMENTS if tokens.device.type == "cpu" else CUDA_ELEMENTS
+    yield from tokens.split(max(1, limit // (tokens.shape[1] * vocab_size)))

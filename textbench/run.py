@@ -1,0 +1,315 @@
+"""The run loop: one spec, trained, evaluated and checkpointed in its directory.
+
+Order within one step: train, log, evaluate if due, checkpoint if due. A checkpoint holds all that
+the rest depends on and the offsets of the logs, so a killed run continues to the same bits.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from textbench import checkpoint
+from textbench.clock import Clock, Speedometer
+from textbench.config import EvaluationConfig
+from textbench.data import TrainingData
+from textbench.errors import UserError
+from textbench.evaluation import Evaluation
+from textbench.metric import Metric, NotApplicableError
+from textbench.randomness import derive, stream
+from textbench.schedule import Schedule
+from textbench.spec import Spec
+from textbench.store import RunDirectory, Status
+from textbench.trainer import LEDGER, Context, State, Trainer
+
+LOG_EVERY = 10
+"""Training steps averaged into one row of the training log."""
+HEARTBEAT = 1.0
+"""Seconds of wall time between two status files."""
+SAMPLES = 200
+"""Lines of ``samples.txt``."""
+
+
+class DivergedError(Exception):
+    """A loss or a metric is no longer finite."""
+
+
+@dataclass
+class Options:
+    """What does not change a run's numbers."""
+
+    device: torch.device
+    checkpoint_seconds: float = 60.0
+    checkpoint_steps: int = 0
+    """Checkpoint every so many steps instead; 0 goes by the clock."""
+    deadline: float = math.inf
+    """Unix time at which to checkpoint and stop."""
+    stop: Callable[[], bool] = lambda: False
+    """Asked after every step: stop at a checkpoint now?"""
+
+
+class Run:
+    """One run in progress.
+
+    Args:
+        directory: Its directory, locked by this process.
+        trainer_class: The trainer.
+        task: The task, built.
+        metrics: What to compute at evaluations.
+        warmup: The final generator of the warm-up run and the epochs it took, if there is one.
+        options: See `Options`.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        trainer_class: type[Trainer[Any]],
+        task: Any,
+        metrics: list[Metric],
+        warmup: tuple[State, int] | None,
+        options: Options,
+    ) -> None:
+        self.directory, self.task, self.metrics, self.options = directory, task, metrics, options
+        self.spec: Spec = directory.spec()
+        self.plan = EvaluationConfig(**self.spec.evaluation)
+        self.context = Context(
+            vocab_size=task.vocab_size,
+            length=task.length,
+            data=training_data(task, self.spec.seed, options.device),
+            rng=stream(self.spec.seed, "training", device=options.device),
+            device=options.device,
+            seed=self.spec.seed,
+            backbone=self.spec.backbone,
+            warmup=warmup[0] if warmup else None,
+        )
+        config = trainer_class.config_schema(**self.spec.config)
+        self.trainer: Trainer[Any] = trainer_class(config, self.context)
+        self.schedule = Schedule(self.trainer.phases(), start_epoch=warmup[1] if warmup else 0)
+        self.status = Status("running", device=str(options.device), total=self.schedule.total)
+        self.step = 0
+        self.stopped = False
+        self.sums: dict[str, list[Any]] = {}
+        self.clock = Clock()
+        self._saved = (time.monotonic(), 0)
+        self._speed = Speedometer()
+
+    # -- the loop --------------------------------------------------------------------------
+
+    def execute(self) -> Literal["done", "timeout", "interrupted"]:
+        """Train to the end, or to a checkpoint when told to stop; return the outcome.
+
+        Raises:
+            DivergedError: A loss or metric is not finite.
+            UserError: The checkpoint is of another kind of device.
+        """
+        torch.manual_seed(derive(self.spec.seed, "global"))
+        self.trainer.setup()
+        if not self._resume() and self.context.warmup is None:
+            self._evaluate(final=False)
+        while self.step < self.schedule.total and not self.stopped:
+            self._train_step()
+            if self._due():
+                self._evaluate(final=False)
+            self._heartbeat()
+            if outcome := self._interruption():
+                self._save()
+                return outcome
+            self._save_if_due()
+        self._evaluate(final=True)
+        self._finish()
+        return "done"
+
+    def _train_step(self) -> None:
+        with self.clock:
+            values = self.trainer.step(self.schedule.at(self.step))
+        self.step += 1
+        for key, value in values.items():
+            total = self.sums.setdefault(key, [0.0, 0])
+            total[0], total[1] = total[0] + value, total[1] + 1
+        ends_epoch = self.schedule.ends_epoch(self.step)
+        if self.step % LOG_EVERY == 0 or ends_epoch:
+            self._log_losses()
+        if ends_epoch:
+            self._log_epoch()
+
+    def _due(self) -> bool:
+        return self.schedule.evaluates(self.step, self.plan.every, self.plan.every_steps)
+
+    def _interruption(self) -> Literal["timeout", "interrupted"] | None:
+        if self.options.stop():
+            return "interrupted"
+        return "timeout" if time.time() >= self.options.deadline else None
+
+    # -- logs ------------------------------------------------------------------------------
+
+    def _where(self) -> dict[str, Any]:
+        position = self.schedule.at(max(self.step - 1, 0))
+        return {
+            "step": self.step,
+            "phase": position.phase,
+            "epoch": self.schedule.epoch(self.step),
+        }
+
+    def _log_losses(self) -> None:
+        values = {key: float(total) / count for key, (total, count) in self.sums.items()}
+        self.sums = {}
+        for key, value in values.items():
+            if not math.isfinite(value):
+                raise DivergedError(f"{key} is {value} at step {self.step}")
+        self.directory.append("curve.jsonl", {"kind": "loss", **self._where(), "values": values})
+
+    def _log_epoch(self) -> None:
+        row = {"kind": "epoch", **self._where(), **self.clock.lap(), "ledger": self._ledger()}
+        self.directory.append("curve.jsonl", row)
+
+    def _ledger(self) -> dict[str, int]:
+        return {key: self.context.ledger[key] for key in LEDGER}
+
+    # -- evaluation ------------------------------------------------------------------------
+
+    def _evaluate(self, *, final: bool) -> None:
+        """Compute the metrics, append a row, and let the trainer see the validation NLL."""
+        began = time.monotonic()
+        generator = self.trainer.generator
+        random_state = checkpoint.global_random_state()
+        training = generator.training
+        generator.eval()
+        evaluation = Evaluation(
+            generator,
+            self.task,
+            seed=self.spec.seed,
+            moment=self._moment(),
+            samples=self.plan.final_samples if final else self.plan.samples,
+        )
+        values, reasons, protocols = measure(self.metrics, evaluation)
+        generator.train(training)
+        checkpoint.restore_global_random_state(random_state)
+        row = {
+            **self._where(),
+            "final": final,
+            "ledger": self._ledger(),
+            **self.clock.total(),
+            "values": values,
+            "reasons": reasons,
+            "protocols": protocols,
+        }
+        self.directory.append("metrics.jsonl", row)
+        if not final:
+            self.stopped = self.trainer.observe(evaluation.validation_nll)
+        self.status.metrics = {k: v for k, v in values.items() if v is not None}
+        self._speed.evaluated(time.monotonic() - began)
+        self._heartbeat(force=True)
+
+    def _moment(self) -> str:
+        """Name the moment of an evaluation; equal for a run and the warm-up it starts from."""
+        if self.step == 0 or self.schedule.ends_epoch(self.step):
+            return f"epoch {self.schedule.epoch(self.step)}"
+        return f"step {self.step}"
+
+    # -- status and checkpoints ------------------------------------------------------------
+
+    def _heartbeat(self, *, force: bool = False) -> None:
+        if not force and time.time() - self.status.heartbeat < HEARTBEAT:
+            return
+        where = self._where()
+        evaluations = self.schedule.evaluations_left(
+            self.step, self.plan.every, self.plan.every_steps
+        )
+        self._speed.at(self.step, where["phase"], self.clock.seconds)
+        self.status.step, self.status.phase = self.step, where["phase"]
+        self.status.rate = self._speed.rate
+        self.status.eta = self._speed.eta(self.schedule, self.step, evaluations)
+        self.directory.write_status(self.status)
+
+    def _save_if_due(self) -> None:
+        if self.options.checkpoint_steps:
+            due = self.step - self._saved[1] >= self.options.checkpoint_steps
+        else:
+            due = time.monotonic() - self._saved[0] >= self.options.checkpoint_seconds
+        if due:
+            self._save()
+
+    def _save(self) -> None:
+        state = {
+            "hash": self.spec.hash,
+            "device": self.options.device.type,
+            "step": self.step,
+            "stopped": self.stopped,
+            "sums": {key: list(total) for key, total in self.sums.items()},
+            "clock": self.clock.state(),
+            "resumed": self.status.resumed,
+            "ledger": dict(self.context.ledger),
+            "rng": self.context.rng.get_state(),
+            "trainer": self.trainer.state_dict(),
+        }
+        checkpoint.save(self.directory, state)
+        self._saved = (time.monotonic(), self.step)
+
+    def _resume(self) -> bool:
+        """Continue from the checkpoint, if there is one."""
+        state = checkpoint.load(self.directory)
+        if state is None:
+            return False
+        kind = self.options.device.type
+        if state["device"] != kind:
+            raise UserError(
+                f"{self.directory.name} was started on {state['device']} and would not reach the "
+                f"same numbers on {kind}; continue with --device {state['device']}, or delete "
+                "its directory to start again"
+            )
+        self.step, self.stopped = state["step"], state["stopped"]
+        self.sums = state["sums"]
+        self.clock.restore(state["clock"])
+        self.context.ledger.update(state["ledger"])
+        self.context.rng.set_state(state["rng"])
+        self.trainer.load_state_dict(state["trainer"])
+        checkpoint.restore_global_random_state(state["global_random"])
+        self.status.resumed = state["resumed"] + 1
+        self._saved = (time.monotonic(), self.step)
+        return True
+
+    def _finish(self) -> None:
+        """Write the final generator and its samples."""
+        generator = self.trainer.generator
+        buffer = io.BytesIO()
+        torch.save({k: v.cpu() for k, v in generator.state_dict().items()}, buffer)
+        self.directory.replace("generator.pt", buffer.getvalue())
+        rng = stream(self.spec.seed, "samples", device=generator.device)
+        lines = self.task.decode(generator.sample(SAMPLES, rng).cpu())
+        self.directory.replace("samples.txt", ("\n".join(lines) + "\n").encode())
+        self.status.step, self.status.eta = self.step, 0.0
+
+
+def training_data(task: Any, seed: int, device: torch.device) -> TrainingData:
+    """Return the run's training stream on ``device``."""
+    return TrainingData(lambda number: task.train(seed, number).to(device), task.train_size())
+
+
+def measure(
+    metrics: list[Metric], evaluation: Evaluation
+) -> tuple[dict[str, float | None], dict[str, str], dict[str, str]]:
+    """Compute every metric: (values, reasons of the missing ones, protocols).
+
+    Raises:
+        DivergedError: A metric that applies is not finite.
+    """
+    values: dict[str, float | None] = {}
+    reasons: dict[str, str] = {}
+    protocols: dict[str, str] = {}
+    for metric in metrics:
+        try:
+            value = metric.compute(evaluation)
+        except NotApplicableError as error:
+            values[metric.name], reasons[metric.name] = None, str(error)
+            continue
+        if not math.isfinite(value):
+            raise DivergedError(f"{metric.name} is {value}")
+        values[metric.name] = value
+        protocols[metric.name] = metric.protocol(evaluation)
+    return values, reasons, protocols

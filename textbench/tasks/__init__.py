@@ -1,0 +1,1 @@
+"""The built-in tasks. Importing this package imports none of them."""

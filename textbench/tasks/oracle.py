@@ -1,0 +1,153 @@
+"""The oracle LSTM of the synthetic Turing test: drawn from a seed, or the published one.
+
+The published oracle is a pickled list of 15 float32 arrays (SeqGAN, ``save/target_params*.pkl``),
+in the row-vector convention x·W, gates one by one; the order below is that of the SeqGAN code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from textbench.backbone.lstm import LSTMLanguageModel
+from textbench.download import Remote, fetch
+from textbench.errors import UserError
+from textbench.randomness import numpy_stream
+
+Array = npt.NDArray[np.float32]
+
+NAMES = (
+    "embedding",
+    *(f"{part}_{gate}" for gate in ("i", "f", "o", "g") for part in ("W", "U", "b")),
+    "W_out",
+    "b_out",
+)
+"""The arrays of the published file, in its order: input, forget, output gate, then cell."""
+
+PUBLISHED = Remote(
+    name="oracle/target_params_py3.pkl",
+    url="https://raw.githubusercontent.com/LantaoYu/SeqGAN/aa79a6fff1c4127fd8d0e92df8b647cf48b30787/save/target_params_py3.pkl",
+    sha256="5ac794a695dd6e0eb2bb689f3dfda55e4e0053e8c0399e6242630a95f1e60e8a",
+    what="the oracle parameters published with SeqGAN",
+)
+
+
+def shapes(vocab_size: int, embedding: int, hidden: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each of `NAMES`."""
+    result: dict[str, tuple[int, ...]] = {"embedding": (vocab_size, embedding)}
+    for gate in ("i", "f", "o", "g"):
+        result[f"W_{gate}"] = (embedding, hidden)
+        result[f"U_{gate}"] = (hidden, hidden)
+        result[f"b_{gate}"] = (hidden,)
+    return {**result, "W_out": (hidden, vocab_size), "b_out": (vocab_size,)}
+
+
+def draw_parameters(seed: int, vocab_size: int, embedding: int, hidden: int) -> dict[str, Array]:
+    """Draw every tensor, biases included, from N(0, 1), each from its own Philox stream."""
+    return {
+        name: numpy_stream(seed, "oracle", name).standard_normal(shape, dtype=np.float32)
+        for name, shape in shapes(vocab_size, embedding, hidden).items()
+    }
+
+
+def load_parameters(path: Path) -> dict[str, Array]:
+    """Read oracle parameters from a published pickle or an ``.npz`` with the arrays of `NAMES`.
+
+    Raises:
+        UserError: The file is missing, unreadable, holds anything but numeric arrays, or the
+            arrays do not fit together.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"oracle file {path}: {error.strerror}") from None
+    try:
+        arrays = _read_npz(content) if path.suffix == ".npz" else _read_pickle(content)
+    except UserError as error:
+        raise UserError(f"oracle file {path}: {error}") from None
+    except Exception as error:  # a corrupted file can fail in any way inside its reader
+        reason = str(error) or type(error).__name__
+        raise UserError(f"oracle file {path} cannot be read: {reason}") from None
+    _check(arrays, path)
+    return arrays
+
+
+def published_parameters() -> dict[str, Array]:
+    """Return the SeqGAN authors' parameters, from the cache, TEXTBENCH_DATA or the network."""
+    return load_parameters(fetch(PUBLISHED))
+
+
+def build(parameters: dict[str, Array], length: int) -> LSTMLanguageModel:
+    """Return the oracle as an LSTM language model over sequences of ``length``."""
+    vocab_size, embedding = parameters["embedding"].shape
+    hidden = len(parameters["b_i"])
+    model = LSTMLanguageModel(vocab_size, length, embedding, hidden)
+    gates = ("i", "f", "g", "o")  # PyTorch's order
+    values = {
+        "embedding": parameters["embedding"],
+        "weight_ih": np.concatenate([parameters[f"W_{gate}"].T for gate in gates]),
+        "weight_hh": np.concatenate([parameters[f"U_{gate}"].T for gate in gates]),
+        "bias": np.concatenate([parameters[f"b_{gate}"] for gate in gates]),
+        "head_weight": parameters["W_out"].T,
+        "head_bias": parameters["b_out"],
+    }
+    model.load_state_dict({k: torch.tensor(v, dtype=torch.float32) for k, v in values.items()})
+    return model.requires_grad_(False)
+
+
+def fingerprint(parameters: dict[str, Array]) -> str:
+    """Return the sha256 of all parameters, in the order of `NAMES`."""
+    sha = hashlib.sha256()
+    for name in NAMES:
+        sha.update(np.ascontiguousarray(parameters[name], dtype="<f4").tobytes())
+    return sha.hexdigest()
+
+
+def _read_npz(content: bytes) -> dict[str, Array]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        missing = [name for name in NAMES if name not in file]
+        if missing:
+            raise UserError(f"arrays missing: {', '.join(missing)}")
+        return {name: np.asarray(file[name], dtype=np.float32) for name in NAMES}
+
+
+def _read_pickle(content: bytes) -> dict[str, Array]:
+    loaded = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
+    if not isinstance(loaded, list) or len(loaded) != len(NAMES):
+        raise UserError(f"not a list of {len(NAMES)} arrays, which a published oracle is")
+    return {n: np.asarray(a, dtype=np.float32) for n, a in zip(NAMES, loaded, strict=True)}
+
+
+def _check(parameters: dict[str, Array], path: Path) -> None:
+    if parameters["embedding"].ndim != 2 or parameters["b_i"].ndim != 1:
+        raise UserError(f"oracle file {path}: embedding must be a matrix and b_i a vector")
+    vocab_size, embedding = parameters["embedding"].shape
+    expected = shapes(vocab_size, embedding, len(parameters["b_i"]))
+    for name, shape in expected.items():
+        if parameters[name].shape != shape:
+            found = parameters[name].shape
+            raise UserError(f"oracle file {path}: {name} has shape {found}, expected {shape}")
+        if not np.isfinite(parameters[name]).all():
+            raise UserError(f"oracle file {path}: {name} holds numbers that are not finite")
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """An unpickler that admits numpy arrays and nothing else: no other name is ever resolved."""
+
+    ADMITTED = frozenset(
+        (f"{package}.{module}", name)
+        for package in ("numpy.core", "numpy._core")
+        for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"))
+    ) | {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self.ADMITTED:
+            raise UserError(f"it asks for {module}.{name}; only numpy arrays are admitted")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
