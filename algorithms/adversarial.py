@@ -5,6 +5,7 @@ The defaults are those of LantaoYu/SeqGAN at its head.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -58,8 +59,6 @@ class AdversarialConfig(PolicyConfig):
     """Adam's learning rate of the discriminator; its gradient is not clipped."""
     d_dropout: float = Field(0.25, ge=0, lt=1)
     """Probability of dropping a feature before the output layer, in training only."""
-    d_l2: float = Field(0.2, ge=0)
-    """Weight of ½(‖W‖² + ‖b‖²) of the output layer."""
     d_embedding: int = Field(64, ge=1)
     """Width of the discriminator's embedding."""
     d_scale: float = Field(1.0, gt=0)
@@ -71,6 +70,7 @@ class AdversarialConfig(PolicyConfig):
 
 P = TypeVar("P", bound=PolicyConfig)
 A = TypeVar("A", bound=AdversarialConfig)
+N = TypeVar("N", bound=TextCNN)
 
 
 class PolicyTrainer(Trainer[P], Generic[P]):
@@ -121,6 +121,15 @@ class AdversarialTrainer(PolicyTrainer[A], Generic[A]):
     many fresh fakes, shuffled once and read `d_epochs` times.
     """
 
+    @abstractmethod
+    def discriminator_loss(self, sequences: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the discriminator's loss on a mixed minibatch, and its accuracy on it.
+
+        Args:
+            sequences: ``(B, T)``.
+            labels: ``(B,)``, FAKE or REAL.
+        """
+
     def phases(self) -> list[Phase]:
         """Pre-training of the discriminator, then the adversarial rounds."""
         c, minibatches = self.config, self._minibatches()
@@ -131,17 +140,21 @@ class AdversarialTrainer(PolicyTrainer[A], Generic[A]):
         return [pretraining, rounds] if c.d_pretrain else [rounds]
 
     def setup(self) -> None:
-        """Add the discriminator, its optimiser and the current load."""
+        """Add the current load; it is empty until the discriminator's first update."""
         super().setup()
-        c = self.config
-        filters = filters_for(self.context.length, c.d_scale, c.d_filters)
-        self.discriminator = TextCNN(self.context.vocab_size, filters, c.d_embedding)
-        self.discriminator.initialise(self.context.stream("discriminator"))
-        self.discriminator.to(self.context.device)
-        self.d_optimiser = torch.optim.Adam(self.discriminator.parameters(), lr=c.d_lr, fused=True)
         self.loads = 0
         self.sequences = torch.empty(0, self.context.length, dtype=torch.int64)
         self.labels = torch.empty(0, dtype=torch.int64)
+
+    def new_discriminator(self, kind: type[N]) -> N:
+        """Build and initialise the discriminator, and its optimiser."""
+        c = self.config
+        filters = filters_for(self.context.length, c.d_scale, c.d_filters)
+        network = kind(self.context.vocab_size, filters, c.d_embedding)
+        network.initialise(self.context.stream("discriminator"))
+        network.to(self.context.device)
+        self.d_optimiser = torch.optim.Adam(network.parameters(), lr=c.d_lr, fused=True)
+        return network
 
     def is_generator_turn(self, at: Position) -> bool:
         """Tell whether this step of the schedule is a g-step; a round begins with them."""
@@ -162,15 +175,8 @@ class AdversarialTrainer(PolicyTrainer[A], Generic[A]):
         loss.backward()
         self.d_optimiser.step()
         self.context.ledger["critic_updates"] += 1
+        self.context.ledger["tokens_scored"] += self.sequences[rows].numel()
         return {"d_loss": loss.detach(), "d_accuracy": accuracy}
-
-    def discriminator_loss(self, sequences: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss on a mixed minibatch and the accuracy (both with dropout on)."""
-        c = self.config
-        self.context.ledger["tokens_scored"] += sequences.numel()
-        return self.discriminator.loss(
-            sequences, labels, l2=c.d_l2, dropout=c.d_dropout, rng=self.context.rng
-        )
 
     def _side(self) -> int:
         """Return how many real sequences, and how many fakes, a load has."""

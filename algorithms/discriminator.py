@@ -1,4 +1,4 @@
-"""The text CNN of SeqGAN: discriminator of SeqGAN and MaliGAN, ranker of RankGAN.
+"""The text CNN of SeqGAN: the discriminator of SeqGAN and MaliGAN, RankGAN's ranker's features.
 
 Architecture and initialisation as in LantaoYu/SeqGAN, ``discriminator.py``: embedding, one
 convolution per window size, max over time, one highway layer, dropout, two-way softmax.
@@ -46,7 +46,7 @@ def filters_for(length: int, scale: float = 1.0, table: Iterable[tuple[int, int]
 
 
 class TextCNN(nn.Module):
-    """D(x): logits of fake and real.
+    """The features of a sequence: convolutions, maximum over time, one highway layer.
 
     Args:
         vocab_size: V.
@@ -57,30 +57,36 @@ class TextCNN(nn.Module):
     def __init__(self, vocab_size: int, filters: Filters, embedding: int = 64) -> None:
         super().__init__()
         self.filters = filters
-        features = sum(n for _, n in filters)
+        self.width = sum(n for _, n in filters)
         self.embedding = nn.Parameter(torch.empty(vocab_size, embedding))
         self.kernels = nn.ParameterList(torch.empty(w * embedding, n) for w, n in filters)
-        self.kernel_bias = nn.Parameter(torch.empty(features))
-        self.transform = nn.Linear(features, features)
-        self.gate = nn.Linear(features, features)
-        self.output = nn.Linear(features, 2)
+        self.kernel_bias = nn.Parameter(torch.empty(self.width))
+        self.transform = nn.Linear(self.width, self.width)
+        self.gate = nn.Linear(self.width, self.width)
 
     def initialise(self, rng: torch.Generator) -> None:
         """Draw the parameters as the SeqGAN code does (TensorFlow's defaults for the highway)."""
         with torch.no_grad():
             self.embedding.uniform_(-1.0, 1.0, generator=rng)
-            for kernel in (*self.kernels, self.output.weight):
+            for kernel in self.kernels:
                 nn.init.trunc_normal_(kernel, 0.0, 0.1, -0.2, 0.2, generator=rng)
             self.kernel_bias.fill_(0.1)
-            self.output.bias.fill_(0.1)
             for linear in (self.transform, self.gate):
                 nn.init.xavier_uniform_(linear.weight, generator=rng)
                 # `tf.get_variable` draws a bias of n units with fan-in and fan-out n.
-                bound = math.sqrt(3.0 / len(linear.bias))
+                bound = math.sqrt(3.0 / self.width)
                 linear.bias.uniform_(-bound, bound, generator=rng)
 
-    def features(self, tokens: Tensor) -> Tensor:
-        """Return the highway layer's output for ``tokens`` ``(B, T)``: ``(B, features)``."""
+    def features(
+        self, tokens: Tensor, dropout: float = 0.0, rng: torch.Generator | None = None
+    ) -> Tensor:
+        """Return the highway layer's output, ``(B, width)``.
+
+        Args:
+            tokens: ``(B, T)``.
+            dropout: Probability of dropping a feature; 0 wherever rewards are computed.
+            rng: The stream of the dropout masks.
+        """
         embedded = F.embedding(tokens, self.embedding)
         pooled = [
             (_Windows.apply(embedded, w) @ kernel).amax(1)
@@ -89,19 +95,32 @@ class TextCNN(nn.Module):
         # The maximum commutes with adding a bias and with ReLU: both act on B rows only.
         x = torch.relu(torch.cat(pooled, 1) + self.kernel_bias)
         gate = torch.sigmoid(self.gate(x))
-        return gate * torch.relu(self.transform(x)) + (1.0 - gate) * x
+        x = gate * torch.relu(self.transform(x)) + (1.0 - gate) * x
+        if dropout:
+            keep = torch.rand(x.shape, generator=rng, device=x.device) >= dropout
+            x = x * keep / (1.0 - dropout)
+        return x
+
+
+class Discriminator(TextCNN):
+    """D(x): the CNN's features, dropout, and logits of fake and real."""
+
+    def __init__(self, vocab_size: int, filters: Filters, embedding: int = 64) -> None:
+        super().__init__(vocab_size, filters, embedding)
+        self.output = nn.Linear(self.width, 2)
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """See `TextCNN.initialise`; the output layer is drawn like the convolutions."""
+        super().initialise(rng)
+        with torch.no_grad():
+            nn.init.trunc_normal_(self.output.weight, 0.0, 0.1, -0.2, 0.2, generator=rng)
+            self.output.bias.fill_(0.1)
 
     def forward(
         self, tokens: Tensor, dropout: float = 0.0, rng: torch.Generator | None = None
     ) -> Tensor:
-        """Return logits ``(B, 2)``, columns `FAKE` and `REAL`.
-
-        Args:
-            tokens: ``(B, T)``.
-            dropout: Probability of dropping a feature before the output layer (0 for rewards).
-            rng: The stream of the dropout masks.
-        """
-        logits: Tensor = self.output(drop(self.features(tokens), dropout, rng))
+        """Return logits ``(B, 2)``, columns `FAKE` and `REAL`; arguments as in `features`."""
+        logits: Tensor = self.output(self.features(tokens, dropout, rng))
         return logits
 
     def loss(
@@ -121,8 +140,8 @@ class TextCNN(nn.Module):
             tokens: ``(B, T)``.
             labels: ``(B,)``, `FAKE` or `REAL`.
             l2: The penalty's weight.
-            dropout: As in `forward`.
-            rng: As in `forward`.
+            dropout: As in `features`.
+            rng: As in `features`.
         """
         logits = self(tokens, dropout, rng)
         penalty = 0.5 * (self.output.weight.square().sum() + self.output.bias.square().sum())
@@ -134,17 +153,12 @@ class TextCNN(nn.Module):
         self, tokens: Tensor, dropout: float = 0.0, rng: torch.Generator | None = None
     ) -> Tensor:
         """Return D(x), the probability of being real, of ``tokens`` ``(N, T)``: ``(N,)``."""
-        chunk = SCORE_CHUNK if tokens.device.type == "cpu" else max(len(tokens), 1)
-        parts = [self(part, dropout, rng).softmax(1)[:, REAL] for part in tokens.split(chunk)]
-        return torch.cat(parts)
+        return torch.cat([self(x, dropout, rng).softmax(1)[:, REAL] for x in score_chunks(tokens)])
 
 
-def drop(x: Tensor, p: float, rng: torch.Generator | None) -> Tensor:
-    """Zero each element with probability ``p`` and scale the others by 1/(1−p)."""
-    if not p:
-        return x
-    keep = torch.rand(x.shape, generator=rng, device=x.device) >= p
-    return x * keep / (1.0 - p)
+def score_chunks(tokens: Tensor) -> tuple[Tensor, ...]:
+    """Split ``(N, T)`` into parts that a CPU scores fastest; CUDA takes all at once."""
+    return torch.split(tokens, SCORE_CHUNK if tokens.device.type == "cpu" else max(len(tokens), 1))
 
 
 class _Windows(torch.autograd.Function):

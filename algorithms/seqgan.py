@@ -23,11 +23,14 @@ from textbench.backbone.rollout import rollouts
 from textbench.trainer import Position
 
 from .adversarial import AdversarialConfig, AdversarialTrainer
+from .discriminator import Discriminator
 
 
 class SeqGANConfig(AdversarialConfig):
     """Options of `seqgan`; the defaults are the authors' current code."""
 
+    d_l2: float = Field(0.2, ge=0)
+    """Weight of ½(‖W‖² + ‖b‖²) of the discriminator's output layer."""
     rollouts: int = Field(16, ge=1)
     """Monte Carlo completions of every prefix: the N of Eq. 4."""
     rollout_lag: float = Field(0.0, ge=0, lt=1)
@@ -44,6 +47,7 @@ class SeqGAN(AdversarialTrainer[SeqGANConfig]):
     def setup(self) -> None:
         """Algorithm 1, lines 1-3; the roll-out policy G_β starts as the generator G_θ."""
         super().setup()
+        self.discriminator = self.new_discriminator(Discriminator)
         lags = self.config.rollout_lag > 0
         self.lagged: LSTMLanguageModel | None = copy.deepcopy(self.generator) if lags else None
 
@@ -71,6 +75,13 @@ class SeqGAN(AdversarialTrainer[SeqGANConfig]):
         judged = self.discriminator.real_probability(completed.view(-1, length))
         values = judged.view(prefixes, n, batch).mean(1)
         return torch.cat([values, self.discriminator.real_probability(y).unsqueeze(0)]).t()
+
+    def discriminator_loss(self, sequences: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy on real and fake (Eq. 5), regularised."""
+        c = self.config
+        return self.discriminator.loss(
+            sequences, labels, l2=c.d_l2, dropout=c.d_dropout, rng=self.context.rng
+        )
 
     def _follow(self) -> None:
         """Move the roll-out policy towards the generator (only with a lag)."""
