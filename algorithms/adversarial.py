@@ -17,7 +17,7 @@ from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.schema import Config
 from textbench.trainer import Phase, Position, Trainer
 
-from .discriminator import FAKE, REAL, TextCNN, filters_for
+from .discriminator import FAKE, REAL, TextFeatures, filters_for
 
 
 class PolicyConfig(Config):
@@ -70,7 +70,7 @@ class AdversarialConfig(PolicyConfig):
 
 P = TypeVar("P", bound=PolicyConfig)
 A = TypeVar("A", bound=AdversarialConfig)
-N = TypeVar("N", bound=TextCNN)
+N = TypeVar("N", bound=TextFeatures)
 
 
 class PolicyTrainer(Trainer[P], Generic[P]):

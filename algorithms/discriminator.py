@@ -45,7 +45,7 @@ def filters_for(length: int, scale: float = 1.0, table: Iterable[tuple[int, int]
     return tuple((w, max(1, round(n * scale))) for w, n in chosen if w <= length)
 
 
-class TextCNN(nn.Module):
+class TextFeatures(nn.Module):
     """The features of a sequence: convolutions, maximum over time, one highway layer.
 
     Args:
@@ -93,16 +93,19 @@ class TextCNN(nn.Module):
             for (w, _), kernel in zip(self.filters, self.kernels, strict=True)
         ]
         # The maximum commutes with adding a bias and with ReLU: both act on B rows only.
-        x = torch.relu(torch.cat(pooled, 1) + self.kernel_bias)
-        gate = torch.sigmoid(self.gate(x))
-        x = gate * torch.relu(self.transform(x)) + (1.0 - gate) * x
+        x = self.highway(torch.relu(torch.cat(pooled, 1) + self.kernel_bias))
         if dropout:
             keep = torch.rand(x.shape, generator=rng, device=x.device) >= dropout
             x = x * keep / (1.0 - dropout)
         return x
 
+    def highway(self, x: Tensor) -> Tensor:
+        """Return g·ReLU(W x + b) + (1−g)·x with the gate g = σ(W' x + b'), ``(B, width)``."""
+        gate = torch.sigmoid(self.gate(x))
+        return gate * torch.relu(self.transform(x)) + (1.0 - gate) * x
 
-class Discriminator(TextCNN):
+
+class TextCNN(TextFeatures):
     """D(x): the CNN's features, dropout, and logits of fake and real."""
 
     def __init__(self, vocab_size: int, filters: Filters, embedding: int = 64) -> None:
@@ -110,7 +113,7 @@ class Discriminator(TextCNN):
         self.output = nn.Linear(self.width, 2)
 
     def initialise(self, rng: torch.Generator) -> None:
-        """See `TextCNN.initialise`; the output layer is drawn like the convolutions."""
+        """See `TextFeatures.initialise`; the output layer is drawn like the convolutions."""
         super().initialise(rng)
         with torch.no_grad():
             nn.init.trunc_normal_(self.output.weight, 0.0, 0.1, -0.2, 0.2, generator=rng)

@@ -23,7 +23,7 @@ from textbench.backbone.rollout import rollouts
 from textbench.trainer import Position
 
 from .adversarial import AdversarialConfig, AdversarialTrainer
-from .discriminator import Discriminator
+from .discriminator import TextCNN
 
 
 class SeqGANConfig(AdversarialConfig):
@@ -47,7 +47,7 @@ class SeqGAN(AdversarialTrainer[SeqGANConfig]):
     def setup(self) -> None:
         """Algorithm 1, lines 1-3; the roll-out policy G_β starts as the generator G_θ."""
         super().setup()
-        self.discriminator = self.new_discriminator(Discriminator)
+        self.discriminator = self.new_discriminator(TextCNN)
         lags = self.config.rollout_lag > 0
         self.lagged: LSTMLanguageModel | None = copy.deepcopy(self.generator) if lags else None
 
