@@ -17,6 +17,7 @@ class NLLOracle(Metric):
 
     name = "nll_oracle"
     direction = "lower"
+    headline = True
     summary = "oracle's NLL of generated sequences, nats/token"
 
     def protocol(self, evaluation: Evaluation) -> str:
@@ -33,6 +34,7 @@ class NLLTest(Metric):
 
     name = "nll_test"
     direction = "lower"
+    headline = True
     summary = "generator's NLL of held-out sequences, nats/token"
 
     def protocol(self, evaluation: Evaluation) -> str:

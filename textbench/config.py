@@ -72,8 +72,7 @@ def expand(request: Request) -> list[Spec]:
     Raises:
         UserError: Unknown names, options, or values out of range.
     """
-    for plugin in request.plugins:
-        registry.load_plugin(plugin)
+    registry.load_plugins(request.plugins)
     file = _read_config(request.config) if request.config else {}
     top = {key: file.pop(key, "") for key in TOP_LEVEL}
     rows = parse_rows(request.algos or top["algos"])

@@ -24,6 +24,9 @@ class Metric(ABC):
     summary: ClassVar[str]
     """One line for `textbench list` and the report's footnotes, with units."""
 
+    headline: ClassVar[bool] = False
+    """True where the terminal, which is narrow, should show it before others."""
+
     @abstractmethod
     def protocol(self, evaluation: Evaluation) -> str:
         """Return the id of how the number is made: definition, version, sample sizes.

@@ -164,6 +164,12 @@ def load_plugin(file: str | Path) -> list[Entry]:
     return _plugins[path]
 
 
+def load_plugins(files: Iterable[str | Path]) -> None:
+    """Load several plugin files; see `load_plugin`."""
+    for file in files:
+        load_plugin(file)
+
+
 def _plugin_entry(value: object, module: str, path: Path) -> Entry | None:
     if not isinstance(value, type) or value.__module__ != module or "name" not in vars(value):
         return None
