@@ -182,7 +182,7 @@ class _Windows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         batch, length, size, width = ctx.sizes
-        windows = grads[0].view(batch, length - width + 1, width, size)
+        windows = grads[0].reshape(batch, length - width + 1, width, size)
         embedded = windows.new_zeros(batch, length, size)
         for offset in range(width):
             embedded[:, offset : offset + windows.shape[1]] += windows[:, :, offset]

@@ -1,0 +1,81 @@
+"""MaliGAN: maximum likelihood on the generator's samples, weighted by the discriminator's odds.
+
+"Maximum-Likelihood Augmented Discrete Generative Adversarial Networks". For an optimal D the odds
+r(x) = D(x) / (1 − D(x)) equal p_data(x) / G(x), so weighting samples of G with them gives the
+likelihood gradient under the data. The weights are normalised within the minibatch and a
+baseline is subtracted (the paper's basic algorithm, without roll-outs and without the curriculum
+that clamps the first N words of a training sentence).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from textbench.trainer import Position
+
+from .adversarial import AdversarialConfig, AdversarialTrainer
+from .discriminator import TextCNN
+
+LARGEST = 1.0 - 1e-6
+"""D is clamped here before the odds are formed, which would overflow at D = 1."""
+
+
+class MaliGANConfig(AdversarialConfig):
+    """Options of `maligan`. The paper publishes no schedule: the defaults are SeqGAN's."""
+
+    d_l2: float = Field(0.2, ge=0)
+    """Weight of ½(‖W‖² + ‖b‖²) of the discriminator's output layer."""
+    baseline: float = Field(1.0, ge=0)
+    """b: the weights are r_i / Σr - b/B. With 1 they sum to 0; the paper raises it from 0 to 1."""
+    weight: Literal["odds", "probability"] = "odds"
+    """r: the paper's D / (1 - D), or D itself (Texygen)."""
+    passes: int = Field(1, ge=1)
+    """Evaluations of D to average for a weight (only useful with dropout on)."""
+    weight_dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout of D while it weighs samples: off in the paper, left on in Texygen."""
+
+
+class MaliGAN(AdversarialTrainer[MaliGANConfig]):
+    """MaliGAN: importance-weighted maximum likelihood on generated sequences."""
+
+    name = "maligan"
+    config_schema = MaliGANConfig
+
+    def setup(self) -> None:
+        """Create generator and discriminator."""
+        super().setup()
+        self.discriminator = self.new_discriminator(TextCNN)
+
+    def step(self, at: Position) -> dict[str, float | Tensor]:
+        """One update: of the generator on Σ_i (w_i − b/B) ∇ log G(x_i), or of D."""
+        if not self.is_generator_turn(at):
+            return self.train_discriminator(at)
+        x = self.sample(self.config.batch)
+        w = self.weights(x)
+        log = self.reinforce(x, w.unsqueeze(1).expand_as(x))
+        return {"g_loss": log["g_loss"], "largest_weight": w.max()}
+
+    def weights(self, x: Tensor) -> Tensor:
+        """Return r_i / Σ_j r_j − b/B of a minibatch ``(B, T)``: ``(B,)``."""
+        c = self.config
+        d = torch.stack(
+            [
+                self.discriminator.real_probability(x, c.weight_dropout, self.context.rng)
+                for _ in range(c.passes)
+            ]
+        ).mean(0)
+        self.context.ledger["tokens_scored"] += c.passes * x.numel()
+        d = d.clamp(max=LARGEST)
+        r = d / (1.0 - d) if c.weight == "odds" else d
+        return r / r.sum() - c.baseline / len(x)
+
+    def discriminator_loss(self, sequences: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy on real and fake, regularised."""
+        c = self.config
+        return self.discriminator.loss(
+            sequences, labels, l2=c.d_l2, dropout=c.d_dropout, rng=self.context.rng
+        )
