@@ -155,14 +155,8 @@ class _Resolution:
         )
 
     def _variant_options(self, name: str, variant: str) -> dict[str, Any]:
-        if not variant:
-            return {}
         known = registry.variants(name) | self.variants.get(name, {})
-        if variant not in known:
-            raise UnknownNameError(
-                f"variant of {name}", variant, known, f"`textbench show trainer:{name}` lists them"
-            )
-        return dict(known[variant][1])
+        return dict(check_variant(name, variant, known)[1]) if variant else {}
 
     def _options(self, *sections: str) -> dict[str, Any]:
         """Merge the layers; within a layer, the row's section comes after the trainer's."""
@@ -201,6 +195,18 @@ class _Resolution:
                         f"--set {section}.{key} would have no effect: no run of this command "
                         f"takes it from there"
                     )
+
+
+def check_variant(name: str, variant: str, known: registry.Variants) -> tuple[str, dict[str, Any]]:
+    """Return a variant's summary and options.
+
+    Raises:
+        UnknownNameError: With the nearest names.
+    """
+    if variant not in known:
+        where = f"`textbench show trainer:{name}` lists them"
+        raise UnknownNameError(f"variant of {name}", variant, known, where)
+    return known[variant]
 
 
 def _read_config(path: Path) -> Layer:

@@ -1,0 +1,106 @@
+"""The command line. Subcommands are imported when they are called, so that `--help` is instant."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import click
+
+from textbench import __version__
+from textbench.errors import UserError, did_you_mean
+
+COMMANDS = {
+    "run": "Train and evaluate; repeat the command to resume.",
+    "report": "Write tables and figures of what is finished so far.",
+    "list": "List trainers, metrics, tasks and presets.",
+    "status": "Show every run of a store and where it stands.",
+    "show": "Show a run, trainer, task, metric or preset in detail.",
+}
+"""Each lives in ``textbench.cli.NAME``, as the function ``command``."""
+
+EPILOG = """\b
+Examples:
+  textbench run --algos cot,seqgan --task synthetic
+  textbench report
+  textbench show trainer:cot"""
+
+
+class OneLineError(click.ClickException):
+    """An error that is the user's to mend: one line on stderr, exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        """Print the line."""
+        click.echo(f"textbench: error: {self.format_message()}", file=file, err=True)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn our own and click's complaints into `OneLineError`."""
+    try:
+        yield
+    except UserError as error:
+        raise OneLineError(str(error)) from error
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "textbench"
+        message = " ".join(error.format_message().split()).removesuffix(".")
+        raise OneLineError(f"{message} (see `{path} --help`)") from error
+
+
+class LazyGroup(click.Group):
+    """A group whose subcommands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of a first session."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a subcommand."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"textbench.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand, or say which one was probably meant."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UserError(f"unknown command {args[0]!r}{did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the group's own options."""
+        with one_line_errors():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand."""
+        with one_line_errors():
+            return super().invoke(ctx)
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="textbench")
+def cli() -> None:
+    """Compare training algorithms of text generators: same backbone, data and evaluation."""
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        cli.main(prog_name="textbench")
+    except KeyboardInterrupt:
+        sys.exit(130)

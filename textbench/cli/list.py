@@ -1,0 +1,54 @@
+"""`textbench list`: what there is, one line each."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import click
+
+from textbench import presets, registry
+
+EPILOG = """\b
+Examples:
+  textbench list
+  textbench list --plugin my_trainer.py"""
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="List what this Python file defines, too; may be repeated.",
+)
+def command(plugins: tuple[Path, ...]) -> None:
+    """List trainers with their variants, metrics, tasks and presets."""
+    registry.load_plugins(plugins)
+    trainers: list[tuple[str, str]] = []
+    for name, entry in registry.entries("trainer").items():
+        trainers.append((name, entry.summary))
+        for variant, (summary, _) in registry.variants(name).items():
+            trainers.append((f"{name}:{variant}", summary))
+    sections = {
+        "Trainers (--algos)": trainers,
+        "Tasks (--task)": [(n, e.summary) for n, e in registry.entries("task").items()],
+        "Metrics": [(n, e.summary) for n, e in registry.entries("metric").items()],
+        "Presets (--preset)": [
+            (name, str(registry.read_toml(presets.path(name)).get("summary", "")))
+            for name in presets.names()
+        ],
+    }
+    indent = 4 + max(len(name) for rows in sections.values() for name, _ in rows)
+    width = max(shutil.get_terminal_size((100, 0)).columns, indent + 40)
+    for title, rows in sections.items():
+        click.secho(title, bold=True)
+        for name, summary in rows:
+            first = f"  {name:<{indent - 2}}"
+            click.echo(click.wrap_text(summary, width, first, " " * indent) or first)
+        click.echo()
+    click.echo(
+        "Options of a trainer or task: textbench show trainer:NAME, textbench show task:NAME"
+    )

@@ -1,0 +1,37 @@
+"""`textbench report`: tables and figures of what is finished so far."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Examples:
+  textbench report
+  textbench report --results /data/results --out paper/figures"""
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    metavar="DIR",
+    help="The store that `textbench run` wrote.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reports"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the report goes.",
+)
+def command(results: Path, out: Path) -> None:
+    """Write tables (LaTeX, CSV, Markdown) and figures (PDF, PNG); never changes the store."""
+    from textbench.report import write_report
+
+    for path in write_report(results, out):
+        click.echo(path)

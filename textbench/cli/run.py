@@ -1,0 +1,248 @@
+"""`textbench run`: train and evaluate."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textbench import registry
+from textbench.arguments import parse_duration, parse_shard
+from textbench.errors import UserError
+from textbench.store import FINISHED, RunDirectory, Status
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from textbench.spec import Spec
+
+EPILOG = """\b
+Examples:
+  textbench run --algos cot,seqgan --task synthetic
+  textbench run --algos mle,cot:head --task synthetic --seeds 0:5 --preset paper --jobs 4
+  textbench run --algos cot --task synthetic --set cot.g_lr=1e-3 --set synthetic.oracle=published
+  textbench run --algos mine --task synthetic-tiny --preset ci --plugin mine.py
+  textbench run --config grid.toml --time-budget 11h30m --checkpoint-every 5m
+  textbench run --config grid.toml --shard 3/16 --device cuda:0
+  textbench run --config grid.toml --retry failed
+
+\b
+Exit codes: 0 all done, 1 some failed or diverged, 2 usage, 75 some are unfinished
+(the same command resumes), 130 Ctrl-C."""
+
+Files = tuple[Path, ...]
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--algos",
+    default="",
+    metavar="A,B",
+    help="Trainers, comma-separated; NAME:VARIANT names a variant.",
+)
+@click.option("--task", default="", metavar="NAME", help="What to learn.")
+@click.option("--preset", default="", metavar="NAME", help="Sizes and schedules.  [default: quick]")
+@click.option(
+    "--seeds", default="", metavar="LIST", help="0:5 (end not included) or 0,3,7.  [default: 0]"
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change an option, e.g. cot.g_lr=1e-3; may be repeated.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file with algos, task, preset, seeds and sections of options.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    metavar="DIR",
+    help="The store.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Runs at once.  [default: one per usable core, or per GPU]",
+)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda[:I]",
+    help="Where to train; auto takes the GPUs if there are any.",
+)
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Python file with a trainer, metric or task of yours; may be repeated.",
+)
+@click.option(
+    "--time-budget", metavar="TIME", help="Checkpoint and stop after this long, e.g. 30m."
+)
+@click.option(
+    "--checkpoint-every",
+    default="60s",
+    show_default=True,
+    metavar="TIME|STEPS",
+    help="Time (90s, 5m) or number of training steps between checkpoints.",
+)
+@click.option(
+    "--shard", metavar="I/N", help="Run only the I-th of N parts (from 0), for job arrays."
+)
+@click.option(
+    "--retry", type=click.Choice(["failed"]), help="Run only those whose last try failed."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would run.")
+def command(**given: Any) -> None:
+    """Train and evaluate.
+
+    A run is one trainer on one task with one seed. Repeating a command skips the runs that are
+    finished and resumes the others from their last checkpoints.
+    """
+    from textbench.config import Request, expand
+
+    budget = given["time_budget"]
+    deadline = time.time() + parse_duration(budget, "--time-budget") if budget else None
+    checkpoint_every = _checkpoint_every(given["checkpoint_every"])
+    shard = parse_shard(given["shard"]) if given["shard"] else (0, 1)
+    keys = ("algos", "task", "preset", "seeds", "settings", "config", "plugins")
+    specs = expand(Request(**{key: given[key] for key in keys}))[shard[0] :: shard[1]]
+    results: Path = given["results"]
+    if given["retry"]:
+        specs = [spec for spec in specs if _status(results, spec).status == given["retry"]]
+    devices = choose_devices(given["device"])
+    jobs = given["jobs"] or _default_jobs(devices)
+    if given["dry_run"]:
+        _say_what_would_run(results, specs)
+        return
+    sys.exit(_run(results, specs, jobs, devices, checkpoint_every, deadline))
+
+
+def _run(
+    results: Path,
+    specs: Sequence[Spec],
+    jobs: int,
+    devices: Sequence[str],
+    checkpoint_every: str,
+    deadline: float | None,
+) -> int:
+    """Run the specs, show progress and the table; return the exit code."""
+    from rich.console import Console
+
+    from textbench.engine import LocalEngine
+    from textbench.progress import Progress, summary
+    from textbench.provenance import COMMAND
+
+    os.environ[COMMAND] = shlex.join(["textbench", *sys.argv[1:]])
+    entries = registry.entries("metric")
+    headlines = [n for n, e in entries.items() if e.read().attributes.get("headline")]
+    console = Console()
+    outcomes: dict[str, tuple[Spec, Status]] = {}
+    engine = LocalEngine(
+        results,
+        jobs=jobs,
+        devices=devices,
+        checkpoint_every=checkpoint_every,
+        deadline=deadline,
+    )
+    with Progress(results, specs, jobs, console, headlines) as progress:
+        for spec, status in engine.map(specs, progress.tick):
+            progress.finish(spec, status)
+            outcomes[spec.label + spec.hash] = (spec, status)
+    ordered = [outcomes[spec.label + spec.hash] for spec in specs]
+    if ordered:
+        console.print()
+        console.print(summary(ordered, console.width, headlines), highlight=False)
+    _say_what_next(console, results, ordered)
+    return 130 if engine.signals else exit_code([status for _, status in ordered])
+
+
+def exit_code(statuses: Sequence[Status]) -> int:
+    """Return 0 when all are done, 1 when one failed or diverged, else 75."""
+    names = {status.status for status in statuses}
+    if names & {"failed", "diverged"}:
+        return 1
+    return 75 if names - {"done"} else 0
+
+
+def _say_what_next(
+    console: Console, results: Path, outcomes: Sequence[tuple[Spec, Status]]
+) -> None:
+    if not outcomes:
+        console.print("Nothing to run.", highlight=False)
+        return
+    command = shlex.join(["textbench", *sys.argv[1:]])
+    report = ["textbench", "report"]
+    report += ["--results", str(results)] if results != Path("results") else []
+    unfinished = [status for _, status in outcomes if status.status not in FINISHED]
+    lines = []
+    if unfinished:
+        lines.append(f"{len(unfinished)} of {len(outcomes)} runs are unfinished. To resume:")
+        lines.append(f"  {command}")
+    failed = [spec for spec, status in outcomes if status.status in ("failed", "diverged")]
+    for spec in failed[:3]:
+        name = RunDirectory(spec.directory(results)).name
+        lines.append(f"Why it went wrong: {spec.directory(results) / 'log.txt'} ({name})")
+    lines += ["Next:" if not unfinished else "A report of what there is:"]
+    lines.append(f"  {shlex.join(report)}")
+    console.print("\n" + "\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+
+
+def _say_what_would_run(results: Path, specs: Sequence[Spec]) -> None:
+    for spec in specs:
+        status = _status(results, spec)
+        action = "skip" if status.status in FINISHED else "resume" if status.step else "run"
+        click.echo(f"{action:<6}  {spec.directory(results)}  ({spec.label} seed {spec.seed})")
+    click.echo(f"{len(specs)} runs; nothing was started (--dry-run)")
+
+
+def _status(results: Path, spec: Spec) -> Status:
+    return RunDirectory(spec.directory(results)).status()
+
+
+def choose_devices(device: str) -> list[str]:
+    """Return the devices that workers are given in turn.
+
+    Raises:
+        UserError: There is no such device.
+    """
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    kind, _, index = device.partition(":")
+    if device == "cpu" or (device == "auto" and not count):
+        return ["cpu"]
+    if device in ("auto", "cuda") and count:
+        return [f"cuda:{i}" for i in range(count)]
+    if kind == "cuda" and index.isdecimal() and int(index) < count:
+        return [device]
+    here = f"this machine has {count} CUDA devices"
+    raise UserError(f"--device {device}: expected auto, cpu, cuda or cuda:I; {here}")
+
+
+def _default_jobs(devices: Sequence[str]) -> int:
+    return len(os.sched_getaffinity(0)) if devices[0] == "cpu" else len(devices)
+
+
+def _checkpoint_every(text: str) -> str:
+    """Return what the worker takes: a number of steps, or seconds with an ``s``."""
+    if text.isdecimal() and int(text) > 0:
+        return text
+    return f"{parse_duration(text, '--checkpoint-every'):g}s"

@@ -1,0 +1,230 @@
+"""`textbench show`: one run, trainer, task, metric or preset in detail."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textbench import presets, registry
+from textbench.errors import UserError
+from textbench.store import RunDirectory
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from textbench.schema import Config
+
+EPILOG = """\b
+Examples:
+  textbench show preset:quick
+  textbench show trainer:cot
+  textbench show trainer:cot:head
+  textbench show evaluation
+  textbench show synthetic/mle/s0
+  textbench show 3f9a12"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("what", metavar="RUN|trainer:NAME|task:NAME|metric:NAME|preset:NAME")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    metavar="DIR",
+    help="The store to look for RUN in.",
+)
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Load this Python file first; may be repeated.",
+)
+def command(what: str, results: Path, plugins: tuple[Path, ...]) -> None:
+    """Show one thing in detail.
+
+    RUN is any part of a run's name or hash that no other run shares; `textbench status` lists
+    the names. `backbone` and `evaluation` show the options that all trainers have in common.
+    """
+    registry.load_plugins(plugins)
+    kind, colon, name = what.partition(":")
+    if colon and kind == "preset":
+        click.echo(presets.path(name).read_text(encoding="utf-8"), nl=False)
+    elif colon and kind == "trainer":
+        _show_trainer(name)
+    elif colon and kind == "task":
+        _show_class("task", name, registry.load_task(name).config_schema)
+    elif colon and kind == "metric":
+        _show_metric(name)
+    elif what in ("backbone", "evaluation"):
+        from textbench import config
+
+        schemas = {"backbone": config.BackboneConfig, "evaluation": config.EvaluationConfig}
+        _show_options(what, schemas[what])
+    else:
+        _show_run(find_run(what, results))
+
+
+# -- classes ---------------------------------------------------------------------------------
+
+
+def _show_trainer(label: str) -> None:
+    name, _, variant = label.partition(":")
+    schema = registry.load_trainer(name).config_schema
+    variants = registry.variants(name)
+    if not variant:
+        _show_class("trainer", name, schema)
+        for known, (summary, options) in variants.items():
+            click.secho(f"\n{name}:{known}", bold=True, nl=False)
+            click.echo(f"  {summary}")
+            _show_pairs(options.items())
+        return
+    from textbench.config import check_variant
+
+    summary, options = check_variant(name, variant, variants)
+    click.secho(f"{label}", bold=True, nl=False)
+    click.echo(f"  {summary}\n")
+    _show_options(name, schema, options)
+
+
+def _show_class(kind: registry.Kind, name: str, schema: type[Config]) -> None:
+    entry = registry.entry(kind, name)
+    click.secho(f"{kind} {name}", bold=True, nl=False)
+    click.echo(f"  ({entry.file})\n{entry.read().docstring}\n")
+    _show_options(name, schema)
+
+
+def _show_metric(name: str) -> None:
+    entry = registry.entry("metric", name)
+    read = entry.read()
+    click.secho(f"metric {name}", bold=True, nl=False)
+    click.echo(f"  {entry.summary}\n{read.docstring}")
+    click.echo(f"better: {read.attributes.get('direction', 'unknown')}")
+
+
+def _show_options(
+    section: str, schema: type[Config], changed: dict[str, Any] | None = None
+) -> None:
+    """Print every option as the schema has it; ``changed`` are a variant's values."""
+    width = max(shutil.get_terminal_size((100, 0)).columns, 60)
+    click.echo("Options (--set KEY=VALUE):")
+    for key, field in schema.model_fields.items():
+        default = field.default
+        value = (changed or {}).get(key, default)
+        was = "" if value == default else f", default {default!r}"
+        click.secho(f"  {section}.{key}", bold=True, nl=False)
+        click.echo(f" = {value!r}  ({describe_type(field)}{was})")
+        help_text = " ".join((field.description or "").split())
+        click.echo(click.wrap_text(help_text, width, "      ", "      "))
+
+
+def describe_type(field: FieldInfo) -> str:
+    """Return an option's type and range in words: ``int >= 1``, ``normal | cudnn``."""
+    from typing import Literal, get_args, get_origin
+
+    annotation = field.annotation
+    if get_origin(annotation) is Literal:
+        return " | ".join(map(str, get_args(annotation)))
+    plain = isinstance(annotation, type) and not get_args(annotation)
+    name = annotation.__name__ if plain and annotation else str(annotation)
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    bounds = [
+        f"{sign} {getattr(limit, key)}"
+        for limit in field.metadata
+        for key, sign in signs.items()
+        if getattr(limit, key, None) is not None
+    ]
+    return " ".join([name, " and ".join(bounds)]).strip()
+
+
+# -- runs ------------------------------------------------------------------------------------
+
+
+def find_run(part: str, results: Path) -> RunDirectory:
+    """Return the one run whose name contains ``part``, or whose hash starts with it.
+
+    Raises:
+        UserError: No run, or several.
+    """
+    if (Path(part) / "spec.json").exists():
+        return RunDirectory(Path(part).resolve())
+    runs = list(RunDirectory.find(results))
+    found = [run for run in runs if run.name == part.strip("/")]
+    found = found or [run for run in runs if part in run.name or run.spec().hash.startswith(part)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(run.name for run in found[:3])
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise UserError(f"{part!r} fits {len(found)} runs: {names}{more}")
+    kinds = [f"{kind}:{part}" for kind in registry.KINDS if part in registry.names(kind)]
+    kinds += [f"preset:{part}"] if part in presets.names() else []
+    hint = f"; did you mean {' or '.join(kinds)}?" if kinds else " (`textbench status` lists all)"
+    raise UserError(f"no run in {results} is called {part!r}{hint}")
+
+
+def _show_run(run: RunDirectory) -> None:
+    spec, status = run.spec(), run.status()
+    click.secho(run.name, bold=True, nl=False)
+    click.echo(f"  {status.status}{status.reason and f': {status.reason}'}")
+    preset = f", preset {spec.preset}" if spec.preset else ""
+    _show_pairs(
+        {
+            "directory": run.path,
+            "hash": spec.hash,
+            "trainer": f"{spec.label}, version {spec.version}, seed {spec.seed}{preset}",
+            "steps": f"{status.step}/{status.total}, resumed {status.resumed} times",
+        }.items()
+    )
+    sections = {
+        "Changed by the user": spec.overrides,
+        "Configuration": spec.config,
+        f"Task {spec.task}": {**spec.task_config, "fingerprint": spec.task_fingerprint},
+        "Backbone": spec.backbone,
+        "Evaluation plan": spec.evaluation,
+    }
+    for title, pairs in sections.items():
+        _show_section(title, pairs)
+    if spec.warmup is not None:
+        warmup = RunDirectory(spec.warmup.directory(run.path.parents[2]))
+        _show_section("Warm-up", {warmup.name: warmup.status().status})
+    starts = run.read_json("env.json")["starts"] if (run.path / "env.json").exists() else []
+    if starts:
+        _show_section(f"Provenance (start {len(starts)} of {len(starts)})", starts[-1])
+    _show_last_evaluation(run)
+    if status.traceback:
+        click.echo(f"\n{status.traceback.rstrip()}")
+
+
+def _show_last_evaluation(run: RunDirectory) -> None:
+    rows = run.rows("metrics.jsonl")
+    if not rows:
+        return
+    last = rows[-1]
+    where = f"step {last['step']}, phase {last['phase']}, epoch {last['epoch']}"
+    values = {
+        name: f"{value:.4f}  [{last['protocols'].get(name, '')}]"
+        if value is not None
+        else f"does not apply: {last['reasons'].get(name, '')}"
+        for name, value in last["values"].items()
+    }
+    _show_section(f"Last evaluation ({where}{', final' if last['final'] else ''})", values)
+    cost = {"seconds": last["seconds"], "cpu_seconds": last["cpu_seconds"]}
+    _show_section("Cost so far", {**last["ledger"], **cost})
+
+
+def _show_section(title: str, pairs: dict[str, Any]) -> None:
+    if pairs:
+        click.secho(f"\n{title}", bold=True)
+        _show_pairs(pairs.items())
+
+
+def _show_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
+    for key, value in pairs:
+        click.echo(f"  {key} = {value}")

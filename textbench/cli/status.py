@@ -1,0 +1,95 @@
+"""`textbench status`: every run of a store and where it stands."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import click
+
+from textbench import registry
+from textbench.errors import UserError
+from textbench.spec import Spec
+from textbench.store import RunDirectory, Status
+
+EPILOG = """\b
+Examples:
+  textbench status
+  textbench status --results /data/results"""
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    metavar="DIR",
+    help="The store that `textbench run` wrote.",
+)
+def command(results: Path) -> None:
+    """Show every run: status, progress, last sign of life, and whether its code has changed.
+
+    A run is `stale` when its trainer's source has changed since its last start.
+    """
+    runs = list(RunDirectory.find(results))
+    if not runs:
+XX
+        return
+    rows = []
+    counts: Counter[str] = Counter()
+    for run in runs:
+        spec, status = run.spec(), run.status()
+        stale = is_stale(run, spec)
+        counts[status.status] += 1
+        counts["stale"] += stale
+        rows.append(_row(run, status, stale))
+    _print(rows)
+    counted = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+    click.echo(f"\n{len(runs)} runs: {counted}")
+
+
+def is_stale(run: RunDirectory, spec: Spec) -> bool:
+    """Tell whether the trainer's source has changed since the run's last start."""
+    if not (run.path / "env.json").exists():
+        return False
+    starts = run.read_json("env.json").get("starts", [])
+    return bool(starts) and starts[-1].get("code") != _code_hash(spec.trainer, spec.plugins)
+
+
+@cache
+def _code_hash(trainer: str, plugins: tuple[str, ...]) -> str:
+    try:
+        return registry.code_hash(trainer, plugins)
+    except UserError:
+        return ""  # a trainer that is gone has changed
+
+
+def _row(run: RunDirectory, status: Status, stale: bool) -> list[str]:
+    from textbench.progress import clock
+
+    progress = f"{status.step}/{status.total}" if status.total else ""
+    age = f"{clock(time.time() - status.heartbeat)} ago" if status.heartbeat else ""
+    state = status.status + (" (stale)" if stale else "")
+    eta = f"{clock(status.eta)} left" if status.status == "running" and status.eta else ""
+    return [run.name, state, status.phase, progress, age, eta or status.reason]
+
+
+def _print(rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from textbench.progress import STYLES
+
+    console = Console()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for head in ("run", "status", "phase", "steps", "updated"):
+        table.add_column(head, justify="right" if head == "steps" else "left", no_wrap=True)
+    table.add_column("left, or why it ended", overflow="fold")
+    for row in rows:
+        table.add_row(row[0], Text(row[1], STYLES[row[1].split()[0]]), *row[2:])
+    # In a pipe nothing is cut: `textbench status | grep failed` sees whole lines.
+    console.print(table, width=None if console.is_terminal else 400, highlight=False)
