@@ -137,7 +137,7 @@ class Progress:
 
     def _line(self, status: Status) -> str:
         words = [status.phase, *_numbers(status), self._metrics(status)]
-        return ", ".join(word for word in words if word) or status.status
+        return ", ".join(word for word in words if word) or "starting"
 
     def _time_left(self, shown: Sequence[tuple[Spec, Status]]) -> float:
         """Estimate the command's remaining seconds; 0 while nothing is known.

@@ -36,7 +36,8 @@ def command(results: Path) -> None:
     """
     runs = list(RunDirectory.find(results))
     if not runs:
-XX
+        first = "textbench run --algos mle --task synthetic"
+        click.echo(f"No runs in {results} yet; `{first}` starts one.")
         return
     rows = []
     counts: Counter[str] = Counter()
