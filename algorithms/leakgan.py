@@ -1,0 +1,297 @@
+"""LeakGAN: the discriminator leaks its features to a hierarchical generator.
+
+"Long Text Generation via Adversarial Training with Leaked Information" (Guo et al., AAAI 2018) and
+CR-Gjx/LeakGAN, ``Synthetic Data``; the defaults are that code's for T = 20, save that every
+sample is drawn at temperature 1 (the authors' "No Temperature" copy), as the harness evaluates.
+`leakgan:paper_temperature` is the other copy.
+
+What the code does differently by accident, and we do not repeat:
+
+* its reward "ranks" come from the order of a hash table; ours rank by reward (`rescaled`);
+* its cosines are averaged to one scalar before they meet the rewards; ours stay one per block
+  for the Manager and one per token for the Worker;
+* its first goal is a table with one row per position in the minibatch; ours is one vector;
+* its sampler and its teacher forcing add up different sub-goals (steps 4b−4..4b−1 and 4b−3..4b),
+  so the likelihood is not that of the samples; ours is the sampler's, in both;
+* T must be divisible by 4 there; here the last block is shorter;
+* its discriminator gets new real data from the oracle for every load; ours has the training set,
+  as every other trainer.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from textbench.schema import Config
+from textbench.trainer import Phase, Position, Trainer
+
+from .discriminator import FAKE, REAL, TextCNN, filters_for
+from .leaked import LeakedGenerator
+
+
+class LeakGANConfig(Config):
+    """Options of `leakgan`."""
+
+    pretrain_rounds: int = Field(10, ge=0)
+    """Times that discriminator and generator are pre-trained in turn (interleaved training)."""
+    pretrain_d_steps: int = Field(5, ge=1)
+    """Loads of fresh fakes for the discriminator in each of these."""
+    pretrain_g_epochs: int = Field(8, ge=1)
+    """Passes over the training sequences for the generator in each of these."""
+    rounds: int = Field(800, ge=0)
+    """Adversarial rounds; a round counts as one epoch."""
+    g_steps: int = Field(1, ge=1)
+    """Generator updates per round."""
+    batch: int = Field(64, ge=1)
+    """Sequences per generator update, and the B of the reward ranks."""
+    g_lr: float = Field(0.0015, gt=0)
+    """Adam's learning rate of Manager and Worker; the adversarial phase starts with fresh state."""
+    clip: float = Field(5.0, ge=0)
+    """Largest global gradient norm, of Manager and Worker each; 0 does not clip."""
+    block: int = Field(4, ge=1)
+    """Tokens per goal: the paper's c."""
+    goal_size: int = Field(16, ge=1)
+    """Width of the projected goal: the paper's k."""
+    rollouts: int = Field(4, ge=1)
+    """Completions of every prefix that ends a block, by the current generator."""
+    rank_slope: float = Field(16.0, gt=0)
+    """Rewards become sigmoid(slope · (rank/B - 1/2)), rank 1 the lowest: the paper's delta."""
+    first_alpha: float = Field(1.0, gt=0)
+    """Inverse temperature of the first `first_tokens` tokens of the generator's training samples
+    (authors' main code: 1.5)."""
+    first_tokens: int = Field(2, ge=0)
+    """How many tokens that is."""
+    alpha: float = Field(1.0, gt=0)
+    """Inverse temperature of the other tokens of these samples."""
+    fake_alpha: float = Field(1.0, gt=0)
+    """Inverse temperature of the discriminator's fakes (authors' main code: 1.5)."""
+    d_steps: int = Field(5, ge=1)
+    """Loads of fresh fakes per round."""
+    d_epochs: int = Field(3, ge=1)
+    """Passes over each load, here and in pre-training."""
+    d_batch: int = Field(64, ge=1)
+    """Sequences, real and fake mixed, per discriminator update."""
+    d_samples: int = Field(0, ge=0)
+    """Real sequences, and as many fakes, in a load; 0 takes the whole training set."""
+    d_lr: float = Field(5e-5, gt=0)
+    """Adam's learning rate of the discriminator; no clipping, no dropout, no penalty."""
+    d_embedding: int = Field(64, ge=1)
+    """Width of the discriminator's embedding."""
+    d_scale: float = Field(1.0, gt=0)
+    """Multiplies the number of filters of every window, and with it the width of the features."""
+    d_filters: tuple[tuple[int, int], ...] = ()
+    """(window, filters) pairs; empty takes SeqGAN's table for the sequences' length."""
+
+
+class LeakGAN(Trainer[LeakGANConfig]):
+    """LeakGAN: Manager and Worker, guided by features that the discriminator leaks."""
+
+    name = "leakgan"
+    config_schema = LeakGANConfig
+    own_generator = True
+
+    generator: LeakedGenerator
+
+    def phases(self) -> list[Phase]:
+        """Interleaved pre-training of discriminator and generator, then adversarial rounds."""
+        c, load = self.config, self.config.d_epochs * self._minibatches()
+        batches = self.context.data.batches(c.batch)
+        pretraining = [
+            Phase("discriminator", c.pretrain_d_steps, load, trains_generator=False),
+            Phase("pretraining", c.pretrain_g_epochs, batches),
+        ]
+        rounds = Phase("adversarial", c.rounds, c.g_steps + c.d_steps * load)
+        return pretraining * c.pretrain_rounds + [rounds] * (c.rounds > 0)
+
+    def setup(self) -> None:
+        """Draw D and G; D is a part of G, whose features it provides."""
+        c, context = self.config, self.context
+        filters = filters_for(context.length, c.d_scale, c.d_filters)
+        discriminator = TextCNN(context.vocab_size + 1, filters, c.d_embedding)
+        discriminator.initialise(context.stream("discriminator"))
+        self.generator = LeakedGenerator(
+            discriminator,
+            context.length,
+            **context.backbone,
+            goal_size=c.goal_size,
+            block=c.block,
+        )
+        self.generator.initialise(context.stream("hierarchical generator"))
+        self.generator.to(context.device)
+        own = [*self.generator.worker_parameters(), *self.generator.manager_parameters()]
+        self.pretraining_optimiser = torch.optim.Adam(own, lr=c.g_lr, fused=True)
+        self.adversarial_optimiser = torch.optim.Adam(own, lr=c.g_lr, fused=True)
+        self.d_optimiser = torch.optim.Adam(discriminator.parameters(), lr=c.d_lr, fused=True)
+        self.updates = 0
+        self.loads = 0
+        self.sequences = torch.empty(0, context.length, dtype=torch.int64)
+        self.labels = torch.empty(0, dtype=torch.int64)
+
+    def step(self, at: Position) -> dict[str, float | Tensor]:
+        """One update: of G by maximum likelihood, of G by its rewards, or of D."""
+        if at.phase == "pretraining":
+            return self._pretrain_generator()
+        if at.phase == "discriminator":
+            return self._train_discriminator(at.index)
+        if at.index < self.config.g_steps:
+            return self._reinforce_generator()
+        return self._train_discriminator(at.index - self.config.g_steps)
+
+    # -- the generator ---------------------------------------------------------------------
+
+    def _pretrain_generator(self) -> dict[str, float | Tensor]:
+        """Worker: mean NLL. Manager: minus the mean cosine, as if every reward were 1."""
+        x = self.context.data.batch(self.updates, self.config.batch)
+        self.updates += 1
+        features = self.generator.features(x)
+        goals = self.generator.goals(features)
+        cosine = block_cosines(features, goals, self.config.block).mean()
+        nll = self.generator.weighted_nll(x, goals=goals.detach())
+        self._descend(nll - cosine, self.pretraining_optimiser, x)
+        return {"nll": nll.detach(), "goal_cosine": cosine.detach()}
+
+    def _reinforce_generator(self) -> dict[str, float | Tensor]:
+        """One update on samples.
+
+        Manager: −mean_{i,b} R_ib cos(f_end(b) − f_start(b), goal_b).
+        Worker: −mean_{i,t} r_it log G(x_it | x_i,<t), with the intrinsic reward
+        r_it = cos(f_{t+1} − f_start(b), goal_b) of the code (the paper averages over the last c
+        goals instead).
+        """
+        c = self.config
+        alphas = [
+            c.first_alpha if t < c.first_tokens else c.alpha for t in range(self.context.length)
+        ]
+        x = self._sample(c.batch, alphas)
+        values = self.block_values(x)
+        features = self.generator.features(x)
+        goals = self.generator.goals(features)
+        rewards = rescaled(values, c.rank_slope)
+        manager_loss = -(rewards * block_cosines(features, goals, c.block)).mean()
+        intrinsic = token_cosines(features, goals.detach(), c.block)
+        worker_loss = self.generator.weighted_nll(x, intrinsic / x.numel(), goals=goals.detach())
+        self._descend(manager_loss + worker_loss, self.adversarial_optimiser, x)
+        return {
+            "manager_loss": manager_loss.detach(),
+            "worker_loss": worker_loss.detach(),
+            "reward": values.mean(),
+            "intrinsic_reward": intrinsic.mean(),
+        }
+
+    @torch.no_grad()
+    def block_values(self, x: Tensor) -> Tensor:
+        """Return how real every block's end looks, of samples ``(B, T)``: ``(B, blocks)``.
+
+        For a block that ends before T, the mean D over roll-outs of the current generator (at
+        temperature 1) from its end; for the last block, D of the sequence itself.
+        """
+        n, generator = self.config.rollouts, self.generator
+        walk, values = generator.begin(len(x)), []
+        for t in range(1, self.context.length):
+            generator.extend(walk, x[:, t - 1])
+            if t % self.config.block == 0:
+                ends = generator.complete(walk.repeat(n), self.context.rng)
+                self.context.ledger["tokens_sampled"] += ends.numel()
+                whole = torch.cat([x[:, :t].repeat(n, 1), ends], 1)
+                values.append(self._realness(whole).view(n, -1).mean(0))
+        return torch.stack([*values, self._realness(x)], 1)
+
+    def _realness(self, x: Tensor) -> Tensor:
+        self.context.ledger["tokens_scored"] += x.numel()
+        return self.generator.discriminator.real_probability(x + 1)
+
+    def _sample(self, n: int, alphas: list[float]) -> Tensor:
+        self.context.ledger["tokens_sampled"] += n * self.context.length
+        return self.generator.sample_tempered(n, self.context.rng, alphas)
+
+    def _descend(self, loss: Tensor, optimiser: torch.optim.Optimizer, x: Tensor) -> None:
+        """Step along both gradients; the Manager's and the Worker's losses share no parameter."""
+        optimiser.zero_grad()
+        loss.backward()
+        if self.config.clip:
+            clip_grad_norm_(self.generator.manager_parameters(), self.config.clip)
+            clip_grad_norm_(self.generator.worker_parameters(), self.config.clip)
+        optimiser.step()
+        self.context.ledger["generator_updates"] += 1
+        self.context.ledger["tokens_scored"] += x.numel()
+
+    # -- the discriminator -----------------------------------------------------------------
+
+    def _train_discriminator(self, index: int) -> dict[str, float | Tensor]:
+        """Make one update of D on mean cross-entropy; every `d_epochs` passes a new load."""
+        c, minibatches = self.config, self._minibatches()
+        if index % (c.d_epochs * minibatches) == 0:
+            self._load()
+        first = index % minibatches * c.d_batch
+        rows = slice(first, first + c.d_batch)
+        discriminator = self.generator.discriminator
+        loss, accuracy = discriminator.loss(self.sequences[rows] + 1, self.labels[rows])
+        self.d_optimiser.zero_grad()
+        loss.backward()
+        self.d_optimiser.step()
+        self.context.ledger["critic_updates"] += 1
+        self.context.ledger["tokens_scored"] += self.sequences[rows].numel()
+        return {"d_loss": loss.detach(), "d_accuracy": accuracy}
+
+    def _load(self) -> None:
+        """Mix real sequences with as many fresh fakes, in an order drawn once."""
+        real, side, rng = self.context.data.sequences(self.loads), self._side(), self.context.rng
+        if side < len(real):
+            real = real[torch.randperm(len(real), generator=rng, device=real.device)[:side]]
+        mixed = torch.cat(
+            [real, self._sample(side, [self.config.fake_alpha] * self.context.length)]
+        )
+        labels = torch.full((2 * side,), FAKE, device=mixed.device)
+        labels[:side] = REAL
+        order = torch.randperm(2 * side, generator=rng, device=mixed.device)
+        self.sequences, self.labels = mixed[order], labels[order]
+        self.loads += 1
+
+    def _side(self) -> int:
+        """Return how many real sequences, and how many fakes, a load has."""
+        size = self.context.data.size
+        return min(self.config.d_samples, size) if self.config.d_samples else size
+
+    def _minibatches(self) -> int:
+        return max(1, 2 * self._side() // self.config.d_batch)
+
+
+def rescaled(values: Tensor, slope: float) -> Tensor:
+    """Return the bootstrapped rescaled activation σ(δ·(ρ/B − ½)) of ``(B, blocks)`` rewards.
+
+    ρ is the rank of a reward among the B of its block, 1 the lowest, B the highest; equal rewards
+    share the mean of their ranks. (Paper, "Bootstrapped Rescaled Activation", which counts ranks
+    from the top; the code has δ = 16. Its further division by the number of roll-outs only
+    scales the gradient, which Adam undoes, and is left out.)
+    """
+    mine, other = values.unsqueeze(1), values.unsqueeze(0)
+    below, equal = (other < mine).sum(1), (other == mine).sum(1)
+    rank = (below + (equal + 1) / 2).to(values.dtype)
+    return torch.sigmoid(slope * (rank / len(values) - 0.5))
+
+
+def block_cosines(features: Tensor, goals: Tensor, block: int) -> Tensor:
+    """Return cos(f_end(b) − f_start(b), goal_b) of every block, ``(B, blocks)``.
+
+    Args:
+        features: f_0 ... f_T, ``(B, T + 1, F)``.
+        goals: The goal in force in each block, ``(B, blocks, F)``.
+        block: Tokens per block; the last one may be shorter.
+    """
+    start = torch.arange(goals.shape[1], device=goals.device) * block
+    end = (start + block).clamp(max=features.shape[1] - 1)
+    return F.cosine_similarity(features[:, end] - features[:, start], goals, dim=2)
+
+
+def token_cosines(features: Tensor, goals: Tensor, block: int) -> Tensor:
+    """Return cos(f_{t+1} − f_start(b), goal_b) of every token x_t in block b, ``(B, T)``.
+
+    Arguments as in `block_cosines`.
+    """
+    t = torch.arange(features.shape[1] - 1, device=goals.device)
+    b = t // block
+    return F.cosine_similarity(features[:, t + 1] - features[:, b * block], goals[:, b], dim=2)
