@@ -10,6 +10,7 @@ Fixtures return functions, so that a test names its own sizes::
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -86,6 +87,55 @@ def _positions(trainer: Trainer[Any]) -> Iterator[Position]:
                 yield Position(phase.name, epoch, index)
 
 
+def _assert_resumes_exactly(
+    kind: type[Trainer[Any]], new_context: Callable[[], Context], steps: int, **config: Any
+) -> None:
+    """Check that k steps, a checkpoint in a new process's hands, and k more are 2k steps.
+
+    Args:
+        kind: The trainer's class.
+        new_context: Makes the same Context anew.
+        steps: k.
+        config: Changes to the trainer's defaults.
+    """
+    whole = _trainer(kind, new_context(), **config)
+    schedule = list(itertools.islice(_positions(whole), 2 * steps))
+    assert len(schedule) == 2 * steps
+    for at in schedule:
+        whole.step(at)
+    first = _trainer(kind, new_context(), **config)
+    for at in schedule[:steps]:
+        first.step(at)
+    file = io.BytesIO()
+    torch.save((first.state_dict(), first.context.rng.get_state()), file)
+    file.seek(0)
+    state, rng = torch.load(file, weights_only=True)
+    second = _trainer(kind, new_context(), **config)
+    second.load_state_dict(state)
+    second.context.rng.set_state(rng)
+    for at in schedule[steps:]:
+        second.step(at)
+    _assert_same_state(whole.state_dict(), second.state_dict())
+    assert torch.equal(whole.context.rng.get_state(), second.context.rng.get_state())
+
+
+def _assert_same_state(one: Any, other: Any) -> None:
+    """Compare nested checkpoints bit by bit."""
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            _assert_same_state(one[key], other[key])
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            _assert_same_state(a, b)
+    elif isinstance(one, Tensor):
+        assert torch.equal(one, other)
+    else:
+        assert one == other
+
+
 @pytest.fixture
 def make_context() -> Callable[..., Context]:
     """See `_context`."""
@@ -114,6 +164,12 @@ def sequence_probs() -> Callable[[Generator], Tensor]:
 def positions() -> Callable[[Trainer[Any]], Iterator[Position]]:
     """See `_positions`."""
     return _positions
+
+
+@pytest.fixture
+def assert_resumes_exactly() -> Callable[..., None]:
+    """See `_assert_resumes_exactly`."""
+    return _assert_resumes_exactly
 
 
 @pytest.fixture
