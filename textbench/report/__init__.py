@@ -1,0 +1,119 @@
+"""The report: tables, figures and an index, from whatever a result store holds right now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from textbench.errors import UserError
+from textbench.report import figures, provenance
+from textbench.report.definitions import FigureSpec, figure_specs, table_specs
+from textbench.report.notes import describe_preset
+from textbench.report.output import Output
+from textbench.report.sections import Section, sections
+from textbench.report.tables import build
+from textbench.report.text import render
+from textbench.report.writing import csv_text, to_csv, to_latex, to_markdown
+from textbench.results import evaluations, read_store, training_log
+
+BAND = "Lines are means over seeds, bands ± one standard deviation, thin lines the seeds."
+
+
+def write_report(results: Path, out: Path) -> list[Path]:
+    """Write tables, figures, ``data.csv`` and the index ``report.md``.
+
+    The same store gives the same bytes. Files of an earlier report that this one no longer has
+    are removed, so that no stale table stands beside new ones.
+
+    Args:
+        results: The result store; half finished is fine.
+        out: Where to write; created.
+
+    Returns:
+        The files written, the index first.
+
+    Raises:
+        UserError: The store has no readable run, or ``out`` cannot be written.
+    """
+    store = read_store(results)
+    evaluated, log = evaluations(store), training_log(store)
+    found = sections(store, evaluated, log)
+    if not found:
+        raise UserError(_nothing(results, store.unreadable))
+    output = Output(out)
+    output.add("data.csv", _data(evaluated))
+    contents = [_write_section(section, output) for section in found]
+    index = render(
+        "report.md.jinja",
+        {
+            "runs": len(store.runs),
+            "statuses": provenance.statuses(store.runs),
+            "sections": contents,
+            "problems": provenance.problems(store),
+            "facts": provenance.facts(store),
+            "commands": provenance.commands(store),
+        },
+    )
+    output.add("report.md", index)
+    return output.write()
+
+
+def _nothing(results: Path, unreadable: dict[str, str]) -> str:
+    if unreadable:
+        name, reason = next(iter(unreadable.items()))
+        return f"no readable run in {results}: {name}: {reason}"
+    command = "textbench run --algos mle,cot --task synthetic"
+    return f"no runs in {results}; make some with `{command} --results {results}`"
+
+
+def _data(evaluated: pd.DataFrame) -> str:
+    columns = [str(name) for name in evaluated.columns]
+    return csv_text(columns, zip(*(evaluated[name].tolist() for name in columns), strict=True))
+
+
+def _write_section(section: Section, output: Output) -> dict[str, Any]:
+    """Write a section's files and return what the index shows of it."""
+    tables = []
+    for spec in table_specs():
+        table = build(spec, section) if spec.is_for(section.task) else None
+        if table is None:
+            continue
+        files = [f"{table.id}.{kind}" for kind in ("tex", "csv", "md")]
+        text = to_markdown(table)
+        for file, content in zip(files, (to_latex(table), to_csv(table), text), strict=True):
+            output.add(file, content)
+        tables.append({"markdown": text, "files": files})
+    drawn = [_write_figure(spec, section, output) for spec in figure_specs()]
+    return {
+        "title": section.title,
+        "fingerprint": section.fingerprint,
+        "task_options": section.task_options,
+        "preset": section.preset,
+        "preset_line": describe_preset(section.preset),
+        "tables": tables,
+        "figures": [figure for figure in drawn if figure],
+    }
+
+
+def _write_figure(spec: FigureSpec, section: Section, output: Output) -> dict[str, str] | None:
+    figure = figures.draw(spec, section)
+    if figure is None:
+        return None
+    stem = f"{spec.id}-{section.slug}"
+    for kind in ("pdf", "png"):
+        output.add(f"{stem}.{kind}", figures.to_bytes(figure, kind))
+    caption = BAND
+    if any(run.spec.warmup for run in section.runs):
+        caption += " An open circle marks where a run takes over from its warm-up, whose own "
+        caption += "line shows what came before."
+    if any(run.status.status in figures.BROKEN for run in section.runs):
+        caption += " A cross ends a run that failed or diverged."
+    title = f"{spec.title} ({spec.paper} of the paper)" if spec.paper else spec.title
+    return {
+        "title": title,
+        "png": f"{stem}.png",
+        "pdf": f"{stem}.pdf",
+        "caption": caption,
+    }

@@ -1,0 +1,177 @@
+"""What may share a table: runs on one task (by fingerprint), under one preset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from textbench.report.definitions import row_names
+from textbench.results import Run, Store
+
+
+@dataclass(frozen=True)
+class Row:
+    """One algorithm as a table shows it: all runs that differ in nothing but the seed."""
+
+    group: str
+    """Empty where the algorithm was not run."""
+    label: str
+    name: str
+    options: str = ""
+    """What sets it apart from another row of the same label, ``"g_lr=0.001"``."""
+    runs: tuple[Run, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Name and options in one line."""
+        return f"{self.name} [{self.options}]" if self.options else self.name
+
+    @property
+    def done(self) -> tuple[Run, ...]:
+        """The runs that finished; only they enter a mean."""
+        return tuple(run for run in self.runs if run.status.status == "done")
+
+    @property
+    def seeds(self) -> str:
+        """``"3"``, or ``"2 of 3"`` while some have no final result."""
+        done, all_runs = len(self.done), len(self.runs)
+        return str(done) if done == all_runs else f"{done} of {all_runs}"
+
+
+@dataclass
+class Section:
+    """One task under one preset, with everything that was run there."""
+
+    task: str
+    fingerprint: str
+    preset: str
+    slug: str
+    """Ends the names of the section's files."""
+    runs: list[Run]
+    rows: list[Row]
+    evaluations: pd.DataFrame = field(repr=False)
+    log: pd.DataFrame = field(repr=False)
+
+    @property
+    def title(self) -> str:
+        """``task, preset``."""
+        return f"{self.task}, {f'preset {self.preset}' if self.preset else 'no preset'}"
+
+    @property
+    def task_options(self) -> str:
+        """The task's configuration in one line."""
+        options = self.runs[0].spec.task_config
+        return ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
+
+    @property
+    def changed(self) -> str:
+        """What the user changed for every run: the task's, backbone's and evaluation's options."""
+        common = set.intersection(*(_shared_changes(run) for run in self.runs))
+        return ", ".join(sorted(common))
+
+    @property
+    def oracles(self) -> set[str]:
+        """How the runs name their oracle; one fingerprint, hence one oracle."""
+        return {str(run.spec.task_config.get("oracle", "")) for run in self.runs}
+
+
+def sections(store: Store, evaluations: pd.DataFrame, log: pd.DataFrame) -> list[Section]:
+    """Divide a store into sections, ordered by task, preset and fingerprint."""
+    members: dict[tuple[str, str, str], list[Run]] = {}
+    for run in store.runs:
+        if run.name in store.unreadable:
+            continue
+        key = (run.spec.task, run.spec.preset, run.spec.task_fingerprint)
+        chosen = members.setdefault(key, [])
+        # A warm-up may have been made, and labelled, by an earlier command with another preset.
+        chosen += [r for r in (store.warmup_of(run), run) if r and r not in chosen]
+    found = []
+    for (task, preset, fingerprint), runs in sorted(members.items()):
+        slug = f"{task}-{preset or 'custom'}"
+        if sum(key[:2] == (task, preset) for key in members) > 1:
+            slug += f"-{fingerprint[:8]}"
+        names = {run.name for run in runs}
+        mine, logged = (frame[frame["run"].isin(names)] for frame in (evaluations, log))
+        found.append(Section(task, fingerprint, preset, slug, runs, rows(runs), mine, logged))
+    return found
+
+
+def rows(runs: list[Run]) -> list[Row]:
+    """Group replicates into rows: listed algorithms first, in the tables' order."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.group, []).append(run)
+    options = _options([members[0] for members in groups.values()])
+    names = row_names()
+    found = [
+        Row(
+            group=group,
+            label=members[0].spec.label,
+            name=names.get(members[0].spec.label, members[0].spec.label),
+            options=options[group],
+            runs=tuple(sorted(members, key=lambda run: run.spec.seed)),
+        )
+        for group, members in groups.items()
+    ]
+    listed = list(names)
+
+    def order(row: Row) -> tuple[int, str, str, str]:
+        place = listed.index(row.label) if row.label in listed else len(listed)
+        return place, row.label, row.options, row.group
+
+    return sorted(found, key=order)
+
+
+def _options(examples: list[Run]) -> dict[str, str]:
+    """Say for each group, by one of its runs, what sets it apart.
+
+    That is what the user changed and, where two groups have the same label, whatever else of
+    their identity differs: trainer version, backbone, evaluation, warm-up.
+    """
+    identities = {run.group: dict(_flat(run.spec.identity())) for run in examples}
+    rivals: dict[str, list[Run]] = {}
+    for run in examples:
+        rivals.setdefault(run.spec.label, []).append(run)
+    described: dict[str, str] = {}
+    for run in examples:
+        others = [identities[rival.group] for rival in rivals[run.spec.label]]
+        differing = {
+            key: value
+            for key, value in identities[run.group].items()
+            if any(other.get(key) != value for other in others)
+        }
+        # An option that shapes the warm-up shows as the run's own, and again in the warm-up.
+        own = {k: v for k, v in differing.items() if not k.startswith("warmup.")}
+        shown = {**_changed(run), **(own or differing)}
+        described[run.group] = ", ".join(f"{key}={value}" for key, value in sorted(shown.items()))
+    return described
+
+
+def _shared_changes(run: Run) -> set[str]:
+    own = (run.spec.label, run.spec.trainer)
+    changes = run.spec.overrides.items()
+    return {f"{key}={value}" for key, value in changes if key.rpartition(".")[0] not in own}
+
+
+def _changed(run: Run) -> dict[str, Any]:
+    """Return the user's changes of the trainer's own options, without the trainer's name."""
+    prefixes = (f"{run.spec.label}.", f"{run.spec.trainer}.")
+    return {
+        key.removeprefix(prefix): value
+        for key, value in run.spec.overrides.items()
+        for prefix in prefixes
+        if key.startswith(prefix)
+    }
+
+
+def _flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in identity.items():
+        if key in ("seed", "format", "task", "task_fingerprint"):
+            continue
+        if isinstance(value, Mapping):
+            yield from _flat(value, prefix if key == "config" else f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,202 @@
+"""Tables: rows of algorithms, columns of selected numbers, the paper's beside ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from textbench.report.definitions import (
+    ColumnSpec,
+    Published,
+    PublishedTable,
+    TableSpec,
+    published_tables,
+)
+from textbench.report.sections import Row, Section
+from textbench.report.select import UNFINISHED, Pick, Picker
+from textbench.stats import Summary, summarise
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of one protocol; a spec with several protocols becomes several columns."""
+
+    spec: ColumnSpec
+    protocol: str
+    mark: str = ""
+    """Tells the columns of one spec apart: ``"1"``, ``"2"``."""
+
+    @property
+    def title(self) -> str:
+        """The heading."""
+        return f"{self.spec.title} ({self.mark})" if self.mark else self.spec.title
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Our number."""
+
+    summaries: tuple[Summary, ...] = ()
+    """Over seeds, one per metric of the column; empty where there is no number."""
+    spread: float = float("nan")
+    """The ± shown: the seeds' sd (of the sum, for a pair), or the epochs' sd of a time."""
+    in_warmup: int = 0
+    """Seeds whose selected evaluation lies in the warm-up."""
+    warmup_label: str = ""
+    seeds: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    """Each seed's own values."""
+    reasons: tuple[str, ...] = ()
+    """Why seeds of finished runs are missing."""
+
+    @property
+    def n(self) -> int:
+        """How many seeds the number is of."""
+        return len(self.seeds)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be written in any format."""
+
+    spec: TableSpec
+    section: Section
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    cells: dict[tuple[str, int], Cell]
+    """By row group and column number."""
+    paper: PublishedTable | None
+
+    @property
+    def id(self) -> str:
+        """The stem of its files."""
+        return f"{self.spec.id}-{self.section.slug}"
+
+    @property
+    def same_oracle(self) -> bool:
+        """Whether the paper's absolute numbers are of the same oracle."""
+        return self.paper is not None and self.paper.oracle in self.section.oracles
+
+    def published(self, row: Row, column: Column) -> Published:
+        """Return the paper's number for a cell; empty where it reports none."""
+        return published(self.paper, row.label, column.spec)
+
+
+def published(paper: PublishedTable | None, label: str, column: ColumnSpec) -> Published:
+    """Return a number of the paper; a column relative to a row is derived from both cells."""
+    if paper is None:
+        return Published()
+    if not column.relative_to:
+        return paper.cells.get((label, column.id), Published())
+    mine, base = (
+        paper.cells.get((row, column.select), Published()) for row in (label, column.relative_to)
+    )
+    if not (mine.values and base.values):
+        return Published()
+    return Published((mine.values[0] / base.values[0],))
+
+
+def build(spec: TableSpec, section: Section) -> Table | None:
+    """Fill a table for a section; None where the table has nothing to show."""
+    specs = _every_metric(section) if spec.every_metric else spec.columns
+    paper = published_tables().get(spec.paper)
+    if paper is not None and paper.task != section.task:
+        paper = None
+    columns, cells = _fill(specs, section)
+    if not columns:
+        return None
+    rows = (*section.rows, *(_not_run(spec, section) if paper else ()))
+    listed = {row.label: place for place, row in enumerate(spec.rows)}
+    ordered = sorted(rows, key=lambda row: listed.get(row.label, len(listed)))
+    return Table(spec, section, tuple(ordered), columns, cells, paper)
+
+
+def _not_run(spec: TableSpec, section: Section) -> list[Row]:
+    present = {row.label for row in section.rows}
+    return [Row("", row.label, row.name) for row in spec.rows if row.label not in present]
+
+
+def _every_metric(section: Section) -> tuple[ColumnSpec, ...]:
+    """One column per metric that has a value at the end of some run."""
+    data = section.evaluations
+    known = data[data["final"].astype(bool) & np.isfinite(data["value"].astype(float))]
+    return tuple(
+        ColumnSpec(id=metric, title=metric, select="final", metrics=(metric,), digits=3)
+        for metric in sorted(known["metric"].unique())
+    )
+
+
+def _fill(
+    specs: tuple[ColumnSpec, ...], section: Section
+) -> tuple[tuple[Column, ...], dict[tuple[str, int], Cell]]:
+    picker = Picker(section)
+    columns: list[Column] = []
+    cells: dict[tuple[str, int], Cell] = {}
+    for spec in specs:
+        picks = {
+            row.group: {run.spec.seed: picker.pick(run, spec) for run in row.runs}
+            for row in section.rows
+        }
+        if spec.relative_to:
+            picks = _relative(picks, section.rows, spec.relative_to)
+        found = (pick.protocol for picked in picks.values() for pick in picked.values())
+        protocols = sorted({protocol for protocol in found if protocol}) or [""]
+        for number, protocol in enumerate(protocols, start=1):
+            column = Column(spec, protocol, str(number) if len(protocols) > 1 else "")
+            for row in section.rows:
+                cells[row.group, len(columns)] = _cell(row, picks[row.group], column)
+            columns.append(column)
+    return tuple(columns), cells
+
+
+def _relative(
+    picks: dict[str, dict[int, Pick]], rows: list[Row], base: str
+) -> dict[str, dict[int, Pick]]:
+    """Divide every run's mean by the base row's, of the same protocol (the same hardware)."""
+    measured: dict[str, list[float]] = {}
+    for row in rows:
+        for pick in picks[row.group].values():
+            if row.label == base and pick.values:
+                measured.setdefault(pick.protocol, []).append(float(np.mean(pick.values)))
+
+    def divided(pick: Pick) -> Pick:
+        if not pick.values:
+            return pick
+        if pick.protocol not in measured:
+            return Pick(reason=f"{base} has no time on the same hardware")
+        ratio = float(np.mean(pick.values)) / float(np.mean(measured[pick.protocol]))
+        return replace(pick, values=(ratio,))
+
+    return {
+        group: {seed: divided(pick) for seed, pick in picked.items()}
+        for group, picked in picks.items()
+    }
+
+
+def _cell(row: Row, picks: dict[int, Pick], column: Column) -> Cell:
+    mine = {
+        seed: pick
+        for seed, pick in picks.items()
+        if pick.values and pick.protocol == column.protocol
+    }
+    absent = {pick.reason for pick in picks.values() if pick.reason not in ("", UNFINISHED)}
+    if not mine:
+        return Cell(reasons=tuple(sorted(absent)))
+    pooled = column.spec.is_time and not column.spec.relative_to
+    per_seed = {
+        seed: (float(np.mean(pick.values)),) if pooled else pick.values
+        for seed, pick in mine.items()
+    }
+    if pooled:
+        spread = summarise([value for pick in mine.values() for value in pick.values]).sd
+    else:
+        spread = summarise([sum(values) for values in per_seed.values()]).sd
+    warmups = {run.spec.warmup.label for run in row.runs if run.spec.warmup}
+    return Cell(
+        summaries=tuple(summarise(values) for values in zip(*per_seed.values(), strict=True)),
+        spread=spread,
+        in_warmup=sum(pick.in_warmup for pick in mine.values()),
+        warmup_label=", ".join(sorted(warmups)),
+        seeds=per_seed,
+        reasons=tuple(sorted(absent)),
+    )
