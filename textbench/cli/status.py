@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from functools import cache
@@ -85,12 +86,12 @@ def _print(rows: list[list[str]]) -> None:
 
     from textbench.progress import STYLES
 
-    console = Console()
+    # In a pipe nothing is cut: `textbench status | grep failed` sees whole lines.
+    console = Console(width=None if sys.stdout.isatty() else 400)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for head in ("run", "status", "phase", "steps", "updated"):
         table.add_column(head, justify="right" if head == "steps" else "left", no_wrap=True)
-    table.add_column("left, or why it ended", overflow="fold")
+    table.add_column("note", overflow="fold")
     for row in rows:
         table.add_row(row[0], Text(row[1], STYLES[row[1].split()[0]]), *row[2:])
-    # In a pipe nothing is cut: `textbench status | grep failed` sees whole lines.
-    console.print(table, width=None if console.is_terminal else 400, highlight=False)
+    console.print(table, highlight=False)
