@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 from textbench.errors import UserError
 from textbench.spec import Spec
@@ -50,7 +49,6 @@ class _Job:
     spec: Spec
     directory: RunDirectory
     process: subprocess.Popen[bytes]
-    log: IO[bytes]
     slot: int
 
 
@@ -194,19 +192,18 @@ class LocalEngine:
         command += ["--checkpoint-every", self.checkpoint_every]
         if self.deadline is not None:
             command += ["--deadline", str(self.deadline)]
-        log = open(directory.path / "log.txt", "ab")  # noqa: SIM115 - closed when the run ends
-        process = subprocess.Popen(  # noqa: S603 - our own worker
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **ENVIRONMENT},
-        )
-        self._running.append(_Job(spec, directory, process, log, slot))
+        with open(directory.path / "log.txt", "ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own worker
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **ENVIRONMENT},
+            )
+        self._running.append(_Job(spec, directory, process, slot))
 
     def _end(self, job: _Job) -> Status:
         """Return the status of a run whose process has ended, and write it where it could not."""
-        job.log.close()
         status = job.directory.status()
         code = job.process.returncode
         told = status.status in ("failed", "diverged", "timeout", "interrupted", "done")
