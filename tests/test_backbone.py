@@ -355,6 +355,11 @@ def test_drawing_is_invariant_to_a_shift_of_the_logits() -> None:
     assert torch.equal(expected, naive)
 
 
+@pytest.mark.parametrize("vocab", [5, 64, 100])
+def test_no_rows_are_drawn_from_no_rows(vocab: int) -> None:
+    assert draw(torch.empty(0, vocab), torch.empty(0)).shape == (0,)
+
+
 def naive_search(weights: np.ndarray, uniform: float) -> int:
     """Inverse CDF in exact arithmetic (integer weights below 2**24 are exact in float32)."""
     cumulated = np.cumsum(weights.astype(np.float64))

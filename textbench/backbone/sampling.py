@@ -32,7 +32,7 @@ def search(weights: Tensor, uniforms: Tensor) -> Tensor:
     """Draw one symbol per row in proportion to non-negative ``weights`` ``(N, V)``."""
     rows, vocab = weights.shape
     whole = vocab - vocab % BLOCK
-    sums = weights[:, :whole].view(rows, -1, BLOCK).sum(2)
+    sums = weights[:, :whole].view(rows, whole // BLOCK, BLOCK).sum(2)
     if whole < vocab:
         sums = torch.cat([sums, weights[:, whole:].sum(1, keepdim=True)], 1)
     ends = sums.cumsum(1)
