@@ -302,7 +302,7 @@ def test_a_signal_stops_workers_at_their_checkpoints(
     settled = {spec.label: status for spec, status in found}
     assert engine.signals == 1
     assert names(settled) == {"a": "interrupted", "b": "queued"}
-    assert settled["a"].reason == "stopped by the user"
+    assert settled["a"].reason == "told to stop"
     assert settled["a"].step == 7
     assert events(results) == ["start a", "ready a", "end a"]
     assert signal.getsignal(signal.SIGINT) is before

@@ -30,6 +30,12 @@ SCAN = 2.0
 """Seconds between two looks at waiting runs that another process may have finished."""
 INTERRUPTED = 75
 """Exit code of a worker that left a checkpoint to resume from (EX_TEMPFAIL)."""
+ENDINGS = {
+    0: FINISHED,
+    1: frozenset({"failed", "diverged"}),
+    INTERRUPTED: frozenset({"timeout", "interrupted"}),
+}
+"""What a worker may have said of a run when it exits with these codes."""
 
 ENVIRONMENT = {
     # One thread per run, whatever --jobs: parallelism is processes.
@@ -206,15 +212,14 @@ class LocalEngine:
         """Return the status of a run whose process has ended, and write it where it could not."""
         status = job.directory.status()
         code = job.process.returncode
-        told = status.status in ("failed", "diverged", "timeout", "interrupted", "done")
-        if code == 0 and status.status in FINISHED:
+        if status.status in ENDINGS.get(code, ()) and status.reason != "its process is gone":
             return status
-        if self.signals and status.status not in ("timeout", "failed", "diverged"):
+        if job.directory.is_locked():  # it waited in vain for another process that is at this run
+            return status
+        if self.signals or code == INTERRUPTED:
             status.status, status.reason = "interrupted", "stopped by the user"
         elif code < 0:
             status.status, status.reason = "interrupted", f"killed by signal {-code}"
-        elif told and code in (1, INTERRUPTED) and status.reason != "its process is gone":
-            return status
         else:
             last = _last_line(job.directory.path / "log.txt")
             status.status = "failed"
