@@ -15,6 +15,8 @@ from textbench.errors import UserError
 from textbench.spec import Spec
 from textbench.store import RunDirectory, Status
 
+ORDER = ("done", "running", "queued", "interrupted", "timeout", "failed", "diverged")
+
 EPILOG = """\b
 Examples:
   textbench status
@@ -49,8 +51,8 @@ def command(results: Path) -> None:
         counts["stale"] += stale
         rows.append(_row(run, status, stale))
     _print(rows)
-    counted = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
-    click.echo(f"\n{len(runs)} runs: {counted}")
+    counted = ", ".join(f"{counts[name]} {name}" for name in (*ORDER, "stale") if counts[name])
+    click.echo(f"\n{len(runs)} run{'s' * (len(runs) != 1)}: {counted}")
 
 
 def is_stale(run: RunDirectory, spec: Spec) -> bool:
