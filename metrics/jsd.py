@@ -29,7 +29,7 @@ class JSDStepwise(Metric):
 
     def protocol(self, evaluation: Evaluation) -> str:
         """Return definition, version and both sample sizes."""
-        return f"jsd_stepwise/1 full-vocabulary n={evaluation.n}+{len(evaluation.test)}"
+        return f"jsd_stepwise/1 full-vocabulary {evaluation.sampling}+{len(evaluation.test)}"
 
     def compute(self, evaluation: Evaluation) -> float:
         """Return the value, in [0, T ln 2]."""
@@ -45,7 +45,7 @@ class JSDSequence(Metric):
 
     def protocol(self, evaluation: Evaluation) -> str:
         """Return definition, version and both sample sizes."""
-        return f"jsd_sequence/1 n={evaluation.n}+{len(evaluation.test)}"
+        return f"jsd_sequence/1 {evaluation.sampling}+{len(evaluation.test)}"
 
     def compute(self, evaluation: Evaluation) -> float:
         """Return the Monte Carlo estimate of a value in [0, ln 2]."""

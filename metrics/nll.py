@@ -22,7 +22,7 @@ class NLLOracle(Metric):
 
     def protocol(self, evaluation: Evaluation) -> str:
         """Return definition, version and sample size."""
-        return f"nll_oracle/1 n={evaluation.n}"
+        return f"nll_oracle/1 {evaluation.sampling}"
 
     def compute(self, evaluation: Evaluation) -> float:
         """Return the mean over samples and positions."""
@@ -71,11 +71,11 @@ class GeneratorEntropy(Metric):
 
     def protocol(self, evaluation: Evaluation) -> str:
         """Return definition, version and sample size."""
-        return f"generator_entropy/1 full-vocabulary n={evaluation.n}"
+        return f"generator_entropy/1 full-vocabulary {evaluation.sampling}"
 
     def compute(self, evaluation: Evaluation) -> float:
         """Return the mean over sampled prefixes."""
-        return evaluation.on_samples.entropy
+        return evaluation.entropy
 
 
 class KLForward(Metric):
@@ -103,7 +103,7 @@ class KLReverse(Metric):
 
     def protocol(self, evaluation: Evaluation) -> str:
         """Return definition, version and sample size."""
-        return f"kl_reverse/1 full-vocabulary n={evaluation.n}"
+        return f"kl_reverse/1 full-vocabulary {evaluation.sampling}"
 
     def compute(self, evaluation: Evaluation) -> float:
         """Return the mean over sampled prefixes of KL(G_t ‖ P_t)."""

@@ -42,10 +42,12 @@ def load(directory: RunDirectory) -> dict[str, Any] | None:
 
 def global_random_state() -> dict[str, Any]:
     """Return the state of every global random generator; our own code draws from none of them."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # type: ignore[misc]
+    cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    legacy: Any = np.random.get_state(legacy=True)
+    kind, keys, position, has_gauss, gauss = legacy
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "cuda": torch.cuda.get_rng_state_all() if cuda else [],
         "python": random.getstate(),
         "numpy": (kind, keys.tolist(), position, has_gauss, gauss),
     }

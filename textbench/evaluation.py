@@ -6,16 +6,19 @@ seed and moment alone: evaluating more often changes neither training nor other 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from textbench import checkpoint
 from textbench.generator import Generator
-from textbench.metric import NotApplicableError
+from textbench.metric import Metric, NotApplicableError
 from textbench.randomness import stream
 from textbench.task import Task
 
@@ -26,9 +29,13 @@ CUDA_ELEMENTS = 1 << 26
 TINY = 1e-38
 
 
+class DivergedError(Exception):
+    """A loss or a metric is no longer finite."""
+
+
 @dataclass
 class PairScores:
-    """Two models A and B compared on sequences drawn from A; B may be absent.
+    """Two models A and B compared on sequences drawn from A.
 
     All of them are expectations over A's own prefixes, in nats; those over symbols are taken over
     the whole vocabulary (no sampling noise from the last draw).
@@ -37,7 +44,7 @@ class PairScores:
     log_a: Tensor
     """log A(s), ``(N,)`` float64, nats per sequence."""
     log_b: Tensor
-    """log B(s), ``(N,)``; empty without B."""
+    """log B(s), ``(N,)``."""
     entropy: float = 0.0
     """Mean over positions of H(A(·|x_<t)), nats per token."""
     kl: float = 0.0
@@ -75,16 +82,25 @@ class Evaluation:
         self.n = samples
         self.inverse_temperature = inverse_temperature
 
-    @property
+    @cached_property
     def oracle(self) -> Generator:
-        """The true distribution.
+        """The true distribution, on the generator's device.
 
         Raises:
             NotApplicableError: The task has none.
         """
         if self.task.oracle is None:
             raise NotApplicableError(f"task {self.task.name} has no oracle")
-        return self.task.oracle.to(self.generator.device)
+        if self.task.oracle.device == self.generator.device:
+            return self.task.oracle
+        # A copy: the task's own goes on drawing data where it is, from streams of that device.
+        return copy.deepcopy(self.task.oracle).to(self.generator.device)
+
+    @property
+    def sampling(self) -> str:
+        """How `samples` were drawn, for protocol ids."""
+        tempered = f" alpha={self.inverse_temperature:g}" if self.inverse_temperature != 1.0 else ""
+        return f"n={self.n}{tempered}"
 
     @cached_property
     def samples(self) -> Tensor:
@@ -115,6 +131,13 @@ class Evaluation:
         return mean_nll(self.generator, self.test)
 
     @cached_property
+    def entropy(self) -> float:
+        """The generator's entropy at its own prefixes, nats per token."""
+        if self.task.oracle is not None:
+            return self.on_samples.entropy
+        return mean_entropy(self.generator, self.samples)
+
+    @cached_property
     def train_nll(self) -> float:
         """The generator's NLL of the first ``n`` training sequences, nats per token."""
         train = self.task.train(self.seed, 0)[: self.n]
@@ -133,6 +156,16 @@ def mean_nll(model: Generator, tokens: Tensor) -> float:
         for part in blocks(tokens, model.vocab_size):
             chosen = model.log_probs(part).gather(2, part.unsqueeze(2))
             total -= float(chosen.sum(dtype=torch.float64))
+    return total / tokens.numel()
+
+
+@torch.no_grad()
+def mean_entropy(model: Generator, tokens: Tensor) -> float:
+    """Return the mean of H(model(·|x_<t)) over the prefixes of sequences ``(N, T)``, nats."""
+    total = 0.0
+    for part in blocks(tokens, model.vocab_size):
+        log_probs = model.log_probs(part)
+        total -= float(log_probs.mul_(log_probs.exp()).sum(-1).sum(dtype=torch.float64))
     return total / tokens.numel()
 
 
@@ -165,4 +198,45 @@ def compare(a: Generator, b: Generator, tokens: Tensor) -> PairScores:
 def blocks(tokens: Tensor, vocab_size: int) -> Iterator[Tensor]:
     """Yield ``tokens`` in pieces whose log-probabilities fit the cache (CPU) or memory (CUDA)."""
     limit = CPU_ELEMENTS if tokens.device.type == "cpu" else CUDA_ELEMENTS
-    yield from tokens.split(max(1, limit // (tokens.shape[1] * vocab_size)))
+    yield from torch.split(tokens, max(1, limit // (tokens.shape[1] * vocab_size)))
+
+
+@contextmanager
+def undisturbed(generator: Generator) -> Iterator[None]:
+    """Put ``generator`` in evaluation mode; afterwards every trace of the evaluation is gone.
+
+    Each module gets its own mode back, and the global random generators theirs.
+    """
+    random_state = checkpoint.global_random_state()
+    modes = [(module, module.training) for module in generator.modules()]
+    generator.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        checkpoint.restore_global_random_state(random_state)
+
+
+def measure(
+    metrics: list[Metric], evaluation: Evaluation
+) -> tuple[dict[str, float | None], dict[str, str], dict[str, str]]:
+    """Compute every metric: (values, reasons of the missing ones, protocols).
+
+    Raises:
+        DivergedError: A metric that applies is not finite.
+    """
+    values: dict[str, float | None] = {}
+    reasons: dict[str, str] = {}
+    protocols: dict[str, str] = {}
+    for metric in metrics:
+        try:
+            value = metric.compute(evaluation)
+        except NotApplicableError as error:
+            values[metric.name], reasons[metric.name] = None, str(error)
+            continue
+        if not math.isfinite(value):
+            raise DivergedError(f"{metric.name} is {value}")
+        values[metric.name] = value
+        protocols[metric.name] = metric.protocol(evaluation)
+    return values, reasons, protocols

@@ -20,8 +20,8 @@ from textbench.clock import Clock, Speedometer
 from textbench.config import EvaluationConfig
 from textbench.data import TrainingData
 from textbench.errors import UserError
-from textbench.evaluation import Evaluation
-from textbench.metric import Metric, NotApplicableError
+from textbench.evaluation import DivergedError, Evaluation, measure, undisturbed
+from textbench.metric import Metric
 from textbench.randomness import derive, stream
 from textbench.schedule import Schedule
 from textbench.spec import Spec
@@ -34,10 +34,6 @@ HEARTBEAT = 1.0
 """Seconds of wall time between two status files."""
 SAMPLES = 200
 """Lines of ``samples.txt``."""
-
-
-class DivergedError(Exception):
-    """A loss or a metric is no longer finite."""
 
 
 @dataclass
@@ -91,6 +87,8 @@ class Run:
         config = trainer_class.config_schema(**self.spec.config)
         self.trainer: Trainer[Any] = trainer_class(config, self.context)
         self.schedule = Schedule(self.trainer.phases(), start_epoch=warmup[1] if warmup else 0)
+        if not self.schedule.total:
+            raise UserError(f"{trainer_class.name}: with these options its schedule has no steps")
         self.status = Status("running", device=str(options.device), total=self.schedule.total)
         self.step = 0
         self.stopped = False
@@ -176,20 +174,16 @@ class Run:
     def _evaluate(self, *, final: bool) -> None:
         """Compute the metrics, append a row, and let the trainer see the validation NLL."""
         began = time.monotonic()
-        generator = self.trainer.generator
-        random_state = checkpoint.global_random_state()
-        training = generator.training
-        generator.eval()
         evaluation = Evaluation(
-            generator,
+            self.trainer.generator,
             self.task,
             seed=self.spec.seed,
             moment=self._moment(),
             samples=self.plan.final_samples if final else self.plan.samples,
         )
-        values, reasons, protocols = measure(self.metrics, evaluation)
-        generator.train(training)
-        checkpoint.restore_global_random_state(random_state)
+        with undisturbed(self.trainer.generator):
+            values, reasons, protocols = measure(self.metrics, evaluation)
+            validation_nll = math.inf if final else evaluation.validation_nll
         row = {
             **self._where(),
             "final": final,
@@ -201,7 +195,7 @@ class Run:
         }
         self.directory.append("metrics.jsonl", row)
         if not final:
-            self.stopped = self.trainer.observe(evaluation.validation_nll)
+            self.stopped = self.trainer.observe(validation_nll)
         self.status.metrics = {k: v for k, v in values.items() if v is not None}
         self._speed.evaluated(time.monotonic() - began)
         self._heartbeat(force=True)
@@ -289,27 +283,3 @@ class Run:
 def training_data(task: Any, seed: int, device: torch.device) -> TrainingData:
     """Return the run's training stream on ``device``."""
     return TrainingData(lambda number: task.train(seed, number).to(device), task.train_size())
-
-
-def measure(
-    metrics: list[Metric], evaluation: Evaluation
-) -> tuple[dict[str, float | None], dict[str, str], dict[str, str]]:
-    """Compute every metric: (values, reasons of the missing ones, protocols).
-
-    Raises:
-        DivergedError: A metric that applies is not finite.
-    """
-    values: dict[str, float | None] = {}
-    reasons: dict[str, str] = {}
-    protocols: dict[str, str] = {}
-    for metric in metrics:
-        try:
-            value = metric.compute(evaluation)
-        except NotApplicableError as error:
-            values[metric.name], reasons[metric.name] = None, str(error)
-            continue
-        if not math.isfinite(value):
-            raise DivergedError(f"{metric.name} is {value}")
-        values[metric.name] = value
-        protocols[metric.name] = metric.protocol(evaluation)
-    return values, reasons, protocols

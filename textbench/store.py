@@ -114,7 +114,10 @@ class RunDirectory:
             return Status("queued")
         status = Status(**self.read_json("status.json"))
         if status.status == "running" and not self.is_locked():
-            status.status, status.reason = "interrupted", "its process is gone"
+            # It may have ended between the two looks: what it wrote last counts.
+            status = Status(**self.read_json("status.json"))
+            if status.status == "running":
+                status.status, status.reason = "interrupted", "its process is gone"
         return status
 
     def write_status(self, status: Status) -> None:

@@ -19,9 +19,10 @@ import torch
 
 from textbench import registry
 from textbench.errors import UserError
+from textbench.evaluation import DivergedError
 from textbench.metric import Metric
 from textbench.provenance import provenance
-from textbench.run import DivergedError, Options, Run
+from textbench.run import Options, Run
 from textbench.spec import Spec
 from textbench.store import RunDirectory, Status, StatusName
 from textbench.trainer import State

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.download import Remote, fetch
 from textbench.errors import UserError
 from textbench.randomness import numpy_stream
+from textbench.tasks.pickled import NUMBERS, read_arrays
 
 Array = npt.NDArray[np.float32]
 
@@ -73,7 +73,7 @@ def load_parameters(path: Path) -> dict[str, Array]:
     except UserError as error:
         raise UserError(f"oracle file {path}: {error}") from None
     except Exception as error:  # a corrupted file can fail in any way inside its reader
-        reason = str(error) or type(error).__name__
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"oracle file {path} cannot be read: {reason}") from None
     _check(arrays, path)
     return arrays
@@ -115,20 +115,29 @@ def _read_npz(content: bytes) -> dict[str, Array]:
         missing = [name for name in NAMES if name not in file]
         if missing:
             raise UserError(f"arrays missing: {', '.join(missing)}")
-        return {name: np.asarray(file[name], dtype=np.float32) for name in NAMES}
+        return {name: _float32(file[name]) for name in NAMES}
 
 
 def _read_pickle(content: bytes) -> dict[str, Array]:
-    loaded = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
-    if not isinstance(loaded, list) or len(loaded) != len(NAMES):
-        raise UserError(f"not a list of {len(NAMES)} arrays, which a published oracle is")
-    return {n: np.asarray(a, dtype=np.float32) for n, a in zip(NAMES, loaded, strict=True)}
+    loaded = read_arrays(content)
+    if len(loaded) != len(NAMES):
+        raise UserError(f"it holds {len(loaded)} arrays; a published oracle has {len(NAMES)}")
+    return {name: _float32(array) for name, array in zip(NAMES, loaded, strict=True)}
+
+
+def _float32(array: npt.NDArray[Any]) -> Array:
+    if array.dtype.kind not in NUMBERS:
+        raise UserError(f"an array's type is {array.dtype}; only numbers are admitted")
+    with np.errstate(over="ignore"):  # what overflows is reported as not finite
+        return np.asarray(array, dtype=np.float32)
 
 
 def _check(parameters: dict[str, Array], path: Path) -> None:
     if parameters["embedding"].ndim != 2 or parameters["b_i"].ndim != 1:
         raise UserError(f"oracle file {path}: embedding must be a matrix and b_i a vector")
     vocab_size, embedding = parameters["embedding"].shape
+    if vocab_size < 2:
+        raise UserError(f"oracle file {path}: a vocabulary needs 2 symbols, it has {vocab_size}")
     expected = shapes(vocab_size, embedding, len(parameters["b_i"]))
     for name, shape in expected.items():
         if parameters[name].shape != shape:
@@ -136,18 +145,3 @@ def _check(parameters: dict[str, Array], path: Path) -> None:
             raise UserError(f"oracle file {path}: {name} has shape {found}, expected {shape}")
         if not np.isfinite(parameters[name]).all():
             raise UserError(f"oracle file {path}: {name} holds numbers that are not finite")
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """An unpickler that admits numpy arrays and nothing else: no other name is ever resolved."""
-
-    ADMITTED = frozenset(
-        (f"{package}.{module}", name)
-        for package in ("numpy.core", "numpy._core")
-        for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"))
-    ) | {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.ADMITTED:
-            raise UserError(f"it asks for {module}.{name}; only numpy arrays are admitted")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
