@@ -234,6 +234,9 @@ def test_config_file_alone_is_a_command(plugin: Path, preset: Path, tmp_path: Pa
         ("lr = 1\n", "'lr' is not a section"),
         ("[plain\n", "not valid TOML"),
         ("task = 3\n", "task must be a string"),
+        ("algos = 3\n", "algos must be a string or a list"),
+        ("variants = 3\n", "'variants' is not a section"),
+        ("[variants]\nplain = 3\n", "'plain' must be a table of variants"),
         ('seeds = "x"\n', "neither a seed nor a range"),
     ],
 )
@@ -243,8 +246,9 @@ def test_broken_config_file_is_one_line(
     config = tmp_path / "c.toml"
     config.write_text(text)
     task = "" if text.startswith("task") else "synthetic-tiny"
+    algos = "" if text.startswith("algos") else "plain"
     with pytest.raises(UserError, match=message):
-        expand(Request(algos="plain", plugins=[plugin], config=config, preset="p", task=task))
+        expand(Request(algos=algos, plugins=[plugin], config=config, preset="p", task=task))
 
 
 def test_absent_config_file(tmp_path: Path) -> None:

@@ -19,14 +19,16 @@ Layer = dict[str, dict[str, Any]]
 """Section, option, value."""
 
 
-def parse_rows(given: str | Sequence[str]) -> list[str]:
+def parse_rows(given: str | list[str]) -> list[str]:
     """Return the rows of ``--algos``: ``"mle,cot:head"`` or a list of them.
 
     Raises:
         UserError: None given, one twice, or unknown trainers (variants are checked later).
     """
-    parts = given.split(",") if isinstance(given, str) else list(given)
-    rows = [part.strip() for part in parts if str(part).strip()]
+    if not isinstance(given, str | list):
+        raise UserError(f"algos must be a string or a list of strings (given {given!r})")
+    parts = given.split(",") if isinstance(given, str) else map(str, given)
+    rows = [part.strip() for part in parts if part.strip()]
     if not rows:
         raise UserError("no algorithm given; say --algos mle,cot (`textbench list` shows all)")
     for row in rows:

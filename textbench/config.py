@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import Field
 
@@ -73,16 +73,15 @@ def expand(request: Request) -> list[Spec]:
         UserError: Unknown names, options, or values out of range.
     """
     registry.load_plugins(request.plugins)
-    file = _read_config(request.config) if request.config else {}
-    top = {key: file.pop(key, "") for key in TOP_LEVEL}
-    rows = parse_rows(request.algos or top["algos"])
-    seeds = parse_seeds(request.seeds or top["seeds"] or "0")
-    task = request.task or _text(top["task"], "task")
+    top, file = _read_config(request.config) if request.config else ({}, {})
+    rows = parse_rows(request.algos or top.get("algos", ""))
+    seeds = parse_seeds(request.seeds or top.get("seeds", "0"))
+    task = request.task or _text(top, "task")
     if not task:
         raise UserError("no task given; say --task synthetic (`textbench list` shows all)")
     resolution = _Resolution(
         task=registry.entry("task", task).name,
-        preset=request.preset or _text(top["preset"], "preset") or "quick",
+        preset=request.preset or _text(top, "preset") or "quick",
         file=file,
         settings=parse_settings(request.settings),
         plugins=tuple(str(Path(plugin).resolve()) for plugin in request.plugins),
@@ -209,10 +208,11 @@ def check_variant(name: str, variant: str, known: registry.Variants) -> tuple[st
     return known[variant]
 
 
-def _read_config(path: Path) -> Layer:
+def _read_config(path: Path) -> tuple[dict[str, Any], Layer]:
+    """Return a config file's choices and its sections."""
     data = registry.read_toml(path)
     top = {key: data.pop(key) for key in TOP_LEVEL if key in data}
-    return cast(Layer, top) | _sections(data, str(path))
+    return top, _sections(data, str(path))
 
 
 def _sections(data: dict[str, Any], where: str) -> Layer:
@@ -226,7 +226,8 @@ def _sections(data: dict[str, Any], where: str) -> Layer:
     return {section: table for section, table in data.items() if section != "summary"}
 
 
-def _text(value: object, key: str) -> str:
+def _text(top: Mapping[str, Any], key: str) -> str:
+    value = top.get(key, "")
     if not isinstance(value, str):
         raise UserError(f"config file: {key} must be a string (given {value!r})")
     return value

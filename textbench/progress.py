@@ -9,7 +9,7 @@ from statistics import fmean
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -60,6 +60,7 @@ class Progress:
         """Seconds that runs of a label took, or are going to take."""
         self._printed: dict[Path, float] = {}
         self._refreshed = 0.0
+        self._shown: list[tuple[Spec, Status]] = []
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
@@ -82,6 +83,7 @@ class Progress:
             return
         self._refreshed = now
         shown = [(spec, RunDirectory(spec.directory(self.results)).status()) for spec in active]
+        self._shown = shown
         for spec, status in shown:
             began = self._began.setdefault(spec.directory(self.results), now)
             if status.eta:
@@ -109,6 +111,9 @@ class Progress:
         state = Text(status.status, STYLES[status.status])
         words = [status.reason, self._metrics(status)]
         rest = "".join(f"; {word}" for word in words if word)
+        self._shown = [(other, its) for other, its in self._shown if other != spec]
+        if self.console.is_terminal:
+            self._live.update(self._table(self._shown))
         self._print(Text.assemble(f"{number} {_name(spec)}: ", state, f"{took}{rest}"))
 
     def _print(self, line: str | Text) -> None:
@@ -116,8 +121,9 @@ class Progress:
 
     def _table(self, shown: Sequence[tuple[Spec, Status]]) -> RenderableType:
         table = Table.grid(padding=(0, 2))
-        for justify in ("left", "left", "right", "right", "right"):
-            table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        sides: tuple[JustifyMethod, ...] = ("left", "left", "right", "right", "right")
+        for justify in sides:
+            table.add_column(justify=justify, no_wrap=True)
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for spec, status in shown:
             steps, rate, eta = _numbers(status)
@@ -183,9 +189,9 @@ def summary(
     """Return the table of runs: status, steps, and as many metrics as fit ``width``."""
     found = dict.fromkeys(name for _, status in outcomes for name in status.metrics)
     metrics = sorted(found, key=lambda name: name not in headlines)
-    rows = [
+    rows: list[list[str | Text]] = [
         [
-            f"{spec.task}",
+            spec.task,
             spec.label,
             str(spec.seed),
             Text(status.status, STYLES[status.status]),

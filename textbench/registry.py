@@ -235,7 +235,9 @@ def read_variants(data: dict[str, Any], path: Path) -> dict[str, Variants]:
     """Return ``{trainer: variants}`` from tables ``[TRAINER.VARIANT]`` with a ``summary``."""
     found: dict[str, Variants] = {}
     for trainer, table in data.items():
-        for variant, options in table.items() if isinstance(table, dict) else ():
+        if not isinstance(table, dict):
+            raise UserError(f"{path}: {trainer!r} must be a table of variants")
+        for variant, options in table.items():
             if not isinstance(options, dict) or not _NAME.fullmatch(variant):
                 raise UserError(f"{path}: [{trainer}.{variant}] must be a table of options")
             changed = {key: value for key, value in options.items() if key != "summary"}

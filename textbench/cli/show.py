@@ -65,7 +65,10 @@ def command(what: str, results: Path, plugins: tuple[Path, ...]) -> None:
     elif what in ("backbone", "evaluation"):
         from textbench import config
 
-        schemas = {"backbone": config.BackboneConfig, "evaluation": config.EvaluationConfig}
+        schemas: dict[str, type[Config]] = {
+            "backbone": config.BackboneConfig,
+            "evaluation": config.EvaluationConfig,
+        }
         _show_options(what, schemas[what])
     else:
         _show_run(find_run(what, results))
