@@ -23,7 +23,7 @@ from textbench.errors import UserError
 from textbench.spec import Spec
 from textbench.store import FINISHED, RunDirectory, Status
 
-WORKER = (sys.executable, "-m", "textbench.worker")
+WORKER = (sys.executable, "-P", "-m", "textbench.worker")
 POLL = 0.1
 """Seconds between two looks at the workers."""
 SCAN = 2.0

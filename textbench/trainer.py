@@ -60,6 +60,8 @@ class Context:
     """The final generator state of the warm-up run, if the trainer asked for one."""
     ledger: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LEDGER, 0))
     """What training has cost so far; trainers add to it, the harness records it."""
+    first_word: int = 0
+    """Symbols below this one stand for no word (`textbench.task.Task.first_word`)."""
 
     def initial_generator(self) -> LSTMLanguageModel:
         """Return the shared LSTM: the warmed-up one, or the seed's common initial one."""
@@ -159,17 +161,27 @@ def _pack(value: Any, where: str) -> Any:
         return value.state_dict()
     if isinstance(value, torch.Generator):
         return value.get_state()
+    return _plain(value, where)
+
+
+def _plain(value: Any, where: str) -> Any:
+    """Return ``value`` if it is tensors and plain data all the way down."""
     if isinstance(value, dict):
-        return {key: _pack(item, f"{where}[{key!r}]") for key, item in value.items()}
+        return {key: _plain(item, f"{where}[{key!r}]") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_pack(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return type(value)(_plain(item, f"{where}[{i}]") for i, item in enumerate(value))
     if value is None or isinstance(value, Tensor | bool | int | float | str):
         return value
     raise TypeError(
-        f"{where} is a {type(value).__name__}, which a checkpoint cannot hold: "
-        "use modules, optimisers, tensors and plain data, or override state_dict"
+        f"{where} is a {type(value).__name__}, which a checkpoint cannot hold: make modules, "
+        "optimisers and random generators attributes of their own (nn.ModuleList for several), "
+        "keep the rest plain data, or override state_dict and load_state_dict"
     )
 
 
 def _to_device(value: Any, device: torch.device) -> Any:
+    if isinstance(value, dict):
+        return {key: _to_device(item, device) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_to_device(item, device) for item in value)
     return value.to(device) if isinstance(value, Tensor) else value
