@@ -66,10 +66,11 @@ class _Array:
     def read(self) -> npt.NDArray[Any]:
         if not isinstance(self.dtype, _DType):
             raise UserError("an array has no type")
+        dtype = self.dtype.read()
         data = self.data.encode("latin1") if isinstance(self.data, str) else self.data
         if not isinstance(data, bytes | bytearray):
             raise UserError("an array's content is not bytes")
-        flat = np.frombuffer(data, self.dtype.read())
+        flat = np.frombuffer(data, dtype)
         if math.prod(self.shape) != flat.size:
             raise UserError(f"an array of shape {self.shape} has {flat.size} numbers")
         return flat.reshape(self.shape, order="F" if self.order == "F" else "C")
