@@ -49,7 +49,7 @@ def make_run(
     spec: Spec,
     curve: Curve,
     *,
-    final: Mapping[str, float | None] | None | str = "last",
+    final: Mapping[str, float | None] | str | None = "last",
     status: Status | None = None,
     epoch_seconds: Sequence[float] = (2.0, 4.0),
     log: Mapping[str, Sequence[float]] | None = None,

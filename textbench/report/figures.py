@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Colour = tuple[float, float, float]
+Colour = str
 Dash = tuple[float, ...]
 """Lengths of strokes and gaps in points; empty for a solid line."""
 DASHES: tuple[Dash, ...] = ((), (5, 1.5), (1.5, 1.2), (6, 1.5, 1.5, 1.5))
-PALETTE = (7, 0, 2, 4, 1, 8, 3, 5, 6, 9)
-"""Seaborn's colours in the order of the listed rows; the last ones go to unlisted rows."""
+PALETTE = (
+    *("#949494", "#0173B2", "#029E73", "#CC78BC", "#DE8F05"),
+    *("#ECE133", "#D55E00", "#CA9161", "#FBAFE4", "#56B4E9"),
+)
+"""Seaborn's colour-blind palette, in the order of the listed rows; the last ones go to others.
+
+Seaborn itself is not imported: it takes longer than all figures together.
+"""
 BROKEN = ("failed", "diverged")
 
 
@@ -102,18 +109,22 @@ def _broken(row: Row) -> frozenset[str]:
 
 def draw(spec: FigureSpec, section: Section) -> Figure | None:
     """Draw a figure; None where the store has nothing for it."""
-    from matplotlib import rc_context
+    drawn = _draw_curves if spec.kind == "curves" else _draw_twin
+    with _style():
+        figure = drawn(spec, section)
+        if figure is not None:
+            # The layout is computed once, not for every file.
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+    return figure
 
-    with rc_context(_style()):
-        return _draw_curves(spec, section) if spec.kind == "curves" else _draw_twin(spec, section)
 
+@contextmanager
+def _style() -> Iterator[None]:
+    """Seaborn's look, as matplotlib ships it, whatever the user's own settings are."""
+    from matplotlib import rc_context, style
 
-def _style() -> dict[Any, Any]:
-    import seaborn
-
-    return {
-        **seaborn.axes_style("whitegrid"),
-        **seaborn.plotting_context("paper"),
+    ours: dict[str, Any] = {
         "font.family": ["DejaVu Sans"],
         "axes.edgecolor": "0.3",
         "axes.linewidth": 0.7,
@@ -124,6 +135,9 @@ def _style() -> dict[Any, Any]:
         "svg.fonttype": "path",
         "svg.hashsalt": "textbench",
     }
+    sheets: list[Any] = ["default", "seaborn-v0_8-whitegrid", "seaborn-v0_8-paper", ours]
+    with rc_context(), style.context(sheets):
+        yield
 
 
 def _figure(panels: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
@@ -138,26 +152,23 @@ def _figure(panels: int, width: float, height: float) -> tuple[Figure, list[Axes
     return figure, axes[:panels]
 
 
-def colours(rows: Sequence[Row]) -> dict[str, tuple[Colour, Dash]]:
-    """Return a colour and a dash pattern per row, from seaborn's colour-blind palette.
+def colours(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[Colour, Dash]]:
+    """Return a colour and a dash pattern per row.
 
     Listed algorithms are solid and keep their colour from report to report; all others are
     dashed, in the colours that are left, then in all.
     """
-    import seaborn
-
-    palette = [seaborn.color_palette("colorblind", 10)[i] for i in PALETTE]
     listed = list(row_names())
-    others = itertools.cycle(itertools.product(DASHES[1:], palette[::-1]))
-    chosen: dict[str, tuple[Colour, Dash]] = {}
+    others = itertools.cycle(itertools.product(DASHES[1:], PALETTE[::-1]))
+    chosen: dict[tuple[str, str], tuple[Colour, Dash]] = {}
     taken: set[str] = set()
     for row in rows:
-        if row.label in listed[: len(palette)] and row.label not in taken:
+        if row.label in listed[: len(PALETTE)] and row.label not in taken:
             taken.add(row.label)
-            chosen[row.group] = (palette[listed.index(row.label)], DASHES[0])
+            chosen[row.key] = (PALETTE[listed.index(row.label)], DASHES[0])
         else:
             dash, colour = next(others)
-            chosen[row.group] = (colour, dash)
+            chosen[row.key] = (colour, dash)
     return chosen
 
 
@@ -170,7 +181,7 @@ def _draw_curves(spec: FigureSpec, section: Section) -> Figure | None:
     styles = colours(section.rows)
     for ax, (metric, curves) in zip(axes, shown.items(), strict=True):
         for curve in curves:
-            _draw_curve(ax, curve, *styles[curve.row.group])
+            _draw_curve(ax, curve, *styles[curve.row.key])
         _finish(ax, spec, axis_titles().get(metric, metric))
     _add_legend(figure, axes, columns=3 if len(shown) == 1 else 6)
     return figure
@@ -201,7 +212,9 @@ def _draw_curve(ax: Axes, curve: Curve, colour: Colour, dash: Dash) -> None:
         if run in curve.broken:
             ax.plot(values.index[-1:], values.iloc[-1:], "x", color=colour, markersize=6)
     mean = curve.mean()
-    line = ax.plot(mean.index, mean["mean"], color=colour, linewidth=1.6, label=curve.row.title)[0]
+    line = ax.plot(
+        mean.index, mean["mean"], color=colour, linewidth=1.6, label=plain(curve.row.title)
+    )[0]
     if dash:
         line.set_dashes(dash)
     ax.fill_between(
@@ -217,25 +230,28 @@ def _draw_curve(ax: Axes, curve: Curve, colour: Colour, dash: Dash) -> None:
         ax.plot([mean.index[0]], [start["mean"]], "o", color=colour, markersize=4, mfc="white")
 
 
+def plain(text: str) -> str:
+    """Escape text that matplotlib would read as mathematics."""
+    return text.replace("$", r"\$")
+
+
 def _draw_twin(spec: FigureSpec, section: Section) -> Figure | None:
-    logged = {curve.row.group: curve for curve in log_curves(section, spec.log)}
+    logged = {curve.row.key: curve for curve in log_curves(section, spec.log)}
     metric = spec.metrics[0]
-    measured = {curve.row.group: curve for curve in metric_curves(section, metric, spec.x)}
-    rows = [row for row in section.rows if row.group in logged and row.group in measured]
+    measured = {curve.row.key: curve for curve in metric_curves(section, metric, spec.x)}
+    rows = [row for row in section.rows if row.key in logged and row.key in measured]
     if not rows:
         return None
-    import seaborn
-
-    left, right = (seaborn.color_palette("colorblind")[i] for i in (0, 3))
+    left, right = "#0173B2", "#D55E00"
     figure, axes = _figure(len(rows), 5.2, 3.5)
     for ax, row in zip(axes, rows, strict=True):
         twin = ax.twinx()
         twin.grid(visible=False)
-        _draw_curve(ax, logged[row.group], left, ())
-        _draw_curve(twin, measured[row.group], right, DASHES[1])
+        _draw_curve(ax, logged[row.key], left, ())
+        _draw_curve(twin, measured[row.key], right, DASHES[1])
         _finish(ax, spec, axis_titles().get(spec.log, spec.log), colour=left)
         _finish(twin, spec, axis_titles().get(metric, metric), colour=right)
-        ax.set_title(row.title)
+        ax.set_title(plain(row.title))
     return figure
 
 
@@ -253,14 +269,12 @@ def _finish(ax: Axes, spec: FigureSpec, title: str, colour: Colour | None = None
 
 def to_bytes(figure: Figure, kind: str) -> bytes:
     """Return the file's bytes, the same for the same figure: no dates, no version strings."""
-    from matplotlib import rc_context
-
     nothing = {
         "pdf": {"CreationDate": None, "Creator": "textbench", "Producer": None},
         "png": {"Software": None},
         "svg": {"Date": None, "Creator": None},
     }
     buffer = io.BytesIO()
-    with rc_context(_style()):
+    with _style():
         figure.savefig(buffer, format=kind, dpi=200, metadata=nothing[kind])
     return buffer.getvalue()

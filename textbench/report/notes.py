@@ -102,7 +102,7 @@ def _missing(table: Table) -> Iterator[str]:
     empty: dict[str, list[str]] = {}
     for number, column in enumerate(table.columns):
         for row in table.rows:
-            cell = table.cells.get((row.group, number))
+            cell = table.cells.get((row.key, number))
             for reason in cell.reasons if cell else ():
                 empty.setdefault(reason, []).append(f"{row.title} ({column.title})")
     for reason, cells in empty.items():

@@ -25,6 +25,11 @@ class Row:
     runs: tuple[Run, ...] = ()
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Unique within a section: two labels may resolve to the same options."""
+        return self.label, self.group
+
+    @property
     def title(self) -> str:
         """Name and options in one line."""
         return f"{self.name} [{self.options}]" if self.options else self.name
@@ -101,20 +106,20 @@ def sections(store: Store, evaluations: pd.DataFrame, log: pd.DataFrame) -> list
 
 def rows(runs: list[Run]) -> list[Row]:
     """Group replicates into rows: listed algorithms first, in the tables' order."""
-    groups: dict[str, list[Run]] = {}
+    groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        groups.setdefault(run.group, []).append(run)
+        groups.setdefault((run.spec.label, run.group), []).append(run)
     options = _options([members[0] for members in groups.values()])
     names = row_names()
     found = [
         Row(
             group=group,
-            label=members[0].spec.label,
-            name=names.get(members[0].spec.label, members[0].spec.label),
-            options=options[group],
+            label=label,
+            name=names.get(label, label),
+            options=options[label, group],
             runs=tuple(sorted(members, key=lambda run: run.spec.seed)),
         )
-        for group, members in groups.items()
+        for (label, group), members in groups.items()
     ]
     listed = list(names)
 
@@ -125,7 +130,7 @@ def rows(runs: list[Run]) -> list[Row]:
     return sorted(found, key=order)
 
 
-def _options(examples: list[Run]) -> dict[str, str]:
+def _options(examples: list[Run]) -> dict[tuple[str, str], str]:
     """Say for each group, by one of its runs, what sets it apart.
 
     That is what the user changed and, where two groups have the same label, whatever else of
@@ -135,7 +140,7 @@ def _options(examples: list[Run]) -> dict[str, str]:
     rivals: dict[str, list[Run]] = {}
     for run in examples:
         rivals.setdefault(run.spec.label, []).append(run)
-    described: dict[str, str] = {}
+    described: dict[tuple[str, str], str] = {}
     for run in examples:
         others = [identities[rival.group] for rival in rivals[run.spec.label]]
         differing = {
@@ -146,7 +151,8 @@ def _options(examples: list[Run]) -> dict[str, str]:
         # An option that shapes the warm-up shows as the run's own, and again in the warm-up.
         own = {k: v for k, v in differing.items() if not k.startswith("warmup.")}
         shown = {**_changed(run), **(own or differing)}
-        described[run.group] = ", ".join(f"{key}={value}" for key, value in sorted(shown.items()))
+        text = ", ".join(f"{key}={value}" for key, value in sorted(shown.items()))
+        described[run.spec.label, run.group] = text
     return described
 
 

@@ -17,6 +17,8 @@ from textbench.report.sections import Row, Section
 from textbench.report.select import UNFINISHED, Pick, Picker
 from textbench.stats import Summary, summarise
 
+Key = tuple[str, str]
+
 
 @dataclass(frozen=True)
 class Column:
@@ -63,8 +65,8 @@ class Table:
     section: Section
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
-    cells: dict[tuple[str, int], Cell]
-    """By row group and column number."""
+    cells: dict[tuple[Key, int], Cell]
+    """By row and column number."""
     paper: PublishedTable | None
 
     @property
@@ -128,13 +130,13 @@ def _every_metric(section: Section) -> tuple[ColumnSpec, ...]:
 
 def _fill(
     specs: tuple[ColumnSpec, ...], section: Section
-) -> tuple[tuple[Column, ...], dict[tuple[str, int], Cell]]:
+) -> tuple[tuple[Column, ...], dict[tuple[Key, int], Cell]]:
     picker = Picker(section)
     columns: list[Column] = []
-    cells: dict[tuple[str, int], Cell] = {}
+    cells: dict[tuple[Key, int], Cell] = {}
     for spec in specs:
         picks = {
-            row.group: {run.spec.seed: picker.pick(run, spec) for run in row.runs}
+            row.key: {run.spec.seed: picker.pick(run, spec) for run in row.runs}
             for row in section.rows
         }
         if spec.relative_to:
@@ -144,18 +146,18 @@ def _fill(
         for number, protocol in enumerate(protocols, start=1):
             column = Column(spec, protocol, str(number) if len(protocols) > 1 else "")
             for row in section.rows:
-                cells[row.group, len(columns)] = _cell(row, picks[row.group], column)
+                cells[row.key, len(columns)] = _cell(row, picks[row.key], column)
             columns.append(column)
     return tuple(columns), cells
 
 
 def _relative(
-    picks: dict[str, dict[int, Pick]], rows: list[Row], base: str
-) -> dict[str, dict[int, Pick]]:
+    picks: dict[Key, dict[int, Pick]], rows: list[Row], base: str
+) -> dict[Key, dict[int, Pick]]:
     """Divide every run's mean by the base row's, of the same protocol (the same hardware)."""
     measured: dict[str, list[float]] = {}
     for row in rows:
-        for pick in picks[row.group].values():
+        for pick in picks[row.key].values():
             if row.label == base and pick.values:
                 measured.setdefault(pick.protocol, []).append(float(np.mean(pick.values)))
 
@@ -168,8 +170,7 @@ def _relative(
         return replace(pick, values=(ratio,))
 
     return {
-        group: {seed: divided(pick) for seed, pick in picked.items()}
-        for group, picked in picks.items()
+        key: {seed: divided(pick) for seed, pick in picked.items()} for key, picked in picks.items()
     }
 
 

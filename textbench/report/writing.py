@@ -62,7 +62,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         text = paper(published, column)
         cells.append(
             {
-                "ours": ours(table.cells.get((row.group, number), Cell()), row, column),
+                "ours": ours(table.cells.get((row.key, number), Cell()), row, column),
                 "paper": text if _has_paper(table, column) else None,
                 "paper_mark": _paper_mark(table, column) if published.values else "",
             }
@@ -99,7 +99,7 @@ def to_csv(table: Table) -> str:
 
 
 def _csv_lines(table: Table, row: Row, column: Column, number: int) -> list[list[Any]]:
-    cell = table.cells.get((row.group, number), Cell())
+    cell = table.cells.get((row.key, number), Cell())
     spec, theirs, section = column.spec, table.published(row, column), table.section
     lines = []
     for i, metric in enumerate(spec.metrics or (spec.select,)):
