@@ -40,6 +40,13 @@ def load(directory: RunDirectory) -> dict[str, Any] | None:
     return state
 
 
+def seed_global_random(seed: int) -> None:
+    """Seed every global random generator, for plugins that draw from one all the same."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
 def global_random_state() -> dict[str, Any]:
     """Return the state of every global random generator; our own code draws from none of them."""
     cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]

@@ -106,7 +106,7 @@ class Run:
             DivergedError: A loss or metric is not finite.
             UserError: The checkpoint is of another kind of device.
         """
-        torch.manual_seed(derive(self.spec.seed, "global"))
+        checkpoint.seed_global_random(derive(self.spec.seed, "global"))
         self.trainer.setup()
         if not self._resume() and self.context.warmup is None:
             self._evaluate(final=False)
