@@ -363,6 +363,7 @@ def test_ctrl_c_keeps_the_work_and_says_how_to_resume(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     assert (process.returncode, stderr) == (130, "")
+    assert stdout.count("Stopping at the next checkpoints") == 1
     assert "mle seed 0: interrupted" in stdout
     assert "1 of 1 runs are unfinished. To resume:" in stdout
     (run,) = RunDirectory.find(tmp_path / "results")

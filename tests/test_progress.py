@@ -19,6 +19,9 @@ def make_spec(trainer: str, seed: int = 0) -> Spec:
     return Spec(trainer, 1, {}, "t", {}, "", {}, {}, seed)
 
 
+BOTH = {"m": 1.5, "n": 2.5}
+
+
 class Watch:
     """A Progress on fake time, with its output."""
 
@@ -51,16 +54,38 @@ def test_plain_lines_are_rare_and_say_everything(
 ) -> None:
     spec = make_spec("a")
     watch = Watch(tmp_path, [spec], monkeypatch)
-    watch.write(spec, phase="p", step=3, total=9, rate=2.0, eta=65.0, metrics={"m": 1.5, "n": 2.5})
     with watch.progress:
         lines = []
-        for _ in range(250):
+        for i in range(250):
+            watch.write(spec, phase="p", step=i // 125, total=9, rate=2.0, eta=65.0, metrics=BOTH)
             watch.now += 0.1
             watch.progress.tick([spec])
             lines += watch.take()
-        assert lines == ["a seed 0: p, 3/9, 2 steps/s, 1m05s left, m 1.500"] * 3
-        watch.progress.finish(spec, Status("failed", reason="why", metrics={"m": 1.0, "n": 2.0}))
-        assert watch.take() == ["[1/1] a seed 0: failed in 25s; why; m 1.000"]
+        assert lines == [
+            f"a seed 0: p, {step}/9, 2 steps/s, 1m05s left, m 1.500" for step in (0, 1)
+        ]
+        watch.progress.finish(spec, Status("failed", reason="why", metrics=BOTH))
+        assert watch.take() == ["[1/1] a seed 0: failed in 25s; why; m 1.500"]
+
+
+def test_a_line_that_says_nothing_new_comes_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec("a")
+    watch = Watch(tmp_path, [spec], monkeypatch)
+    watch.write(spec, phase="p")
+    for _ in range(130):
+        watch.now += 1.0
+        watch.progress.tick([spec])
+    assert watch.take() == ["a seed 0: p"] * 3
+
+
+def test_stopping_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch(tmp_path, [], monkeypatch)
+    watch.progress.stopping()
+    watch.progress.stopping()
+    (line,) = watch.take()
+    assert line.startswith("Stopping at the next checkpoints")
 
 
 def test_a_run_that_was_finished_before_says_so(

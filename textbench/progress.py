@@ -19,6 +19,8 @@ from textbench.store import FINISHED, RunDirectory, Status
 
 PLAIN_EVERY = 10.0
 """Seconds between two lines about one run where the output is not a terminal."""
+PLAIN_SAME = 60.0
+"""The same when the line would say nothing new."""
 REFRESH = 0.5
 """Seconds between two looks at the status files."""
 STYLES = {
@@ -58,7 +60,9 @@ class Progress:
         self._began: dict[Path, float] = {}
         self._durations: dict[str, float] = {}
         """Seconds that runs of a label took, or are going to take."""
-        self._printed: dict[Path, float] = {}
+        self._printed: dict[Path, tuple[float, str]] = {}
+        """When a run's last plain line was printed, and what it said."""
+        self._stopping = False
         self._refreshed = 0.0
         self._shown: list[tuple[Spec, Status]] = []
         self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -92,10 +96,23 @@ class Progress:
             self._live.update(self._table(shown), refresh=True)
             return
         for spec, status in shown:
-            path = spec.directory(self.results)
-            if now - self._printed.setdefault(path, now - PLAIN_EVERY + 1.0) >= PLAIN_EVERY:
-                self._printed[path] = now
-                self._print(f"{_name(spec)}: {self._line(status)}")
+            self._print_plain(spec, self._line(status), now)
+
+    def _print_plain(self, spec: Spec, line: str, now: float) -> None:
+        path = spec.directory(self.results)
+        before, said = self._printed.setdefault(path, (now - PLAIN_EVERY + 1.0, ""))
+        if now - before >= (PLAIN_SAME if line == said else PLAIN_EVERY):
+            self._printed[path] = (now, line)
+            self._print(f"{_name(spec)}: {line}")
+
+    def stopping(self) -> None:
+        """Say, once, that the workers have been asked to stop."""
+        if not self._stopping:
+            self._stopping = True
+            self._print(
+                "Stopping at the next checkpoints; who is evaluating finishes that first. "
+                "Ctrl-C again stops at once and loses the time since the last checkpoints."
+            )
 
     def finish(self, spec: Spec, status: Status) -> None:
         """Print the line of a settled run."""

@@ -163,7 +163,13 @@ def _run(
         deadline=deadline,
     )
     with Progress(results, specs, jobs, console, headlines) as progress:
-        for spec, status in engine.map(specs, progress.tick):
+
+        def tick(active: Sequence[Spec]) -> None:
+            if engine.signals:
+                progress.stopping()
+            progress.tick(active)
+
+        for spec, status in engine.map(specs, tick):
             progress.finish(spec, status)
             outcomes[spec.label + spec.hash] = (spec, status)
     ordered = [outcomes[spec.label + spec.hash] for spec in specs]
