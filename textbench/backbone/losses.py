@@ -14,10 +14,15 @@ import torch
 from torch import Tensor
 
 CPU_CHUNK = 64
+WIDE = 128
+"""From this width of h on chunks are twice as long: reading and writing the weight's gradient once
+per chunk then costs more than the logits do (measured: 25 % of the whole loss at H = 528)."""
 
 
-def _chunks(rows: int, device: torch.device) -> range:
-    return range(0, rows, CPU_CHUNK if device.type == "cpu" else max(rows, 1))
+def _chunks(hidden: Tensor) -> range:
+    rows, width = hidden.shape
+    size = CPU_CHUNK if width < WIDE else 2 * CPU_CHUNK
+    return range(0, rows, size if hidden.is_cpu else max(rows, 1))
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -32,7 +37,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_hidden = torch.empty_like(hidden)
         grad_weight = weight.new_zeros(weight.shape[1], weight.shape[0])
         grad_bias = torch.zeros_like(bias)
-        step = _chunks(len(hidden), hidden.device)
+        step = _chunks(hidden)
         for start in step:
             part = slice(start, start + step.step)
             h, y, w = hidden[part], targets[part].unsqueeze(1), scale[part].unsqueeze(1)
@@ -94,7 +99,7 @@ class _LinearKL(torch.autograd.Function):
         grad_hidden = torch.empty_like(hidden)
         grad_weight = weight.new_zeros(weight.shape[1], weight.shape[0])
         grad_bias = torch.zeros_like(bias)
-        step = _chunks(len(hidden), hidden.device)
+        step = _chunks(hidden)
         for start in step:
             part = slice(start, start + step.step)
             log_p = torch.addmm(bias, hidden[part], weight.t())
