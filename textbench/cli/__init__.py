@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -41,11 +40,13 @@ class OneLineError(click.ClickException):
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn our own and click's complaints into `OneLineError`."""
+    """Turn our own and click's complaints into `OneLineError`, and Ctrl-C into exit code 130."""
     try:
         yield
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(130) from None
     except UserError as error:
-        raise OneLineError(str(error)) from error
+        raise OneLineError(" ".join(str(error).split())) from error
     except click.exceptions.NoArgsIsHelpError:
         raise
     except click.UsageError as error:
@@ -100,7 +101,4 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
-    try:
-        cli.main(prog_name="textbench")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    cli.main(prog_name="textbench")
