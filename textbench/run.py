@@ -37,6 +37,16 @@ SAMPLES = 200
 
 
 @dataclass
+class Warmup:
+    """Where a warmed-up run starts: the end of another run, whose costs count with its own."""
+
+    generator: State
+    """The final generator."""
+    last: dict[str, Any]
+    """The last row of its evaluations: epochs, ledger and seconds so far."""
+
+
+@dataclass
 class Options:
     """What does not change a run's numbers."""
 
@@ -58,7 +68,7 @@ class Run:
         trainer_class: The trainer.
         task: The task, built.
         metrics: What to compute at evaluations.
-        warmup: The final generator of the warm-up run and the epochs it took, if there is one.
+        warmup: What the run starts from, if not from the common initial generator.
         options: See `Options`.
     """
 
@@ -68,7 +78,7 @@ class Run:
         trainer_class: type[Trainer[Any]],
         task: Any,
         metrics: list[Metric],
-        warmup: tuple[State, int] | None,
+        warmup: Warmup | None,
         options: Options,
     ) -> None:
         self.directory, self.task, self.metrics, self.options = directory, task, metrics, options
@@ -82,11 +92,12 @@ class Run:
             device=options.device,
             seed=self.spec.seed,
             backbone=self.spec.backbone,
-            warmup=warmup[0] if warmup else None,
+            warmup=warmup.generator if warmup else None,
         )
         config = trainer_class.config_schema(**self.spec.config)
         self.trainer: Trainer[Any] = trainer_class(config, self.context)
-        self.schedule = Schedule(self.trainer.phases(), start_epoch=warmup[1] if warmup else 0)
+        start = int(warmup.last["epoch"]) if warmup else 0
+        self.schedule = Schedule(self.trainer.phases(), start_epoch=start)
         if not self.schedule.total:
             raise UserError(f"{trainer_class.name}: with these options its schedule has no steps")
         self.status = Status("running", device=str(options.device), total=self.schedule.total)
@@ -94,6 +105,10 @@ class Run:
         self.stopped = False
         self.sums: dict[str, list[Any]] = {}
         self.clock = Clock()
+        if warmup is not None:
+            self.context.ledger.update(warmup.last["ledger"])
+            spent = [warmup.last["seconds"], warmup.last["cpu_seconds"]]
+            self.clock.restore([*spent, *spent])
         self._saved = (time.monotonic(), 0)
         self._speed = Speedometer()
 
@@ -160,7 +175,8 @@ class Run:
         for key, value in values.items():
             if not math.isfinite(value):
                 raise DivergedError(f"{key} is {value} at step {self.step}")
-        self.directory.append("curve.jsonl", {"kind": "loss", **self._where(), "values": values})
+        where = {**self._where(), "epoch": self.schedule.epoch(self.step - 1)}  # still under way
+        self.directory.append("curve.jsonl", {"kind": "loss", **where, "values": values})
 
     def _log_epoch(self) -> None:
         row = {"kind": "epoch", **self._where(), **self.clock.lap(), "ledger": self._ledger()}

@@ -26,9 +26,10 @@ Rows of ``curve.jsonl``::
     {"kind": "epoch", "step": 156, "phase": "mle", "epoch": 1, "seconds": 5.1,
      "cpu_seconds": 5.0, "ledger": {...}}
 
-``epoch`` in both counts finished epochs of phases that train the generator, the warm-up's
-included; ``seconds`` of an "epoch" row is that epoch's training time, evaluation excluded;
-``ledger`` and ``seconds`` of an evaluation are cumulative.
+``epoch`` counts finished epochs of phases that train the generator, the warm-up's included; a
+"loss" row has the number finished before its last step. ``seconds`` of an "epoch" row is that
+epoch's training time, evaluation excluded; ``ledger`` and ``seconds`` of an evaluation are
+cumulative and include the warm-up's.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from textbench.errors import UserError
 from textbench.evaluation import DivergedError
 from textbench.metric import Metric
 from textbench.provenance import provenance
-from textbench.run import Options, Run
+from textbench.run import Options, Run, Warmup
 from textbench.spec import Spec
 from textbench.store import RunDirectory, Status, StatusName
 from textbench.trainer import State
@@ -132,8 +132,8 @@ def prepare(directory: RunDirectory, options: Options) -> Run:
     return Run(directory, trainer_class, task, metrics, warmup, options)
 
 
-def _warmed_up(spec: Spec, directory: RunDirectory, options: Options) -> tuple[State, int]:
-    """Return the warm-up's final generator and epochs, executing it here if nobody has yet."""
+def _warmed_up(spec: Spec, directory: RunDirectory, options: Options) -> Warmup:
+    """Return the end of the warm-up run, executing it here if nobody has yet."""
     assert spec.warmup is not None  # noqa: S101 - for the type checker
     source = RunDirectory(spec.warmup.directory(directory.path.parents[2]))
     source.create(spec.warmup)
@@ -144,7 +144,7 @@ def _warmed_up(spec: Spec, directory: RunDirectory, options: Options) -> tuple[S
         name: StatusName = status.status if status.status == "timeout" else "interrupted"
         raise StoppedError(name if stopped else "failed", reason)
     state: State = torch.load(source.path / "generator.pt", weights_only=True)
-    return state, int(source.rows("metrics.jsonl")[-1]["epoch"])
+    return Warmup(state, source.rows("metrics.jsonl")[-1])
 
 
 def _record_start(directory: RunDirectory, spec: Spec, options: Options) -> None:
