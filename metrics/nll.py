@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from textbench.evaluation import Evaluation
 from textbench.metric import Metric
+from textbench.task import inside
 
 
 class NLLOracle(Metric):
@@ -44,6 +45,29 @@ class NLLTest(Metric):
     def compute(self, evaluation: Evaluation) -> float:
         """Return the mean over held-out sequences and positions."""
         return evaluation.test_nll
+
+
+class NLLTestWord(Metric):
+    """−E_P[log G(s)] per word: what follows the end of a sentence is not averaged in.
+
+    Texts are shorter than their T slots, and end symbols after the first are all but certain, so
+    `nll_test`, which the paper and Texygen report, is about half of this.
+    """
+
+    name = "nll_test_word"
+    family = "text"
+    direction = "lower"
+    summary = "generator's NLL of held-out text per word or end symbol, nats"
+
+    def protocol(self, evaluation: Evaluation) -> str:
+        """Return definition, version and the number of held-out sequences."""
+        return f"nll_test_word/1 n={len(evaluation.test)}"
+
+    def compute(self, evaluation: Evaluation) -> float:
+        """Return the mean over the words and end symbols of the held-out sentences."""
+        sentences = evaluation.text.test()[: evaluation.n]
+        nll = evaluation.nll_of_test.cpu()
+        return float(nll[inside(sentences)].mean())
 
 
 class NLLTrain(Metric):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,7 +21,9 @@ from textbench import checkpoint
 from textbench.generator import Generator
 from textbench.metric import Metric, NotApplicableError
 from textbench.randomness import stream
-from textbench.task import Task
+from textbench.task import Task, TextTask
+
+T = TypeVar("T")
 
 CPU_ELEMENTS = 1 << 19
 CUDA_ELEMENTS = 1 << 26
@@ -81,6 +84,14 @@ class Evaluation:
         self.moment = moment
         self.n = samples
         self.inverse_temperature = inverse_temperature
+        self._shared: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return ``compute()``, called for the first ``key`` only: what several metrics share."""
+        if key not in self._shared:
+            self._shared[key] = compute()
+        value: T = self._shared[key]
+        return value
 
     @cached_property
     def oracle(self) -> Generator:
@@ -97,16 +108,34 @@ class Evaluation:
         return copy.deepcopy(self.task.oracle).to(self.generator.device)
 
     @property
+    def text(self) -> TextTask[Any]:
+        """The task, as one of text.
+
+        Raises:
+            NotApplicableError: It is not.
+        """
+        if not isinstance(self.task, TextTask):
+            raise NotApplicableError(f"task {self.task.name} is not text")
+        return self.task
+
+    @property
     def sampling(self) -> str:
-        """How `samples` were drawn, for protocol ids."""
-        tempered = f" alpha={self.inverse_temperature:g}" if self.inverse_temperature != 1.0 else ""
-        return f"n={self.n}{tempered}"
+        """How many `samples` there are, for protocol ids.
+
+        The inverse temperature is no part of it: it makes another row, not another protocol.
+        """
+        return f"n={len(self.samples)}"
 
     @cached_property
     def samples(self) -> Tensor:
         """``n`` sequences of the generator, ``(n, T)``."""
         rng = stream(self.seed, "evaluation", self.moment, device=self.generator.device)
         return self.generator.sample(self.n, rng, inverse_temperature=self.inverse_temperature)
+
+    @cached_property
+    def words(self) -> list[list[str]]:
+        """The samples as words; see `text`."""
+        return self.text.words(self.samples.cpu())
 
     @cached_property
     def test(self) -> Tensor:
@@ -128,7 +157,12 @@ class Evaluation:
         """The generator's NLL of the held-out sequences, nats per token."""
         if self.task.oracle is not None:
             return -float(self.on_test.log_b.mean()) / self.task.length
-        return mean_nll(self.generator, self.test)
+        return float(self.nll_of_test.mean())
+
+    @cached_property
+    def nll_of_test(self) -> Tensor:
+        """−log G of every slot of the held-out sequences, ``(N, T)`` float64, nats."""
+        return token_nll(self.generator, self.test)
 
     @cached_property
     def entropy(self) -> float:
@@ -157,6 +191,16 @@ def mean_nll(model: Generator, tokens: Tensor) -> float:
             chosen = model.log_probs(part).gather(2, part.unsqueeze(2))
             total -= float(chosen.sum(dtype=torch.float64))
     return total / tokens.numel()
+
+
+@torch.no_grad()
+def token_nll(model: Generator, tokens: Tensor) -> Tensor:
+    """Return −log P of every token of sequences ``(N, T)``, float64, nats."""
+    parts = [
+        model.log_probs(part).gather(2, part.unsqueeze(2)).squeeze(2).double()
+        for part in blocks(tokens, model.vocab_size)
+    ]
+    return -torch.cat(parts)
 
 
 @torch.no_grad()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from textbench.schema import Config
 
 if TYPE_CHECKING:
     from textbench.evaluation import Evaluation
@@ -26,6 +28,17 @@ class Metric(ABC):
 
     headline: ClassVar[bool] = False
     """True where the terminal, which is narrow, should show it before others."""
+    family: ClassVar[str] = ""
+    """Computed for tasks of this family only (`textbench.task.Task.family`); for all by default."""
+    when: ClassVar[Literal["always", "final"]] = "always"
+    """``final`` for what is too dear for every point of a curve."""
+    config_schema: ClassVar[type[Config]] = Config
+    """Options (``--set SECTION.KEY=VALUE``); whatever they change shows in the protocol."""
+    section: ClassVar[str] = ""
+    """Where its options are: its name unless given; metrics of one computation share one."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config: Any = self.config_schema() if config is None else config
 
     @abstractmethod
     def protocol(self, evaluation: Evaluation) -> str:

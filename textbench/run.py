@@ -21,7 +21,7 @@ from textbench.config import EvaluationConfig
 from textbench.data import TrainingData
 from textbench.errors import UserError
 from textbench.evaluation import DivergedError, Evaluation, measure, undisturbed
-from textbench.metric import Metric
+from textbench.metric import Metric, NotApplicableError
 from textbench.randomness import derive, stream
 from textbench.schedule import Schedule
 from textbench.spec import Spec
@@ -93,6 +93,7 @@ class Run:
             seed=self.spec.seed,
             backbone=self.spec.backbone,
             warmup=warmup.generator if warmup else None,
+            first_word=task.first_word,
         )
         config = trainer_class.config_schema(**self.spec.config)
         self.trainer: Trainer[Any] = trainer_class(config, self.context)
@@ -198,8 +199,9 @@ class Run:
             samples=self.plan.final_samples if final else self.plan.samples,
         )
         with undisturbed(self.trainer.generator):
-            values, reasons, protocols = measure(self.metrics, evaluation)
-            validation_nll = math.inf if final else evaluation.validation_nll
+            due = [metric for metric in self.metrics if final or metric.when == "always"]
+            values, reasons, protocols = measure(due, evaluation)
+            validation_nll = math.inf if final else self._validation_nll(evaluation)
         row = {
             **self._where(),
             "final": final,
@@ -215,6 +217,13 @@ class Run:
         self.status.metrics = {k: v for k, v in values.items() if v is not None}
         self._speed.evaluated(time.monotonic() - began)
         self._heartbeat(force=True)
+
+    def _validation_nll(self, evaluation: Evaluation) -> float:
+        """Return what `Trainer.observe` is told; a generator without a likelihood has NaN."""
+        try:
+            return evaluation.validation_nll
+        except NotApplicableError:
+            return math.nan
 
     def _moment(self) -> str:
         """Name the moment of an evaluation; equal for a run and the warm-up it starts from."""

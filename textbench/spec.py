@@ -37,12 +37,16 @@ class Spec:
     seed: int
     warmup: Spec | None = None
     """The ordinary run whose final generator this run starts from."""
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Options of metrics, resolved; those that nobody changed are not listed."""
 
     # Labels: shown in tables, not part of the identity.
     variant: str = ""
     preset: str = ""
     overrides: dict[str, Any] = field(default_factory=dict)
     """What the user changed by ``--set`` or ``--config``, e.g. ``{"cot.g_lr": 0.001}``."""
+    task_note: str = ""
+    """What a reader must know about the task's data (`textbench.task.Task.note`)."""
     plugins: tuple[str, ...] = ()
     """Plugin files that must be loaded before the names above can be resolved."""
 
@@ -64,6 +68,7 @@ class Spec:
             "evaluation": self.evaluation,
             "seed": self.seed,
             "warmup": self.warmup.identity() if self.warmup else None,
+            **({"metrics": self.metrics} if self.metrics else {}),
         }
 
     @property

@@ -12,6 +12,11 @@ from textbench.schema import Config
 
 C = TypeVar("C", bound=Config)
 
+END, UNKNOWN = 0, 1
+"""The symbols of a text task that are not words."""
+UNKNOWN_WORD = "<unk>"
+"""How the unknown word is written; as a metric's hypothesis it matches no word."""
+
 
 class Task(ABC, Generic[C]):
     """Sequences of ``length`` tokens over ``vocab_size`` symbols, split in three.
@@ -22,11 +27,17 @@ class Task(ABC, Generic[C]):
 
     name: ClassVar[str]
     config_schema: ClassVar[type[Config]]
+    family: ClassVar[str] = ""
+    """Tasks of one family share presets: a section ``[mle@text]`` is for all text tasks."""
 
     vocab_size: int
     length: int
     oracle: Generator | None = None
     """The true distribution, where it is known."""
+    first_word: int = 0
+    """Symbols below this one stand for no word: the end of a sentence, the unknown word."""
+    note: str = ""
+    """What a reader must know about the data: sizes, and how they differ from published ones."""
 
     def __init__(self, config: C) -> None:
         self.config: C = config
@@ -54,3 +65,36 @@ class Task(ABC, Generic[C]):
     @abstractmethod
     def decode(self, tokens: Tensor) -> list[str]:
         """Return one line of text per sequence."""
+
+    def reference_rows(self) -> list[str]:
+        """Return the rows that every comparison on this task is read against."""
+        return []
+
+
+class TextTask(Task[C]):
+    """A task whose sequences are sentences.
+
+    Symbol `END` ends a sentence and fills what is left of its slots; as the backbone's first
+    input it also stands before the first word. It is modelled like any other symbol (Texygen).
+    """
+
+    family = "text"
+    first_word = 2
+
+    @abstractmethod
+    def words(self, tokens: Tensor) -> list[list[str]]:
+        """Return the words of each sequence ``(N, T)``, up to its end symbol."""
+
+    @abstractmethod
+    def references(self) -> list[list[str]]:
+        """Return the test sentences as words, those outside the vocabulary included."""
+
+    def decode(self, tokens: Tensor) -> list[str]:
+        """See `Task.decode`: words with spaces between them."""
+        return [" ".join(words) for words in self.words(tokens)]
+
+
+def inside(tokens: Tensor) -> Tensor:
+    """Mark what belongs to each sentence of ``(N, T)``: its words and the end symbol, if any."""
+    ends = tokens == END
+    return ends.cumsum(1) - ends.long() == 0

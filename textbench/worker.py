@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,22 @@ def prepare(directory: RunDirectory, options: Options) -> Run:
     task: Any = task_class(task_class.config_schema(**spec.task_config))
     if task.fingerprint() != spec.task_fingerprint:
         raise UserError(f"{spec.task} is no longer the task that {directory.name} was made for")
-    metrics: list[Metric] = [registry.load_metric(name)() for name in registry.names("metric")]
+    metrics = build_metrics(_metrics_for(task_class.family), spec.metrics)
     _record_start(directory, spec, options)
     return Run(directory, trainer_class, task, metrics, warmup, options)
+
+
+def _metrics_for(family: str) -> list[str]:
+    names = registry.names("metric")
+    return [name for name in names if registry.load_metric(name).family in ("", family)]
+
+
+def build_metrics(names: Iterable[str], options: Mapping[str, Any]) -> list[Metric]:
+    """Return the metrics of these names; ``options`` are a spec's (`Spec.metrics`)."""
+    classes = [registry.load_metric(name) for name in names]
+    return [
+        kind(kind.config_schema(**options.get(kind.section or kind.name, {}))) for kind in classes
+    ]
 
 
 def _warmed_up(spec: Spec, directory: RunDirectory, options: Options) -> Warmup:

@@ -1,0 +1,102 @@
+"""Reference rows: real text, and real text with some of its words replaced.
+
+They train nothing. Their samples are training sentences, which no metric that compares with the
+test set has seen: where they land is what an honest model can reach, and what some noise costs.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from textbench.generator import Generator
+from textbench.metric import NotApplicableError
+from textbench.schema import Config
+from textbench.trainer import Phase, Position, Trainer
+
+
+class Archive(Generator):
+    """Draws stored sequences ``(N, T)`` without replacement; it has no likelihood."""
+
+    def __init__(self, sequences: Tensor, vocab_size: int) -> None:
+        super().__init__()
+        self.vocab_size, self.length = vocab_size, sequences.shape[1]
+        self.sequences: Tensor
+        self.register_buffer("sequences", sequences)
+
+    def log_probs(self, tokens: Tensor) -> Tensor:
+        """Refuse: stored sequences are no distribution that has seen everything.
+
+        Raises:
+            NotApplicableError: Always.
+        """
+        raise NotApplicableError("stored text has no likelihood")
+
+    def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
+        """See `Generator.sample`; all sequences, where more are asked for than there are."""
+        if inverse_temperature != 1.0:
+            raise NotApplicableError("stored text has no temperature")
+        order = torch.randperm(len(self.sequences), generator=rng, device=self.device)
+        return self.sequences[order[:n]]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the sequences are."""
+        return self.sequences.device
+
+
+class Real(Trainer[Config]):
+    """Training sentences as samples: what real text scores."""
+
+    name = "real"
+    config_schema = Config
+    own_generator = True
+
+    def phases(self) -> list[Phase]:
+        """There is nothing to train: one empty step."""
+        return [Phase("real", 1, 1, trains_generator=False)]
+
+    def setup(self) -> None:
+        """Take the training sequences."""
+        self.generator = Archive(self.context.data.sequences().clone(), self.context.vocab_size)
+
+    def step(self, at: Position) -> dict[str, float | Tensor]:
+        """Do nothing."""
+        return {}
+
+
+class RealCorruptedConfig(Config):
+    """Options of `real_corrupted`."""
+
+    rate: float = Field(0.2, gt=0, le=1)
+    """Probability that a word is replaced, independently of the others, by a word drawn with its
+    frequency in the training text (possibly by itself)."""
+
+
+class RealCorrupted(Trainer[RealCorruptedConfig]):
+    """Training sentences, 20 % of their words replaced by words from anywhere in that text."""
+
+    name = "real_corrupted"
+    config_schema = RealCorruptedConfig
+    own_generator = True
+
+    def phases(self) -> list[Phase]:
+        """There is nothing to train: one empty step."""
+        return [Phase("real", 1, 1, trains_generator=False)]
+
+    def setup(self) -> None:
+        """Take the training sequences; ends of sentences and unknown words stay as they are."""
+        context = self.context
+        rng = context.stream("corruption")
+        sequences = context.data.sequences().cpu()
+        is_word = sequences >= context.first_word
+        words = sequences[is_word]
+        others = words[torch.randint(len(words), sequences.shape, generator=rng)]
+        replaced = is_word & (torch.rand(sequences.shape, generator=rng) < self.config.rate)
+        corrupted = torch.where(replaced, others, sequences)
+        self.generator = Archive(corrupted.to(context.device), context.vocab_size)
+
+    def step(self, at: Position) -> dict[str, float | Tensor]:
+        """Do nothing."""
+        return {}
