@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from textbench import registry
+from textbench import checkpoint, registry
 from textbench.errors import UserError
 from textbench.evaluation import DivergedError
 from textbench.metric import Metric
@@ -80,6 +80,8 @@ def execute(directory: RunDirectory, options: Options) -> int:
             return 0
         status = _outcome(directory, options)
         directory.write_status(status)
+        if status.status == "done":  # its parameters stay in generator.pt, its optimisers go
+            (directory.path / checkpoint.NAME).unlink(missing_ok=True)
     finally:
         directory.release()
     return {"done": 0, "timeout": TRY_AGAIN, "interrupted": TRY_AGAIN}.get(status.status, 1)
