@@ -3,7 +3,7 @@
 A mutant is a text substitution kept in ``tests/mutants/*.toml``::
 
     [[mutant]]
-    name = "cot: generator climbs"
+    name = "the generator climbs"
     file = "algorithms/cot.py"
     find = "return total / len(s)"        # must occur exactly once
     replace = "return -total / len(s)"
@@ -84,11 +84,12 @@ class Outcome:
 
 
 def read_mutants(folder: Path = MUTANTS) -> list[Mutant]:
-    """Read every mutant; names are unique."""
+    """Read every mutant; a name begins with its file's."""
     found: dict[str, Mutant] = {}
     for path in sorted(folder.glob("*.toml")):
         for entry in tomllib.loads(path.read_text(encoding="utf-8"))["mutant"]:
-            mutant = Mutant(**entry | {"tests": tuple(entry["tests"])})
+            name = f"{path.stem}: {entry['name']}"
+            mutant = Mutant(**entry | {"name": name, "tests": tuple(entry["tests"])})
             if mutant.name in found:
                 raise SystemExit(f"{path}: a second mutant is called {mutant.name!r}")
             found[mutant.name] = mutant
