@@ -25,6 +25,7 @@ from textbench.spec import Spec
 PLUGIN = """
 from __future__ import annotations
 
+from textbench.metric import Metric
 from textbench.schema import Config
 from textbench.trainer import Phase, Trainer
 
@@ -48,6 +49,23 @@ class Plain(Trainer[PlainConfig]):
 
     def step(self, at):
         return {}
+
+
+class CountConfig(Config):
+    refs: int = 500
+
+
+class Count(Metric):
+    name = "count"
+    direction = "none"
+    summary = "a number"
+    config_schema = CountConfig
+
+    def protocol(self, evaluation):
+        return "count/1"
+
+    def compute(self, evaluation):
+        return 1.0
 
 
 class WarmConfig(PlainConfig):
@@ -117,6 +135,26 @@ def test_each_layer_wins_over_the_one_below(plugin: Path, preset: Path, tmp_path
     assert rate(config=config, settings=["plain.lr=0.7", "plain.lr=0.9"]) == 0.9
 
 
+def test_a_section_for_a_task_or_family_counts_only_there(
+    plugin: Path, preset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry.load_task("synthetic-tiny"), "family", "toys")
+    preset.write_text(
+        '["plain@toys"]\nlr = 0.4\n[plain]\nlr = 0.3\n["plain@synthetic"]\nlr = 0.9\n'
+        '["backbone@toys"]\nhidden = 4\n["backbone@synthetic"]\nembedding = 4\n'
+    )
+    (spec,) = runs(plugin)
+    assert spec.config["lr"] == 0.4
+    assert spec.backbone == {"embedding": 32, "hidden": 4}
+    (spec,) = runs(plugin, settings=["plain@synthetic-tiny.lr=0.5", "plain@toys.epochs=2"])
+    assert (spec.config["lr"], spec.config["epochs"]) == (0.5, 2)
+    assert spec.overrides == {"plain@synthetic-tiny.lr": 0.5, "plain@toys.epochs": 2}
+    with pytest.raises(UserError, match=r"plain@synthetic\.lr would have no effect"):
+        runs(plugin, settings=["plain@synthetic.lr=1.0"])
+    with pytest.raises(UserError, match="unknown task 'toy'; did you mean 'toys'"):
+        runs(plugin, settings=["plain@toy.lr=1.0"])
+
+
 def test_a_row_setting_leaves_other_rows_alone(plugin: Path, preset: Path) -> None:
     plain, variant = runs(plugin, "plain,plain:v", settings=["plain:v.lr=5.0"])
     assert (plain.config["lr"], variant.config["lr"]) == (0.1, 5.0)
@@ -141,6 +179,17 @@ def test_settings_reach_task_backbone_and_evaluation(plugin: Path, preset: Path)
         "evaluation.samples": 60,
     }
     assert plain.overrides == {} and plain.version == 3 and plain.preset == "p"
+
+
+def test_options_of_metrics_are_part_of_every_run_once_changed(plugin: Path, preset: Path) -> None:
+    (default,) = runs(plugin)
+    (same,) = runs(plugin, settings=["count.refs=500"])
+    changed = runs(plugin, "warm", settings=["count.refs=9"])
+    assert default.metrics == same.metrics == {} and default.hash == same.hash
+    for spec in changed:
+        assert spec.metrics == {"count": {"refs": 9}}
+        assert spec.overrides["count.refs"] == 9
+    assert changed[0].hash != runs(plugin, "warm")[0].hash
 
 
 def test_equal_configurations_are_equal_runs_however_they_were_said(
@@ -275,6 +324,7 @@ def test_absent_config_file(tmp_path: Path) -> None:
         ({"settings": ["plain.epochs=1.5"]}, "plain.epochs: Input should be a valid integer"),
         ({"settings": ["plain.epochs=true"]}, "plain.epochs: Input should be a valid integer"),
         ({"settings": ["evaluation.every=0"]}, "evaluation.every: .*greater than or equal to 1"),
+        ({"settings": ["count.ref=1"]}, "count.ref is not an option; did you mean 'refs'"),
         ({"settings": ["plan.lr=1"]}, "unknown section 'plan'; did you mean 'plain'"),
         ({"settings": ["plain.lr"]}, "expected SECTION.KEY=VALUE"),
         ({"settings": ["lr=1"]}, "expected SECTION.KEY=VALUE"),
@@ -368,6 +418,9 @@ def test_every_section_of_a_preset_is_valid(name: str) -> None:
     data = registry.read_toml(presets.path(name))
     assert data.pop("summary")
     for section, options in data.items():
+        section, at, place = section.partition("@")
+        families = {registry.load_task(task).family for task in registry.names("task")}
+        assert not at or place in families | set(registry.names("task"))
         trainer, _, variant = section.partition(":")
         if section == "backbone":
             validate(BackboneConfig, options, section)
@@ -375,6 +428,9 @@ def test_every_section_of_a_preset_is_valid(name: str) -> None:
             validate(EvaluationConfig, options, section)
         elif section in registry.names("task"):
             validate(registry.load_task(section).config_schema, options, section)
+        elif section in registry.metric_sections():
+            metric = registry.load_metric(registry.metric_sections()[section])
+            validate(metric.config_schema, options, section)
         else:
             validate(registry.load_trainer(trainer).config_schema, options, section)
             assert not variant or variant in registry.variants(trainer)

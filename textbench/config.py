@@ -2,7 +2,8 @@
 
 Later wins: trainer defaults, variant, preset for the trainer, preset for the row, config file,
 ``--set``. A section is named like the prefix of ``--set``: a trainer, a row (``cot:head``), a
-task, ``backbone`` or ``evaluation``.
+task, a metric, ``backbone`` or ``evaluation``. ``SECTION@PLACE`` holds only where PLACE is the
+task or its family (``mle@text``), and wins over the same section without.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -20,6 +21,9 @@ from textbench.arguments import Layer, parse_rows, parse_seeds, parse_settings
 from textbench.errors import UnknownNameError, UserError
 from textbench.schema import Config, validate
 from textbench.spec import Spec
+
+if TYPE_CHECKING:
+    from textbench.task import Task
 
 TOP_LEVEL = ("algos", "task", "preset", "seeds", "summary")
 """Keys of a config file outside its sections."""
@@ -86,6 +90,7 @@ def expand(request: Request) -> list[Spec]:
         settings=parse_settings(request.settings),
         plugins=tuple(str(Path(plugin).resolve()) for plugin in request.plugins),
     )
+    rows = [*(row for row in resolution.built_task.reference_rows() if row not in rows), *rows]
     specs: dict[tuple[str, str], Spec] = {}
     for seed in seeds:
         for row in rows:
@@ -133,54 +138,87 @@ class _Resolution:
         )
 
     @cached_property
+    def built_task(self) -> Task[Any]:
+        """The task."""
+        task_class = registry.load_task(self.task)
+        return task_class(validate(task_class.config_schema, self._options(self.task), self.task))
+
+    @cached_property
     def _common(self) -> Spec:
         """The part of the spec that does not depend on the trainer or the seed."""
-        task_class = registry.load_task(self.task)
-        task_config = validate(task_class.config_schema, self._options(self.task), self.task)
         backbone = validate(BackboneConfig, self._options("backbone"), "backbone")
         evaluation = validate(EvaluationConfig, self._options("evaluation"), "evaluation")
+        task = self.built_task
         return Spec(
             trainer="",
             version=0,
             config={},
             task=self.task,
-            task_config=task_config.model_dump(mode="json"),
-            task_fingerprint=task_class(task_config).fingerprint(),
+            task_config=task.config.model_dump(mode="json"),
+            task_fingerprint=task.fingerprint(),
+            task_note=task.note,
             backbone=backbone.model_dump(mode="json"),
             evaluation=evaluation.model_dump(mode="json"),
             seed=0,
+            metrics=self._metrics(),
             preset=self.preset,
             plugins=self.plugins,
         )
+
+    def _metrics(self) -> dict[str, dict[str, Any]]:
+        """Return the options of the metrics that somebody changed."""
+        changed: dict[str, dict[str, Any]] = {}
+        for section, name in registry.metric_sections().items():
+            options = self._options(section)
+            if options:
+                schema = registry.load_metric(name).config_schema
+                config = validate(schema, options, section)
+                if config != schema():
+                    changed[section] = config.model_dump(mode="json")
+        return changed
 
     def _variant_options(self, name: str, variant: str) -> dict[str, Any]:
         known = registry.variants(name) | self.variants.get(name, {})
         return dict(check_variant(name, variant, known)[1]) if variant else {}
 
+    def _scopes(self, *sections: str) -> list[str]:
+        """Return the sections that count here, the more special ones later."""
+        family = registry.load_task(self.task).family
+        places = ["", *([f"@{family}"] if family else []), f"@{self.task}"]
+        return [section + place for section in sections for place in places]
+
     def _options(self, *sections: str) -> dict[str, Any]:
         """Merge the layers; within a layer, the row's section comes after the trainer's."""
         merged: dict[str, Any] = {}
         for layer in (self.from_preset, self.file, self.settings):
-            for section in sections:
+            for section in self._scopes(*sections):
                 merged |= layer.get(section, {})
         return merged
 
     def _overrides(self, *sections: str, kept: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the user changed, except for the options that a dependant decides."""
         changed: dict[str, Any] = {}
+        common = (self.task, "backbone", "evaluation", *registry.metric_sections())
         for layer in (self.file, self.settings):
-            for section in (*sections, self.task, "backbone", "evaluation"):
+            for section in self._scopes(*sections, *common):
                 for key, value in layer.get(section, {}).items():
-                    if section not in sections or key not in kept:
+                    if section.partition("@")[0] not in sections or key not in kept:
                         changed[f"{section}.{key}"] = value
         return changed
 
     def _refuse_unknown_sections(self) -> None:
-        names = [*registry.names("trainer"), *registry.names("task"), "backbone", "evaluation"]
+        names = [*registry.names("trainer"), *registry.names("task"), *registry.metric_sections()]
+        names += ["backbone", "evaluation"]
         for section in (*self.file, *self.settings):
-            name, colon, variant = section.partition(":")
+            row, at, place = section.partition("@")
+            name, colon, variant = row.partition(":")
             if name not in names:
                 raise UnknownNameError("section", section, names, "an option is SECTION.KEY")
+            if at:
+                tasks = registry.names("task")
+                families = {registry.load_task(task).family for task in tasks} - {""}
+                if place not in (*tasks, *families):
+                    raise UnknownNameError("task", place, [*tasks, *families], f"in {section}")
             if colon:
                 registry.entry("trainer", name)
                 self._variant_options(name, variant)

@@ -108,6 +108,14 @@ def entry(kind: Kind, name: str) -> Entry:
     return known[name]
 
 
+def metric_sections() -> dict[str, str]:
+    """Return the sections of a configuration that metrics have, each with one of its metrics."""
+    found = (
+        (entry.read().attributes.get("section"), name) for name, entry in entries("metric").items()
+    )
+    return {section or name: name for section, name in found}
+
+
 # -- importing -------------------------------------------------------------------------------
 
 
@@ -189,11 +197,10 @@ def _plugin_entry(value: object, module: str, path: Path) -> Entry | None:
 
 
 def _refuse_clash(new: Entry, file: str | Path) -> None:
-    """Trainers and tasks share the sections of a configuration, so their names must differ."""
+    """All kinds share the sections of a configuration, so all names must differ."""
     if new.name in RESERVED:
         raise UserError(f"plugin {file}: the name {new.name!r} is reserved")
-    rivals: tuple[Kind, ...] = ("metric",) if new.kind == "metric" else ("trainer", "task")
-    for kind in rivals:
+    for kind in KINDS:
         if new.name in entries(kind):
             raise UserError(f"plugin {file}: a {kind} called {new.name!r} exists already")
 

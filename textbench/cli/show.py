@@ -109,6 +109,10 @@ def _show_metric(name: str) -> None:
     click.secho(f"metric {name}", bold=True, nl=False)
     click.echo(f"  {entry.summary}\n{read.docstring}")
     click.echo(f"better: {read.attributes.get('direction', 'unknown')}")
+    schema = registry.load_metric(name).config_schema
+    if schema.model_fields:
+        click.echo()
+        _show_options(str(read.attributes.get("section") or name), schema)
 
 
 def _show_options(

@@ -1,8 +1,9 @@
 """Presets: sizes and schedules as data files, one TOML file each, readable without torch.
 
 A file has a ``summary`` and sections named like the prefixes of ``--set``: a trainer
-(``[mle]``), a row (``["cot:head"]``), a task, ``[backbone]`` or ``[evaluation]``. Sections of
-trainers and tasks that are not installed are left alone.
+(``[mle]``), a row (``["cot:head"]``), a task, a metric, ``[backbone]`` or ``[evaluation]``; and
+with ``["mle@text"]`` for one task or family of tasks alone.
+Sections of trainers, tasks and metrics that are not installed are left alone.
 """
 
 from __future__ import annotations
