@@ -9,7 +9,7 @@ from abc import abstractmethod
 from typing import Any, Generic, TypeVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
@@ -63,7 +63,7 @@ class AdversarialConfig(PolicyConfig):
     """Width of the discriminator's embedding."""
     d_scale: float = Field(1.0, gt=0)
     """Multiplies the number of filters of every window."""
-    d_filters: tuple[tuple[int, int], ...] = ()
+    d_filters: tuple[tuple[PositiveInt, PositiveInt], ...] = ()
     """(window, filters) pairs; empty takes SeqGAN's table for the sequences' length. Windows
     longer than the sequences are left out."""
 

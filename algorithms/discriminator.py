@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from textbench.errors import UserError
+
 FAKE, REAL = 0, 1
 """The columns of the logits."""
 
@@ -40,9 +42,15 @@ def filters_for(length: int, scale: float = 1.0, table: Iterable[tuple[int, int]
         length: T.
         scale: Multiplies every filter count; at least one filter of each window stays.
         table: (window, filters) pairs to use instead of SeqGAN's.
+
+    Raises:
+        UserError: No window of ``table`` fits.
     """
     chosen = tuple(table) or (FILTERS_32 if length == 32 else FILTERS)
-    return tuple((w, max(1, round(n * scale))) for w, n in chosen if w <= length)
+    fitting = tuple((w, max(1, round(n * scale))) for w, n in chosen if w <= length)
+    if not fitting:
+        raise UserError(f"d_filters: every window is longer than the sequences ({length} symbols)")
+    return fitting
 
 
 class TextFeatures(nn.Module):

@@ -12,6 +12,7 @@ from textbench.algorithms import discriminator
 from textbench.algorithms.discriminator import FAKE, REAL, TextCNN, filters_for
 from torch import Tensor, nn
 
+from textbench.errors import UserError
 from textbench.randomness import stream
 
 FILTERS = ((1, 3), (2, 4), (5, 2))
@@ -64,6 +65,11 @@ def test_scale_and_own_tables() -> None:
     assert filters_for(3, 0.5) == ((1, 50), (2, 100), (3, 100))
     assert filters_for(3, 1e-6) == ((1, 1), (2, 1), (3, 1))
     assert filters_for(4, 2.0, [(2, 3), (9, 5)]) == ((2, 6),)
+
+
+def test_a_table_without_a_fitting_window_is_refused() -> None:
+    with pytest.raises(UserError, match="every window is longer than the sequences"):
+        filters_for(3, 1.0, [(4, 100)])
 
 
 def test_the_published_size() -> None:
