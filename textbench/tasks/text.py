@@ -131,7 +131,7 @@ class Corpus(TextTask[K]):
             remarks.append(f"{both:,} test sentences occur in train")
         share = self.vocabulary.unknown_share(self._references)
         if share:
-            remarks.append(f"{100 * share:.2g} % of the test words are outside the vocabulary")
+            remarks.append(f"{_percent(share)} of the test words are outside the vocabulary")
         return remarks
 
     def fingerprint(self) -> str:
@@ -257,3 +257,9 @@ def _length(train: Sequence[Sequence[str]]) -> int:
 
 def _sizes(train: Sequence[Words], validation: Sequence[Words], test: Sequence[Words]) -> str:
     return f"{len(train):,} / {len(validation):,} / {len(test):,} sentences (train / valid / test)"
+
+
+def _percent(share: float) -> str:
+    """Return ``0.16 %``, ``4.1 %``, ``23 %``."""
+    percent = 100 * share
+    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
