@@ -9,6 +9,7 @@ import math
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -17,23 +18,24 @@ from stores import make_run, points, spec
 
 from textbench import registry, report
 from textbench.errors import UserError
+from textbench.reading import read_store
 from textbench.report import figures, write_report
+from textbench.report.curves import log_curves, metric_curves
 from textbench.report.definitions import figure_specs, published_tables, table_specs
 from textbench.report.sections import Section, sections
 from textbench.report.tables import Table, build
 from textbench.report.text import latex, markdown
 from textbench.report.writing import to_csv, to_latex, to_markdown
-from textbench.results import evaluations, load_results, read_store, training_log
+from textbench.results import load_results
 from textbench.store import Status
 
-NASTY = r"a_b%c&d#e$f{g}h~i^j\k<l>m|n`o--p*q"
+NASTY = r"a_b%c&d#e$f{g}h~i^j\k<l>m|n`o--p*q," + '"r"'
 TABLE1 = next(table for table in table_specs() if table.id == "table1")
 ALL = next(table for table in table_specs() if table.id == "all")
 
 
 def only(store: Path) -> Section:
-    read = read_store(store)
-    (section,) = sections(read, evaluations(read), training_log(read))
+    (section,) = sections(read_store(store))
     return section
 
 
@@ -304,20 +306,21 @@ def test_markdown_rows_have_as_many_cells_as_the_heading(tmp_path: Path) -> None
 
 
 def test_a_curve_leaves_the_warm_up_to_the_warm_ups_own_row(warm_store: Path) -> None:
-    mle, seqgan = figures.metric_curves(only(warm_store), "nll_test", "epoch")
-    assert [list(values.index) for values in mle.seeds.values()] == [[0, 1, 2]] * 2
+    mle, seqgan = metric_curves(only(warm_store), "nll_test", "epoch")
+    assert [list(values) for values in mle.seeds.values()] == [[0, 1, 2]] * 2
     for values, after in zip(seqgan.seeds.values(), (9.0, 7.0), strict=True):
-        assert dict(values) == {2: 7.9, 3: after}
+        assert values == {2: 7.9, 3: after}
+    assert seqgan.starts_warm and not mle.starts_warm
 
 
 def test_a_mean_curve_never_changes_its_seeds(tmp_path: Path) -> None:
     make_run(tmp_path, spec("x", 0), points(1.0, 2.0, 3.0))
     make_run(tmp_path, spec("x", 1), points(3.0, 4.0), final=None, status=Status("running"))
     make_run(tmp_path, spec("x", 2), points(99.0), final=None, status=Status("diverged"))
-    (curve,) = figures.metric_curves(only(tmp_path), "nll_test", "epoch")
+    (curve,) = metric_curves(only(tmp_path), "nll_test", "epoch")
     assert len(curve.seeds) == 3 and len(curve.broken) == 1
-    assert curve.mean()["mean"].to_dict() == {0: 2.0, 1: 3.0}
-    assert curve.mean()["sd"].to_dict() == pytest.approx({0: math.sqrt(2), 1: math.sqrt(2)})
+    root2 = pytest.approx(math.sqrt(2))
+    assert curve.band() == [(0, 2.0, root2), (1, 3.0, root2)]
 
 
 def test_a_final_point_of_another_protocol_is_not_on_the_curve(tmp_path: Path) -> None:
@@ -326,15 +329,15 @@ def test_a_final_point_of_another_protocol_is_not_on_the_curve(tmp_path: Path) -
         final={"nll_test": 9.0},
         final_protocol="/1 n=100000",
     )
-    (curve,) = figures.metric_curves(only(tmp_path), "nll_test", "epoch")
-    assert dict(*curve.seeds.values()) == {0: 3.0, 1: 2.0}
+    (curve,) = metric_curves(only(tmp_path), "nll_test", "epoch")
+    assert [*curve.seeds.values()] == [{0: 3.0, 1: 2.0}]
 
 
 def test_logged_losses_are_averaged_per_epoch(tmp_path: Path) -> None:
     log = {"balanced_nll": (8.0, 7.0, 6.0, 4.0), "other": (1.0,)}
     make_run(tmp_path, spec("cot"), points(1.0, metric="jsd_stepwise"), log=log)
-    (curve,) = figures.log_curves(only(tmp_path), "balanced_nll")
-    assert dict(*curve.seeds.values()) == {0.5: 7.5, 1.5: 5.0}
+    (curve,) = log_curves(only(tmp_path), "balanced_nll")
+    assert [*curve.seeds.values()] == [{0.5: 7.5, 1.5: 5.0}]
 
 
 def test_colours_are_distinct_and_stay_with_listed_algorithms(tmp_path: Path) -> None:
@@ -365,9 +368,18 @@ def full_store(folder: Path) -> Path:
     return folder
 
 
-def test_the_same_store_gives_the_same_bytes(tmp_path: Path) -> None:
-    store = full_store(tmp_path / "results")
-    first = {path.name: path.read_bytes() for path in write_report(store, tmp_path / "a")}
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
+    """A store and the files of its report."""
+    folder = tmp_path_factory.mktemp("written")
+    return folder / "results", write_report(full_store(folder / "results"), folder / "out")
+
+
+def test_the_same_store_gives_the_same_bytes(
+    tmp_path: Path, written: tuple[Path, list[Path]]
+) -> None:
+    store, files = written
+    first = {path.name: path.read_bytes() for path in files}
     second = {path.name: path.read_bytes() for path in write_report(store, tmp_path / "b")}
     assert set(first) == {
         *("report.md", "data.csv"),
@@ -383,8 +395,10 @@ def test_the_same_store_gives_the_same_bytes(tmp_path: Path) -> None:
             assert content.startswith(b"\x89PNG")
 
 
-def test_the_index_links_every_file_and_says_what_is_missing(tmp_path: Path) -> None:
-    files = write_report(full_store(tmp_path / "results"), tmp_path / "out")
+def test_the_index_links_every_file_and_says_what_is_missing(
+    written: tuple[Path, list[Path]],
+) -> None:
+    _, files = written
     assert files[0].name == "report.md"
     index = files[0].read_text(encoding="utf-8")
     for file in files[1:]:
@@ -393,14 +407,19 @@ def test_the_index_links_every_file_and_says_what_is_missing(tmp_path: Path) -> 
     assert "loss is nan" in index and "Test CPU" in index and "0123456789ab" in index
 
 
-def test_data_csv_is_the_tidy_frame(tmp_path: Path, no_figures: None) -> None:
-    store = full_store(tmp_path / "results")
+@pytest.mark.parametrize("fill", [full_store, nasty_store])
+def test_data_csv_is_the_tidy_frame(
+    tmp_path: Path, no_figures: None, fill: Callable[[Path], Path]
+) -> None:
+    store = fill(tmp_path / "results")
     write_report(store, tmp_path / "out")
-    read = pd.read_csv(tmp_path / "out" / "data.csv", keep_default_na=False, na_values=[""])
+    read = pd.read_csv(
+        tmp_path / "out" / "data.csv", keep_default_na=False, na_values={"value": ""}
+    )
     frame = load_results(store)
     assert list(read.columns) == list(frame.columns)
-    for column in ("value", "epoch", "seed", "warmup", "metric", "protocol"):
-        assert read[column].tolist() == frame[column].tolist()
+    for column in frame.columns:
+        assert read[column].tolist() == frame[column].tolist(), column
 
 
 @pytest.mark.parametrize("status", ["queued", "running", "failed", "diverged", "interrupted"])

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from stores import epoch_row, make_run, points, spec
 
+from textbench.reading import Moment, read_store
 from textbench.report.definitions import ColumnSpec
 from textbench.report.sections import Section, sections
-from textbench.report.select import Moment, Picker, best, final
+from textbench.report.select import best, final, pick
 from textbench.report.tables import Cell, _fill
-from textbench.results import evaluations, read_store, training_log
 from textbench.store import Status
 
 FINAL = ColumnSpec("c", "C", "final", metrics=("a",))
@@ -29,11 +29,11 @@ def moment(
     *, warmup: bool = False, final: bool = False, protocol: str = "1", **values: float
 ) -> Moment:
     return Moment(
-        warmup,
-        final,
-        values,
-        {name: f"{name}/{protocol}" for name in values},
-        {name: "no oracle" for name, value in values.items() if math.isnan(value)},
+        warmup=warmup,
+        final=final,
+        values=values,
+        protocols={name: f"{name}/{protocol}" for name in values},
+        reasons={name: "no oracle" for name, value in values.items() if math.isnan(value)},
     )
 
 
@@ -43,8 +43,7 @@ def only(store: Path) -> Section:
 
 
 def load(store: Path) -> list[Section]:
-    read = read_store(store)
-    return sections(read, evaluations(read), training_log(read))
+    return sections(read_store(store))
 
 
 def cells(store: Path, column: ColumnSpec) -> dict[str, list[Cell]]:
@@ -97,16 +96,16 @@ def test_of_equal_evaluations_the_earliest_is_the_best() -> None:
 
 def test_a_final_evaluation_of_another_protocol_does_not_compete_for_best() -> None:
     evaluated = [moment(a=2.0), moment(a=1.0, final=True, protocol="2")]
-    pick = best(evaluated, BEST, has_warmup=False)
-    assert (pick.values, pick.protocol) == ((2.0,), "a/1")
+    found = best(evaluated, BEST, has_warmup=False)
+    assert (found.values, found.protocol) == ((2.0,), "a/1")
     same = [moment(a=2.0), moment(a=1.0, final=True)]
     assert best(same, BEST, has_warmup=False).values == (1.0,)
 
 
 def test_a_warm_up_under_another_protocol_leaves_no_best() -> None:
     evaluated = [moment(a=0.5, warmup=True, protocol="0"), moment(a=2.0)]
-    pick = best(evaluated, BEST, has_warmup=True)
-    assert pick.values == () and "warm-up" in pick.reason
+    found = best(evaluated, BEST, has_warmup=True)
+    assert found.values == () and "warm-up" in found.reason
     assert not best([moment(a=2.0)], BEST, has_warmup=True).values
 
 
@@ -123,10 +122,10 @@ pairs = st.lists(st.tuples(st.floats(0, 99), st.floats(0, 99), st.booleans()), m
 def test_best_is_what_brute_force_finds(drawn: list[tuple[float, float, bool]]) -> None:
     drawn.sort(key=lambda entry: not entry[2])  # a warm-up comes first
     evaluated = [moment(a=a, b=b, warmup=warmup) for a, b, warmup in drawn]
-    pick = best(evaluated, SUM, has_warmup=False)
+    found = best(evaluated, SUM, has_warmup=False)
     smallest = min(a + b for a, b, _ in drawn)
     first = next(entry for entry in drawn if entry[0] + entry[1] == smallest)
-    assert (*pick.values, pick.in_warmup) == first
+    assert (*found.values, found.in_warmup) == first
 
 
 # -- the seconds of an epoch -----------------------------------------------------------------
@@ -290,9 +289,9 @@ def test_what_was_changed_for_all_is_said_of_the_table_not_of_each_row(tmp_path:
     assert section.changed == "evaluation.every=1, synthetic.oracle=published"
 
 
-def test_the_picker_takes_nothing_from_unfinished_runs(tmp_path: Path) -> None:
+def test_nothing_is_picked_from_unfinished_runs(tmp_path: Path) -> None:
     run = make_run(tmp_path, spec("x"), points(1.0, metric="a"), status=Status("failed"))
     section = only(tmp_path)
     for column in (FINAL, BEST, TIME):
-        assert Picker(section).pick(section.runs[0], column).values == ()
+        assert pick(section, section.runs[0], column).values == ()
     assert run.name == section.runs[0].name

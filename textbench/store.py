@@ -184,13 +184,16 @@ class RunDirectory:
         with open(self.path / name, "a", encoding="utf-8") as handle:
             handle.write(json.dumps(row, allow_nan=False) + "\n")
 
-    def rows(self, name: str) -> list[dict[str, Any]]:
-        """Read a JSON Lines file; a last line cut off by a crash is left out."""
+    def rows(self, name: str, containing: str = "") -> list[dict[str, Any]]:
+        """Read a JSON Lines file; a last line cut off by a crash is left out.
+
+        Lines without the text ``containing``, as `append` writes it, are not even parsed.
+        """
         path = self.path / name
         if not path.exists():
             return []
         lines = path.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1]]
+        return [json.loads(line) for line in lines[:-1] if containing in line]
 
     def offset(self, name: str) -> int:
         """Return a log's size in bytes."""

@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from textbench.errors import UserError
+from textbench.reading import read_store
 from textbench.report import figures, provenance
+from textbench.report.curves import BROKEN
 from textbench.report.definitions import FigureSpec, figure_specs, table_specs
 from textbench.report.notes import describe_preset
 from textbench.report.output import Output
 from textbench.report.sections import Section, sections
 from textbench.report.tables import build
 from textbench.report.text import render
-from textbench.report.writing import csv_text, to_csv, to_latex, to_markdown
-from textbench.results import evaluations, read_store, training_log
+from textbench.report.writing import data_csv, to_csv, to_latex, to_markdown
 
 BAND = "Lines are means over seeds, bands ± one standard deviation, thin lines the seeds."
 
@@ -38,12 +37,11 @@ def write_report(results: Path, out: Path) -> list[Path]:
         UserError: The store has no readable run, or ``out`` cannot be written.
     """
     store = read_store(results)
-    evaluated, log = evaluations(store), training_log(store)
-    found = sections(store, evaluated, log)
+    found = sections(store)
     if not found:
         raise UserError(_nothing(results, store.unreadable))
     output = Output(out)
-    output.add("data.csv", _data(evaluated))
+    output.add("data.csv", data_csv(store))
     contents = [_write_section(section, output) for section in found]
     index = render(
         "report.md.jinja",
@@ -66,11 +64,6 @@ def _nothing(results: Path, unreadable: dict[str, str]) -> str:
         return f"no readable run in {results}: {name}: {reason}"
     command = "textbench run --algos mle,cot --task synthetic"
     return f"no runs in {results}; make some with `{command} --results {results}`"
-
-
-def _data(evaluated: pd.DataFrame) -> str:
-    columns = [str(name) for name in evaluated.columns]
-    return csv_text(columns, zip(*(evaluated[name].tolist() for name in columns), strict=True))
 
 
 def _write_section(section: Section, output: Output) -> dict[str, Any]:
@@ -108,7 +101,7 @@ def _write_figure(spec: FigureSpec, section: Section, output: Output) -> dict[st
     if any(run.spec.warmup for run in section.runs):
         caption += " An open circle marks where a run takes over from its warm-up, whose own "
         caption += "line shows what came before."
-    if any(run.status.status in figures.BROKEN for run in section.runs):
+    if any(run.status.status in BROKEN for run in section.runs):
         caption += " A cross ends a run that failed or diverged."
     title = f"{spec.title} ({spec.paper} of the paper)" if spec.paper else spec.title
     return {

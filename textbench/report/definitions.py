@@ -40,6 +40,11 @@ class ColumnSpec:
         """Whether the column shows training time rather than a metric."""
         return self.select in ("epoch_seconds", "epoch_cpu_seconds")
 
+    @property
+    def clock(self) -> Literal["seconds", "cpu_seconds"]:
+        """Which clock a time column reads."""
+        return "cpu_seconds" if self.select == "epoch_cpu_seconds" else "seconds"
+
 
 @dataclass(frozen=True)
 class RowSpec:

@@ -7,12 +7,11 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
+from textbench.report.curves import Curve, log_curves, metric_curves
 from textbench.report.definitions import FigureSpec, axis_titles, row_names
 from textbench.report.sections import Row, Section
 
@@ -32,79 +31,6 @@ PALETTE = (
 
 Seaborn itself is not imported: it takes longer than all figures together.
 """
-BROKEN = ("failed", "diverged")
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One algorithm's line."""
-
-    row: Row
-    seeds: dict[str, pd.Series[float]]
-    """Each run's values, indexed by x."""
-    broken: frozenset[str]
-    """Runs that failed or diverged: drawn, ended by a cross, and left out of the mean."""
-
-    def mean(self) -> pd.DataFrame:
-        """Return mean and sd where every sound run has a value: a mean never changes its seeds."""
-        sound = [values for run, values in self.seeds.items() if run not in self.broken]
-        if not sound:
-            return pd.DataFrame({"mean": [], "sd": []})
-        joined = pd.concat(sound, axis=1, join="inner").sort_index()
-        sd = joined.std(axis=1, ddof=1) if len(sound) > 1 else joined.iloc[:, 0] * math.nan
-        return pd.DataFrame({"mean": joined.mean(axis=1), "sd": sd})
-
-
-def metric_curves(section: Section, metric: str, x: str) -> list[Curve]:
-    """Return every row's curve of a metric, the warm-up's part left to the warm-up's own row.
-
-    The last point of the warm-up is kept, so that the line starts where training took over.
-    Final evaluations are left out where the curve's own have another protocol.
-    """
-    data = section.evaluations
-    data = data[(data["metric"] == metric) & np.isfinite(data["value"].astype(float))]
-    curves = []
-    for row in section.rows:
-        seeds = {}
-        for run in row.runs:
-            points = _points(data[data["run"] == run.name])
-            if len(points) and x in points:
-                seeds[run.name] = points.drop_duplicates(x, keep="last").set_index(x)["value"]
-        if seeds:
-            curves.append(Curve(row, seeds, _broken(row)))
-    return curves
-
-
-def _points(rows: pd.DataFrame) -> pd.DataFrame:
-    regular = rows[~rows["final"].astype(bool)]
-    if regular.empty:
-        return rows
-    rows = rows[rows["protocol"] == regular["protocol"].iloc[-1]]
-    warmup = rows["warmup"].astype(bool)
-    return pd.concat([rows[warmup].tail(1), rows[~warmup]])
-
-
-def log_curves(section: Section, name: str) -> list[Curve]:
-    """Return every row's curve of a logged quantity: its mean over each epoch."""
-    data = section.log
-    data = data[(data["kind"] == "loss") & (data["name"] == name) & ~data["warmup"].astype(bool)]
-    curves = []
-    for row in section.rows:
-        seeds = {}
-        for run in row.runs:
-            values = data[data["run"] == run.name]
-            if len(values):
-                # Entries of epoch e lie between its start and its end.
-                per_epoch = values.groupby("epoch")["value"].mean()
-                per_epoch.index = per_epoch.index.astype(float) + 0.5
-                seeds[run.name] = per_epoch
-        if seeds:
-            curves.append(Curve(row, seeds, _broken(row)))
-    return curves
-
-
-def _broken(row: Row) -> frozenset[str]:
-    return frozenset(run.name for run in row.runs if run.status.status in BROKEN)
 
 
 def draw(spec: FigureSpec, section: Section) -> Figure | None:
@@ -131,6 +57,7 @@ def _style() -> Iterator[None]:
         "grid.color": "0.9",
         "grid.linewidth": 0.6,
         "axes.titleweight": "bold",
+        "lines.markeredgewidth": 1.0,
         "pdf.fonttype": 42,
         "svg.fonttype": "path",
         "svg.hashsalt": "textbench",
@@ -206,28 +133,21 @@ def _add_legend(figure: Figure, axes: Sequence[Axes], columns: int) -> None:
 
 
 def _draw_curve(ax: Axes, curve: Curve, colour: Colour, dash: Dash) -> None:
-    for run, values in curve.seeds.items():
-        values = values.sort_index()
-        ax.plot(values.index, values, color=colour, linewidth=0.6, alpha=0.35)
-        if run in curve.broken:
-            ax.plot(values.index[-1:], values.iloc[-1:], "x", color=colour, markersize=6)
-    mean = curve.mean()
-    line = ax.plot(
-        mean.index, mean["mean"], color=colour, linewidth=1.6, label=plain(curve.row.title)
-    )[0]
+    from matplotlib.collections import LineCollection
+
+    lines = [list(points.items()) for points in curve.seeds.values()]
+    ax.add_collection(LineCollection(lines, colors=colour, linewidths=0.6, alpha=0.35))
+    ends = [list(curve.seeds[run].items())[-1] for run in sorted(curve.broken & set(curve.seeds))]
+    if ends:
+        ax.plot(*zip(*ends, strict=True), "x", color=colour, markersize=6)
+    x, mean, sd = np.array(curve.band() or [(math.nan,) * 3]).T
+    line = ax.plot(x, mean, color=colour, linewidth=1.6, label=plain(curve.row.title))[0]
     if dash:
         line.set_dashes(dash)
-    ax.fill_between(
-        mean.index.astype(float),
-        (mean["mean"] - mean["sd"]).astype(float),
-        (mean["mean"] + mean["sd"]).astype(float),
-        color=colour,
-        alpha=0.15,
-        linewidth=0,
-    )
-    if len(mean) and curve.row.runs[0].spec.warmup is not None:
-        start = mean.iloc[0]
-        ax.plot([mean.index[0]], [start["mean"]], "o", color=colour, markersize=4, mfc="white")
+    ax.fill_between(x, mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0)
+    if curve.starts_warm:
+        ax.plot(x[:1], mean[:1], "o", color=colour, markersize=4, markerfacecolor="white")
+    ax.autoscale_view()
 
 
 def plain(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from textbench import __version__
-from textbench.results import Run, Store
+from textbench.reading import Run, Store
 from textbench.store import Status
 
 FACTS = ("textbench", "commit", "torch", "python", "machine", "cpu", "device", "threads")

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pandas as pd
-
+from textbench.reading import Run, Store
 from textbench.report.definitions import row_names
-from textbench.results import Run, Store
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,7 @@ class Section:
     """Ends the names of the section's files."""
     runs: list[Run]
     rows: list[Row]
-    evaluations: pd.DataFrame = field(repr=False)
-    log: pd.DataFrame = field(repr=False)
+    store: Store = field(repr=False)
 
     @property
     def title(self) -> str:
@@ -83,8 +80,10 @@ class Section:
         return {str(run.spec.task_config.get("oracle", "")) for run in self.runs}
 
 
-def sections(store: Store, evaluations: pd.DataFrame, log: pd.DataFrame) -> list[Section]:
-    """Divide a store into sections, ordered by task, preset and fingerprint."""
+def sections(store: Store) -> list[Section]:
+    """Divide a store's readable runs into sections, ordered by task, preset and fingerprint."""
+    for run in store.runs:
+        store.evaluations(run), store.epochs(run)  # both are needed, so both must be readable
     members: dict[tuple[str, str, str], list[Run]] = {}
     for run in store.runs:
         if run.name in store.unreadable:
@@ -98,9 +97,7 @@ def sections(store: Store, evaluations: pd.DataFrame, log: pd.DataFrame) -> list
         slug = f"{task}-{preset or 'custom'}"
         if sum(key[:2] == (task, preset) for key in members) > 1:
             slug += f"-{fingerprint[:8]}"
-        names = {run.name for run in runs}
-        mine, logged = (frame[frame["run"].isin(names)] for frame in (evaluations, log))
-        found.append(Section(task, fingerprint, preset, slug, runs, rows(runs), mine, logged))
+        found.append(Section(task, fingerprint, preset, slug, runs, rows(runs), store))
     return found
 
 

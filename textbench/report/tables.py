@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-
-import numpy as np
+from statistics import fmean
 
 from textbench.report.definitions import (
     ColumnSpec,
@@ -14,7 +13,7 @@ from textbench.report.definitions import (
     published_tables,
 )
 from textbench.report.sections import Row, Section
-from textbench.report.select import UNFINISHED, Pick, Picker
+from textbench.report.select import UNFINISHED, Pick, pick
 from textbench.stats import Summary, summarise
 
 Key = tuple[str, str]
@@ -120,28 +119,32 @@ def _not_run(spec: TableSpec, section: Section) -> list[Row]:
 
 def _every_metric(section: Section) -> tuple[ColumnSpec, ...]:
     """One column per metric that has a value at the end of some run."""
-    data = section.evaluations
-    known = data[data["final"].astype(bool) & np.isfinite(data["value"].astype(float))]
+    known = {
+        metric
+        for run in section.runs
+        for moment in section.store.evaluations(run)
+        for metric in moment.values
+        if moment.final and moment.has(metric)
+    }
     return tuple(
         ColumnSpec(id=metric, title=metric, select="final", metrics=(metric,), digits=3)
-        for metric in sorted(known["metric"].unique())
+        for metric in sorted(known)
     )
 
 
 def _fill(
     specs: tuple[ColumnSpec, ...], section: Section
 ) -> tuple[tuple[Column, ...], dict[tuple[Key, int], Cell]]:
-    picker = Picker(section)
     columns: list[Column] = []
     cells: dict[tuple[Key, int], Cell] = {}
     for spec in specs:
         picks = {
-            row.key: {run.spec.seed: picker.pick(run, spec) for run in row.runs}
+            row.key: {run.spec.seed: pick(section, run, spec) for run in row.runs}
             for row in section.rows
         }
         if spec.relative_to:
             picks = _relative(picks, section.rows, spec.relative_to)
-        found = (pick.protocol for picked in picks.values() for pick in picked.values())
+        found = (one.protocol for picked in picks.values() for one in picked.values())
         protocols = sorted({protocol for protocol in found if protocol}) or [""]
         for number, protocol in enumerate(protocols, start=1):
             column = Column(spec, protocol, str(number) if len(protocols) > 1 else "")
@@ -157,20 +160,19 @@ def _relative(
     """Divide every run's mean by the base row's, of the same protocol (the same hardware)."""
     measured: dict[str, list[float]] = {}
     for row in rows:
-        for pick in picks[row.key].values():
-            if row.label == base and pick.values:
-                measured.setdefault(pick.protocol, []).append(float(np.mean(pick.values)))
+        for one in picks[row.key].values():
+            if row.label == base and one.values:
+                measured.setdefault(one.protocol, []).append(fmean(one.values))
 
-    def divided(pick: Pick) -> Pick:
-        if not pick.values:
-            return pick
-        if pick.protocol not in measured:
+    def divided(one: Pick) -> Pick:
+        if not one.values:
+            return one
+        if one.protocol not in measured:
             return Pick(reason=f"{base} has no time on the same hardware")
-        ratio = float(np.mean(pick.values)) / float(np.mean(measured[pick.protocol]))
-        return replace(pick, values=(ratio,))
+        return replace(one, values=(fmean(one.values) / fmean(measured[one.protocol]),))
 
     return {
-        key: {seed: divided(pick) for seed, pick in picked.items()} for key, picked in picks.items()
+        key: {seed: divided(one) for seed, one in picked.items()} for key, picked in picks.items()
     }
 
 
@@ -180,23 +182,20 @@ def _cell(row: Row, picks: dict[int, Pick], column: Column) -> Cell:
         for seed, pick in picks.items()
         if pick.values and pick.protocol == column.protocol
     }
-    absent = {pick.reason for pick in picks.values() if pick.reason not in ("", UNFINISHED)}
+    absent = {one.reason for one in picks.values() if one.reason not in ("", UNFINISHED)}
     if not mine:
         return Cell(reasons=tuple(sorted(absent)))
     pooled = column.spec.is_time and not column.spec.relative_to
-    per_seed = {
-        seed: (float(np.mean(pick.values)),) if pooled else pick.values
-        for seed, pick in mine.items()
-    }
+    per_seed = {seed: (fmean(one.values),) if pooled else one.values for seed, one in mine.items()}
     if pooled:
-        spread = summarise([value for pick in mine.values() for value in pick.values]).sd
+        spread = summarise([value for one in mine.values() for value in one.values]).sd
     else:
         spread = summarise([sum(values) for values in per_seed.values()]).sd
     warmups = {run.spec.warmup.label for run in row.runs if run.spec.warmup}
     return Cell(
         summaries=tuple(summarise(values) for values in zip(*per_seed.values(), strict=True)),
         spread=spread,
-        in_warmup=sum(pick.in_warmup for pick in mine.values()),
+        in_warmup=sum(one.in_warmup for one in mine.values()),
         warmup_label=", ".join(sorted(warmups)),
         seeds=per_seed,
         reasons=tuple(sorted(absent)),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import functools
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from textbench.reading import Store
 from textbench.report.notes import OTHER_ORACLE, OWN_GENERATOR, has_own_generator, notes
 from textbench.report.sections import Row
 from textbench.report.tables import Cell, Column, Table
 from textbench.report.text import MISSING, latex, ours, paper, render
-from textbench.results import SHORT
+from textbench.results import EVALUATION_COLUMNS, METRIC_COLUMNS, RUN_COLUMNS, SHORT, identity
 
 CSV_COLUMNS = (
     *("table", "task", "task_fingerprint", "preset", "row", "label", "options", "group"),
@@ -125,12 +126,40 @@ def _csv_lines(table: Table, row: Row, column: Column, number: int) -> list[list
 
 def csv_text(columns: Sequence[str], lines: Iterable[Iterable[Any]]) -> str:
     """Return CSV in full precision; missing numbers are empty."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_blank_if_nan(value) for value in line] for line in lines)
-    return buffer.getvalue()
+    return "".join(f"{_fields(line)}\n" for line in (columns, *lines))
 
 
-def _blank_if_nan(value: Any) -> Any:
-    return "" if isinstance(value, float) and math.isnan(value) else value
+def _fields(values: Iterable[Any]) -> str:
+    return ",".join(_field(value) for value in values)
+
+
+def _field(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else repr(value)
+    return "" if value is None else _quoted(str(value))
+
+
+@functools.cache
+def _quoted(text: str) -> str:
+    """Quote as RFC 4180 says, where it must be."""
+    return '"' + text.replace('"', '""') + '"' if re.search('[",\r\n]', text) else text
+
+
+def data_csv(store: Store) -> str:
+    """Return what `textbench.load_results` loads, as CSV in full precision."""
+    ledger = dict.fromkeys(
+        name for run in store.runs for moment in store.evaluations(run) for name in moment.ledger
+    )
+    lines = [_fields((*RUN_COLUMNS, *EVALUATION_COLUMNS, *METRIC_COLUMNS, *ledger))]
+    for run in store.runs:
+        if run.name in store.unreadable:
+            continue
+        who = _fields(identity(run).values())
+        for number, m in enumerate(store.evaluations(run)):
+            at = (number, m.warmup, m.phase, m.step, m.epoch, m.final, m.seconds, m.cpu_seconds)
+            where = f"{who},{_fields(at)}"
+            counts = "".join(f",{m.ledger.get(name, '')}" for name in ledger)
+            for metric, value in m.values.items():
+                how = (metric, value, m.reasons.get(metric, ""), m.protocols.get(metric, ""))
+                lines.append(f"{where},{_fields(how)}{counts}")
+    return "\n".join(lines) + "\n"
