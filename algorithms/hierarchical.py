@@ -252,13 +252,18 @@ class GoalFactoredGenerator(Generator):
         uniforms = torch.rand(len(walk.w), missing, generator=rng, device=self.device)
         columns = []
         for column in uniforms.unbind(1):
-            factors = (walk.w.unsqueeze(2) * _with_one(walk.worker[0]).unsqueeze(1)).flatten(1)
-            logits = factors @ self.head_weight.t()
+            logits = self.logits(walk)
             if alphas is not None and alphas[walk.t] != 1.0:
                 logits *= alphas[walk.t]
             columns.append(draw(logits, column))
             self.extend(walk, columns[-1])
         return torch.stack(columns, 1)
+
+    @torch.no_grad()
+    def logits(self, walk: Walk) -> Tensor:
+        """Return the next token's logits, ``(n, V)``."""
+        factors = walk.w.unsqueeze(2) * _with_one(walk.worker[0]).unsqueeze(1)
+        return factors.flatten(1) @ self.head_weight.t()
 
     def _add_sub_goal(self, walk: Walk) -> None:
         if walk.t >= (self.blocks - 1) * self.block:

@@ -58,7 +58,7 @@ class LeakedGenerator(GoalFactoredGenerator):
             hidden,
             goal_size=goal_size,
             block=block,
-            features=len(discriminator.kernel_bias),
+            features=discriminator.width,
         )
         self.discriminator = discriminator
 

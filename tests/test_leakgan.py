@@ -179,6 +179,19 @@ def test_inverse_temperature_acts_on_every_token(build: Any) -> None:
 
 
 @MODELS
+@pytest.mark.parametrize(("length", "block"), [(7, 2), (6, 3), (5, 1), (3, 4)])
+def test_walks_and_scores_agree(build: Any, length: int, block: int) -> None:
+    """The sampler's every conditional is the likelihood's; a copy leaves its original alone."""
+    model = build(length, block)
+    x = torch.randint(V, (6, length), generator=torch.Generator().manual_seed(1))
+    expected, walk = model.log_probs(x).detach(), model.begin(6)
+    for t in range(length):
+        torch.testing.assert_close(model.logits(walk).log_softmax(1), expected[:, t])
+        model.extend(walk.repeat(2), x[:, t].flip(0).repeat(2))
+        model.extend(walk, x[:, t])
+
+
+@MODELS
 def test_a_copied_walk_goes_on_from_its_prefix(build: Any) -> None:
     """Completions of a prefix have the prefix's conditional law, row by row."""
     model, prefixes = build(), torch.tensor([[0, 1, 2], [2, 2, 1]])
