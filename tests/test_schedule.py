@@ -124,3 +124,10 @@ def test_a_phase_may_appear_twice(done: int) -> None:
     schedule = Schedule([d, g] * 3)
     assert schedule.at(2 * done + 1) == Position("g", 0, 0)
     assert schedule.epoch(2 * done + 2) == done + 1
+
+
+def test_progress_counts_the_part_of_an_epoch_that_trains_the_generator() -> None:
+    schedule = Schedule([Phase("d", 2, 4, trains_generator=False), Phase("g", 2, 4)], start_epoch=3)
+    assert [schedule.progress(done) for done in (0, 3, 8, 9, 12, 14, 16)] == [
+        *(3, 3, 3, 3.25, 4, 4.5, 5)
+    ]

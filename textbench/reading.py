@@ -41,7 +41,7 @@ class Moment:
 
     phase: str = ""
     step: int = 0
-    epoch: int = 0
+    epoch: float = 0
     final: bool = False
     seconds: float = 0.0
     cpu_seconds: float = 0.0

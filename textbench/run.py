@@ -204,6 +204,7 @@ class Run:
             validation_nll = math.inf if final else self._validation_nll(evaluation)
         row = {
             **self._where(),
+            "epoch": self.schedule.progress(self.step),
             "final": final,
             "ledger": self._ledger(),
             **self.clock.total(),

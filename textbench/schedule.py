@@ -47,6 +47,14 @@ class Schedule:
         trains = self.phases[i].trains_generator
         return self._epochs_before[i] + (self.at(done).epoch if trains else 0)
 
+    def progress(self, done: int) -> float:
+        """Return `epoch`, and the part of the current epoch where it trains the generator."""
+        if done >= self.total or not self.phases[self.phase_index(done)].trains_generator:
+            return self.epoch(done)
+        steps = self.phases[self.phase_index(done)].steps
+        index = self.at(done).index
+        return self.epoch(done) + (round(index / steps, 4) if index else 0)
+
     def evaluates(self, done: int, every: int, every_steps: int) -> bool:
         """Tell whether an evaluation is due after ``done`` steps.
 

@@ -27,7 +27,8 @@ Rows of ``curve.jsonl``::
      "cpu_seconds": 5.0, "ledger": {...}}
 
 ``epoch`` counts finished epochs of phases that train the generator, the warm-up's included; a
-"loss" row has the number finished before its last step. ``seconds`` of an "epoch" row is that
+"loss" row has the number finished before its last step, an evaluation within an epoch a
+fraction. ``seconds`` of an "epoch" row is that
 epoch's training time, evaluation excluded; ``ledger`` and ``seconds`` of an evaluation are
 cumulative and include the warm-up's.
 """
