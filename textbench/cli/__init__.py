@@ -18,6 +18,7 @@ COMMANDS = {
     "list": "List trainers, metrics, tasks and presets.",
     "status": "Show every run of a store and where it stands.",
     "show": "Show a run, trainer, task, metric or preset in detail.",
+    "check": "Check that a trainer, yours or ours, keeps the harness's promises.",
 }
 """Each lives in ``textbench.cli.NAME``, as the function ``command``."""
 

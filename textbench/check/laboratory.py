@@ -1,0 +1,287 @@
+"""Where trainers are tried: fresh copies in the harness's own hands, and one recorded run."""
+
+from __future__ import annotations
+
+import io
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from textbench import checkpoint, registry
+from textbench.check.trap import TrappedTask
+from textbench.generator import Generator
+from textbench.run import Options, Run, Warmup
+from textbench.spec import Spec
+from textbench.store import RunDirectory
+from textbench.task import Task
+from textbench.trainer import Phase
+
+
+class Violation(Exception):  # noqa: N818 - a broken promise, not an error of ours
+    """A promise that was not kept."""
+
+    def __init__(self, seen: str, right: str) -> None:
+        super().__init__(seen)
+        self.seen, self.right = seen, right
+
+
+class Check(NamedTuple):
+    """One promise."""
+
+    name: str
+    judge: Callable[[Laboratory, Record], str]
+    """Returns what was seen; raises `Violation`."""
+    needs: tuple[str, ...] = ()
+    """Checks without which this one says nothing."""
+
+
+@dataclass
+class Record:
+    """The reference run, and everything noted while it went on."""
+
+    run: Run
+    trap: TrappedTask
+    steps: int
+    phases: list[Phase]
+    """As returned before `setup`."""
+    initial: dict[str, Tensor]
+    """The generator's parameters after `setup`."""
+    ledger: dict[str, int]
+    """As it was before the first step."""
+    snapshots: dict[int, bytes] = field(default_factory=dict)
+    unsaved: str = ""
+    """Why there are no snapshots."""
+    losses: list[dict[str, Any]] = field(default_factory=list)
+    at_phase_ends: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    updates: Counter[int] = field(default_factory=Counter)
+    """Steps taken by each optimiser."""
+    sampled: list[int] = field(default_factory=lambda: [0])
+    """Tokens returned by `Generator.sample`."""
+    longest: float = 0.0
+    """Seconds of the longest step."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether it is meant to train anything; a reference row does not."""
+        declared = any(phase.trains_generator for phase in self.run.schedule.phases)
+        return declared or bool(self.initial)
+
+    @property
+    def generator(self) -> Generator:
+        """The generator."""
+        return self.run.trainer.generator
+
+    @property
+    def summary(self) -> str:
+        """What was run, in one line."""
+        total = self.run.schedule.total
+        part = "" if self.steps == total else f", the first of {total:,}: --steps or --set"
+        return f"{self.steps} steps{part}, the longest {1000 * self.longest:.0f} ms"
+
+
+class Laboratory:
+    """Makes fresh copies of one trainer.
+
+    Args:
+        spec: What to build.
+        folder: Where run directories may be made.
+        steps: The longest schedule to walk through.
+    """
+
+    def __init__(self, spec: Spec, folder: Path, steps: int) -> None:
+        self.spec, self.folder, self.limit = spec, folder, steps
+        self.trainer_class = registry.load_trainer(spec.trainer)
+        task_class = registry.load_task(spec.task)
+        self.task: Task[Any] = task_class(task_class.config_schema(**spec.task_config))
+        self.warmup = self._warm_up(spec.warmup) if spec.warmup else None
+
+    def _warm_up(self, spec: Spec) -> Warmup:
+        source = Laboratory(replace(spec, seed=self.spec.seed), self.folder, self.limit)
+        run = source.start()
+        steps = min(run.schedule.total, self.limit)
+        train(run, 0, steps)
+        spent = {"seconds": 0.0, "cpu_seconds": 0.0}
+        last = {"epoch": run.schedule.epoch(steps), "ledger": run.context.ledger, **spent}
+        return Warmup(run.trainer.generator.state_dict(), last)
+
+    def start(self, *, seed: int | None = None, world: int = 0) -> Run:
+        """Return a run that is set up and has taken no step.
+
+        Args:
+            seed: The run's seed, if not the spec's.
+            world: Seed of the global random generators, which should not matter.
+        """
+        spec = self.spec if seed is None else replace(self.spec, seed=seed)
+        run = self.build(spec, TrappedTask(self.task, spec.seed))
+        checkpoint.seed_global_random(world)
+        run.trainer.setup()
+        return run
+
+    def build(self, spec: Spec, task: Task[Any]) -> Run:
+        """Return a run that is not even set up."""
+        directory = RunDirectory(spec.directory(self.folder))
+        directory.create(spec)
+        cpu = Options(torch.device("cpu"))
+        return Run(directory, self.trainer_class, task, [], self.warmup, cpu)
+
+    def reference(self) -> Record:
+        """Train once, with the task's secrets trapped, and note everything.
+
+        Raises:
+            Violation: The trainer raises an exception.
+        """
+        trap = TrappedTask(self.task, self.spec.seed)
+        where = "phases()"
+        try:
+            run = self.build(self.spec, trap)
+            where, phases = "setup()", run.trainer.phases()
+            checkpoint.seed_global_random(0)
+            run.trainer.setup()
+            steps = min(run.schedule.total, self.limit)
+            before = parameters(run.trainer.generator)
+            record = Record(run, trap, steps, phases, before, dict(run.context.ledger))
+            kinds = {type(part) for part in modules(run.trainer) if isinstance(part, Generator)}
+            with _counting_updates(record.updates), _counting_samples(kinds, record.sampled):
+                for step in range(steps):
+                    where = f"step {step}"
+                    self._note_before(record, step)
+                    began = time.perf_counter()
+                    record.losses.append(run.trainer.step(run.schedule.at(step)))
+                    record.longest = max(record.longest, time.perf_counter() - began)
+                    if step + 1 in run.schedule.ends:
+                        record.at_phase_ends[step + 1] = parameters(run.trainer.generator)
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            line = f"{where} raised {type(error).__name__}: {error}".split("\n")[0]
+            raise Violation(
+                f"{line} ({Path(last.filename).name}:{last.lineno})", "it trains on this task"
+            ) from error
+        self._note_before(record, steps)
+        return record
+
+    def _note_before(self, record: Record, step: int) -> None:
+        """Keep the whole state at the start, after one step, on the way, and at the end."""
+        n = record.steps
+        if step in {0, 1, n // 4, n // 2, 3 * n // 4, n - 1, n} and not record.unsaved:
+            try:
+                record.snapshots[step] = snapshot(record.run)
+            except Exception as error:  # whatever pickling may run into
+                record.unsaved = f"at step {step}: {error}".splitlines()[0]
+
+
+def train(run: Run, first: int, end: int) -> None:
+    """Take steps ``first`` to ``end`` - 1."""
+    for step in range(first, end):
+        run.trainer.step(run.schedule.at(step))
+
+
+def snapshot(run: Run) -> bytes:
+    """Return everything that training from here on may depend on."""
+    state = {
+        "trainer": run.trainer.state_dict(),
+        "rng": run.context.rng.get_state(),
+        "ledger": dict(run.context.ledger),
+        "global": checkpoint.global_random_state(),
+    }
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def restore(run: Run, content: bytes) -> None:
+    """Continue ``run``, which is set up, from a snapshot."""
+    state = opened(content)
+    run.context.rng.set_state(state["rng"])
+    run.context.ledger.update(state["ledger"])
+    run.trainer.load_state_dict(state["trainer"])
+    checkpoint.restore_global_random_state(state["global"])
+
+
+def opened(content: bytes) -> dict[str, Any]:
+    """Read a snapshot as `Run` reads a checkpoint: no code in it is run."""
+    state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
+    return state
+
+
+def difference(one: Any, other: Any, where: str = "") -> str:
+    """Return the place of the first difference in two nested states, or an empty string."""
+    if type(one) is not type(other):
+        return where or "the whole"
+    if isinstance(one, dict):
+        if one.keys() != other.keys():
+            return f"{where} (its keys)"
+        pairs = [(f"{where}.{key}".lstrip("."), one[key], other[key]) for key in one]
+    elif isinstance(one, list | tuple):
+        if len(one) != len(other):
+            return f"{where} (its length)"
+        pairs = [(f"{where}[{i}]", a, b) for i, (a, b) in enumerate(zip(one, other, strict=True))]
+    elif isinstance(one, Tensor):
+        same = one.shape == other.shape and one.dtype == other.dtype
+        return "" if same and one.equal(other) else where
+    else:
+        return "" if one == other or (one != one and other != other) else where
+    return next((found for name, a, b in pairs if (found := difference(a, b, name))), "")
+
+
+def parameters(module: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of the parameters that are meant to be trained."""
+    named = module.named_parameters()
+    return {name: p.detach().clone() for name, p in named if p.requires_grad}
+
+
+def modules(trainer: object) -> Iterator[nn.Module]:
+    """Yield every module among a trainer's attributes."""
+    for value in vars(trainer).values():
+        if isinstance(value, nn.Module):
+            yield from value.modules()
+
+
+@contextmanager
+def _counting_updates(counter: Counter[int]) -> Iterator[None]:
+    """Count every step of every optimiser, as it is taken."""
+
+    def count(optimiser: Any, *_: object) -> None:
+        counter[id(optimiser)] += 1
+
+    hook = register_optimizer_step_post_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+@contextmanager
+def _counting_samples(kinds: set[type[Generator]], counter: list[int]) -> Iterator[None]:
+    """Count the tokens that `sample` of these classes returns, nested calls once."""
+    owners = {next(c for c in kind.__mro__ if "sample" in vars(c)) for kind in kinds}
+    originals = {owner: vars(owner)["sample"] for owner in owners}
+    depth = [0]
+
+    def counted(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def sample(*arguments: Any, **keywords: Any) -> Tensor:
+            depth[0] += 1
+            try:
+                drawn = original(*arguments, **keywords)
+            finally:
+                depth[0] -= 1
+            counter[0] += 0 if depth[0] else drawn.numel()
+            return drawn
+
+        return sample
+
+    for owner, original in originals.items():
+        setattr(owner, "sample", counted(original))  # noqa: B010 - a class of any kind
+    try:
+        yield
+    finally:
+        for owner, original in originals.items():
+            setattr(owner, "sample", original)  # noqa: B010

@@ -1,0 +1,304 @@
+"""Promises about configuration, schedule, randomness, resuming, and the ledger."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textbench.check.laboratory import (
+    Check,
+    Laboratory,
+    Record,
+    Violation,
+    difference,
+    opened,
+    parameters,
+    restore,
+    snapshot,
+    train,
+)
+from textbench.evaluation import Evaluation, undisturbed
+from textbench.metric import NotApplicableError
+from textbench.run import Run
+from textbench.trainer import LEDGER, Phase
+
+FEW = 5
+"""Steps after which two seeds must have parted."""
+
+
+def config(laboratory: Laboratory, record: Record) -> str:
+    """Every option has a default and a help text, and survives the run's spec."""
+    schema = laboratory.trainer_class.config_schema
+    fields = schema.model_fields
+    silent = [name for name, field in fields.items() if not field.description]
+    if silent:
+        raise Violation(
+            f"no help text for {', '.join(silent)}", "a docstring below every field of the config"
+        )
+    bound = [name for name, field in fields.items() if field.is_required()]
+    if bound:
+        raise Violation(f"no default for {', '.join(bound)}", "every option has a default")
+    built = schema(**laboratory.spec.config)
+    again = schema(**built.model_dump(mode="json"))
+    if again != built:
+        raise Violation("a configuration read back from JSON is another", "plain, typed fields")
+    return f"{len(fields)} options, each with a default and a help text"
+
+
+def schedule(laboratory: Laboratory, record: Record) -> str:
+    """`phases` is a function of configuration and data alone, and trains the generator."""
+    later = record.run.trainer.phases()
+    if later != record.phases:
+        raise Violation(
+            f"phases() changed from {_brief(record.phases)} to {_brief(later)}",
+            "the same list whenever it is called, before setup() too",
+        )
+    trained = any(phase.trains_generator for phase in record.run.schedule.phases)
+    if record.trains and not trained:
+        raise Violation("no phase trains the generator", "at least one with trains_generator")
+    return _brief(record.phases)
+
+
+def _brief(phases: list[Phase]) -> str:
+    return " + ".join(f"{p.name} {p.epochs} x {p.steps}" for p in phases) or "no phase"
+
+
+def determinism(laboratory: Laboratory, record: Record) -> str:
+    """The same seed gives the same bits, another seed others."""
+    _expect_reference(
+        laboratory,
+        record,
+        laboratory.start(),
+        "two runs of one seed part",
+        "all randomness from context.rng and context.stream(NAME)",
+    )
+    other = laboratory.start(seed=laboratory.spec.seed + 1)
+    few = min(FEW, record.steps)
+    train(other, 0, few)
+    again = laboratory.start()
+    train(again, 0, few)
+    if not difference(opened(snapshot(other))["trainer"], opened(snapshot(again))["trainer"]):
+        raise Violation(
+            "another seed gives the same bits", "the seed decides, through context.rng and stream"
+        )
+    return "same seed, same bits; another seed, others"
+
+
+def global_randomness(laboratory: Laboratory, record: Record) -> str:
+    """The global random generators do not matter."""
+    _expect_reference(
+        laboratory,
+        record,
+        laboratory.start(world=1),
+        "another seed of the global random generators changes the run",
+        "draws from context.rng, not from torch's, numpy's or Python's global stream",
+    )
+    return "torch's, numpy's and Python's global streams do not matter"
+
+
+def _expect_reference(
+    laboratory: Laboratory, record: Record, run: Run, seen: str, right: str
+) -> None:
+    """Walk ``run``, freshly set up, along the reference's snapshots, and compare."""
+    position = 0
+    for step, expected in sorted(record.snapshots.items()):
+        train(run, position, step)
+        position = step
+        found = _state_difference(opened(snapshot(run)), opened(expected))
+        if found:
+            raise Violation(f"{seen}: {found}, by step {step}", right)
+
+
+def _state_difference(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """Compare two snapshots, the global random state aside."""
+    return next(
+        (
+            found
+            for key in ("trainer", "ledger", "rng")
+            if (found := difference(one[key], other[key], "" if key == "trainer" else key))
+        ),
+        "",
+    )
+
+
+def state(laboratory: Laboratory, record: Record) -> str:
+    """A checkpoint holds data, no code."""
+    right = "tensors, numbers, strings, lists and dicts in state_dict()"
+    if record.unsaved:
+        raise Violation(f"no checkpoint can be written {record.unsaved}", right)
+    content = record.snapshots[record.steps]
+    try:
+        opened(content)
+    except Exception as error:
+        line = str(error).splitlines()[0]
+        raise Violation(f"a checkpoint cannot be read weights-only: {line}", right) from error
+    return f"read weights-only, {len(content) / 1e6:.1f} MB"
+
+
+def resume(laboratory: Laboratory, record: Record) -> str:
+    """Interrupted anywhere, a run continues to the same bits."""
+    stops = sorted(record.snapshots)
+    for first, end in pairwise(stops):
+        run = laboratory.start()
+        try:
+            restore(run, record.snapshots[first])
+            train(run, first, end)
+        except Exception as error:
+            line = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise Violation(
+                f"continuing from step {first} raised {line}", "load_state_dict restores all of it"
+            ) from error
+        found = _state_difference(opened(snapshot(run)), opened(record.snapshots[end]))
+        if found:
+            raise Violation(
+                f"interrupted at step {first}, {found} is another at step {end}",
+                "everything that changes is in state_dict() and restored by load_state_dict()",
+            )
+    return f"interrupted at steps {', '.join(map(str, stops[:-1]))}: the same bits"
+
+
+def evaluation(laboratory: Laboratory, record: Record) -> str:
+    """Being evaluated changes nothing, neither training nor the next evaluation."""
+    run = laboratory.start()
+    times, position = 0, 0
+    for step, expected in sorted(record.snapshots.items()):
+        for at in range(position, step):
+            times += _examine(laboratory, run, at)
+            train(run, at, at + 1)
+        position = step
+        found = _state_difference(opened(snapshot(run)), opened(expected))
+        if found:
+            raise Violation(
+                f"evaluated before every step, {found} is another at step {step}",
+                "log_probs() and sample() of the generator leave no trace",
+            )
+    return f"evaluated {times} times: the same bits"
+
+
+def _examine(laboratory: Laboratory, run: Run, step: int) -> int:
+    """Evaluate twice and compare; return 1."""
+    generator, values = run.trainer.generator, []
+    for _ in range(2):
+        with undisturbed(generator):
+            moment = Evaluation(
+                generator, laboratory.task, seed=run.spec.seed, moment=f"step {step}", samples=16
+            )
+            values.append([moment.samples])
+            with suppress(NotApplicableError):
+                values[-1].append(torch.tensor([moment.test_nll, moment.validation_nll]))
+    if difference(values[0], values[1]):
+        raise Violation(
+            f"evaluated twice at step {step}, it gives two answers",
+            "in evaluation mode a generator depends on its parameters and the given rng alone",
+        )
+    return 1
+
+
+def _expect_training(record: Record) -> None:
+    if not record.trains:
+        raise NotApplicableError("a reference row, which trains nothing")
+
+
+def losses(laboratory: Laboratory, record: Record) -> str:
+    """Every logged value is a finite number that keeps no graph alive."""
+    _expect_training(record)
+    names: dict[str, float] = {}
+    for step, values in enumerate(record.losses):
+        for name, value in values.items():
+            if isinstance(value, Tensor) and (value.dim() or value.requires_grad):
+                raise Violation(
+                    f"step {step} logs {name} as a tensor of shape {tuple(value.shape)}"
+                    f"{' with its graph' if value.requires_grad else ''}",
+                    "a float, or a detached tensor of no dimensions",
+                )
+            if not math.isfinite(value):
+                raise Violation(f"step {step} logs {name} = {float(value)}", "finite losses")
+            names[name] = float(value)
+    if not names:
+        raise Violation("no step logs anything", "step() returns the losses to log")
+    return "finite: " + ", ".join(f"{name} {value:.4g}" for name, value in names.items())
+
+
+def budget(laboratory: Laboratory, record: Record) -> str:
+    """What training costs is counted, and what is declared untrained stays so."""
+    ledger = record.run.context.ledger
+    unknown = ledger.keys() - set(LEDGER)
+    if unknown:
+        raise Violation(
+            f"the ledger has unknown entries {', '.join(sorted(unknown))}", f"{', '.join(LEDGER)}"
+        )
+    spent = {name: ledger[name] - record.ledger[name] for name in LEDGER}
+    counted = spent["generator_updates"] + spent["critic_updates"]
+    taken = max(record.updates.values(), default=0)
+    if taken > counted:
+        raise Violation(
+            f"an optimiser took {taken} steps, the ledger counts {counted} updates",
+            "context.ledger counts every update",
+        )
+    if record.sampled[0] > spent["tokens_sampled"]:
+        raise Violation(
+            f"{record.sampled[0]:,} tokens were sampled, the ledger counts "
+            f"{spent['tokens_sampled']:,}",
+            "context.ledger counts every sampled token",
+        )
+    _expect_still_phases(laboratory, record)
+    return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in spent.items())
+
+
+def _expect_still_phases(laboratory: Laboratory, record: Record) -> None:
+    """The shared LSTM does not move in a phase that is declared not to train it."""
+    if laboratory.trainer_class.own_generator:
+        return  # LeakGAN's generator reads its discriminator's features: it moves with it
+    before, plan = record.initial, record.run.schedule
+    for phase, end in zip(plan.phases, plan.ends, strict=True):
+        after = record.at_phase_ends.get(end)
+        if after is None:
+            return
+        found = difference(before, after)
+        if found and not phase.trains_generator:
+            raise Violation(
+                f"phase {phase.name} moves the generator's {found}",
+                "a phase with trains_generator=False leaves it alone",
+            )
+        before = after
+
+
+def gradients(laboratory: Laboratory, record: Record) -> str:
+    """Training reaches every parameter of the generator."""
+    _expect_training(record)
+    after = parameters(record.generator)
+    for name, value in after.items():
+        if not value.isfinite().all():
+            raise Violation(f"{name} of the generator is not finite", "finite parameters")
+    still = [name for name, value in after.items() if value.equal(record.initial[name])]
+    if still:
+        raise Violation(
+            f"after {record.steps} steps the generator's {', '.join(still)} did not change",
+            "gradients reach every parameter that requires them",
+        )
+    updates = record.run.context.ledger["generator_updates"] - record.ledger["generator_updates"]
+    if not updates:
+        raise Violation(
+            "the generator changed, but the ledger counts no generator update",
+            'context.ledger["generator_updates"] += 1 at each',
+        )
+    return f"{len(after)} tensors of the generator changed in {updates} updates"
+
+
+CHECKS = (
+    Check("config", config),
+    Check("schedule", schedule),
+    Check("state", state),
+    Check("determinism", determinism, needs=("state",)),
+    Check("global randomness", global_randomness, needs=("state", "determinism")),
+    Check("resume", resume, needs=("state", "determinism")),
+    Check("evaluation", evaluation, needs=("state", "determinism")),
+    Check("losses", losses),
+    Check("budget", budget),
+    Check("gradients", gradients),
+)
