@@ -7,12 +7,16 @@ are exact, and a test that cannot reach significance at its n says so.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy import special
+
+T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -48,3 +52,184 @@ def summarise(values: Sequence[float], level: float = 0.95) -> Summary:
     sd = float(sample.std(ddof=1))
     half = float(special.stdtrit(n - 1, 0.5 + level / 2)) * sd / math.sqrt(n)
     return Summary(n, mean, sd, mean - half, mean + half)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A comparison of two sets of replicates, A minus B."""
+
+    paired: bool
+    """Whether equal seeds were compared: same data, same initial generator."""
+    n: int
+    """Pairs; of unpaired samples, the size of the smaller one."""
+    mean: float
+    low: float
+    """Lower end of the 95 % t-interval of the difference (Welch's where unpaired)."""
+    high: float
+    effect: float
+    """Cohen's d: the mean difference in units of its standard deviation (paired) or of the pooled
+    one; NaN where there is no spread."""
+    p: float
+    """Two-sided, exact: sign flips (paired) or Mann-Whitney; 1 where nothing can be compared."""
+    floor: float
+    """The smallest p that this many replicates can give."""
+
+
+def compare(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:
+    """Compare replicates by seed: on the common seeds if there are at least two, else unpaired.
+
+    Args:
+        a: Value by seed.
+        b: The same of what ``a`` is compared with.
+    """
+    common = sorted(set(a) & set(b))
+    if len(common) >= 2 or (len(a) == len(b) == len(common)):
+        differences = [a[seed] - b[seed] for seed in common]
+        found = summarise(differences)
+        p = sign_flip_test(differences) if common else 1.0
+        effect = _ratio(found.mean, found.sd)
+        return Difference(
+            *(True, found.n, found.mean, found.low, found.high, effect, p, smallest_p(len(common)))
+        )
+    return _unpaired(list(a.values()), list(b.values()))
+
+
+def _unpaired(a: Sequence[float], b: Sequence[float]) -> Difference:
+    first, second = summarise(a), summarise(b)
+    mean, n = first.mean - second.mean, min(first.n, second.n)
+    variances = [s.sd**2 / s.n if s.n else math.nan for s in (first, second)]
+    error = math.sqrt(sum(variances))
+    low = high = effect = math.nan
+    if error > 0:
+        parts = sum(v**2 / (s.n - 1) for v, s in zip(variances, (first, second), strict=True))
+        half = float(special.stdtrit(error**4 / parts, 0.975)) * error
+        low, high = mean - half, mean + half
+        degrees = first.n + second.n - 2
+        pooled = ((first.n - 1) * first.sd**2 + (second.n - 1) * second.sd**2) / degrees
+        effect = _ratio(mean, math.sqrt(pooled))
+    p = mann_whitney_test(a, b) if n else 1.0
+    return Difference(False, n, mean, low, high, effect, p, smallest_p(first.n, second.n))
+
+
+def _ratio(value: float, unit: float) -> float:
+    return value / unit if unit > 0 else math.nan
+
+
+def sign_flip_test(differences: Sequence[float]) -> float:
+    """Return the exact two-sided p of "the differences are symmetric about 0".
+
+    All 2^n signs are enumerated; p is the share whose sum is at least as far from 0.
+
+    Raises:
+        ValueError: For more than 20 differences: the enumeration grows as 2^n.
+    """
+    d = np.asarray(differences, dtype=float)
+    n = len(d)
+    if n > 20:
+        raise ValueError("more than 20 pairs")
+    # Flipping every sign changes no absolute value: half of the signs suffice.
+    sums = np.zeros(1)
+    for value in d[1:]:
+        sums = np.concatenate([sums + value, sums - value])
+    sums = np.abs(sums + (d[0] if n else 0.0))
+    observed = abs(float(d.sum()))
+    return float(np.mean(sums >= observed - 1e-12 * max(1.0, observed)))
+
+
+def mann_whitney_test(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return the exact two-sided p of the Mann-Whitney test, ties by mid-ranks.
+
+    The rank sum's distribution over all ways to choose which values are A's is counted exactly,
+    whatever the ties.
+    """
+    ranks = _mid_ranks([*a, *b])
+    doubled = [round(2 * rank) for rank in ranks]
+    ways: dict[tuple[int, int], int] = {(0, 0): 1}
+    for rank in doubled:
+        chosen = {(k + 1, total + rank): count for (k, total), count in ways.items() if k < len(a)}
+        for key, count in chosen.items():
+            ways[key] = ways.get(key, 0) + count
+    sums = {total: count for (k, total), count in ways.items() if k == len(a)}
+    centre = len(a) * (len(doubled) + 1)
+    observed = abs(sum(doubled[: len(a)]) - centre)
+    extreme = sum(count for total, count in sums.items() if abs(total - centre) >= observed)
+    return extreme / math.comb(len(doubled), len(a))
+
+
+def _mid_ranks(values: Sequence[float]) -> list[float]:
+    ordered = sorted(values)
+    first = {value: ordered.index(value) for value in set(values)}
+    counts = {value: ordered.count(value) for value in set(values)}
+    return [first[value] + (counts[value] + 1) / 2 for value in values]
+
+
+def smallest_p(n: int, m: int | None = None) -> float:
+    """Return the smallest two-sided p that n pairs, or n against m values, can give."""
+    possible = 2**n if m is None else math.comb(n + m, n)
+    return min(1.0, 2 / possible)
+
+
+def seeds_needed(comparisons: int, *, paired: bool = True, level: float = 0.05) -> int:
+    """Return how many seeds it takes until one of several comparisons can be significant.
+
+    With Holm's correction the smallest p must be at most ``level / comparisons``.
+    """
+    n = 2
+    while smallest_p(n, None if paired else n) * max(1, comparisons) > level:
+        n += 1
+    return n
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p-values: all at most 0.05 keeps the family-wise error at 5 %."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted = [1.0] * len(p_values)
+    largest = 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def tied_with_best(
+    samples: Mapping[T, Mapping[int, float]], *, higher: bool = False, level: float = 0.05
+) -> set[T] | None:
+    """Return the best row and all that are not significantly worse, or None.
+
+    Which row is the best is read off the same data, so the correction is for all pairs of rows,
+    not only for those with the best. None means that so few seeds could not tell any two rows
+    apart: nothing is to be marked then.
+
+    Args:
+        samples: Values by seed, by row; rows without values are left out.
+        higher: Whether more is better.
+        level: Family-wise error.
+    """
+    rows = {row: values for row, values in samples.items() if values}
+    pairs = list(itertools.combinations(rows, 2))
+    found = [compare(rows[a], rows[b]) for a, b in pairs]
+    if not found or min(difference.floor for difference in found) * len(found) > level:
+        return None
+    sign = -1 if higher else 1
+    best = min(rows, key=lambda row: sign * summarise(list(rows[row].values())).mean)
+    adjusted = holm([difference.p for difference in found])
+    worse = {
+        row
+        for pair, p in zip(pairs, adjusted, strict=True)
+        if best in pair and p <= level
+        for row in pair
+    }
+    return (set(rows) - worse) | {best}
+
+
+def prediction_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Return the interval in which one more replicate falls; NaN for n < 2.
+
+    That is what a single published run is to be compared with, not the interval of a mean.
+    """
+    found = summarise(values, level)
+    if found.n < 2:
+        return math.nan, math.nan
+    half = float(special.stdtrit(found.n - 1, 0.5 + level / 2))
+    half *= found.sd * math.sqrt(1 + 1 / found.n)
+    return found.mean - half, found.mean + half
