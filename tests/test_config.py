@@ -151,7 +151,7 @@ def test_a_section_for_a_task_or_family_counts_only_there(
     assert spec.overrides == {"plain@synthetic-tiny.lr": 0.5, "plain@toys.epochs": 2}
     with pytest.raises(UserError, match=r"plain@synthetic\.lr would have no effect"):
         runs(plugin, settings=["plain@synthetic.lr=1.0"])
-    with pytest.raises(UserError, match="unknown task 'toy'; did you mean 'toys'"):
+    with pytest.raises(UserError, match="unknown task or preset 'toy'; did you mean 'toys'"):
         runs(plugin, settings=["plain@toy.lr=1.0"])
 
 
@@ -274,6 +274,50 @@ def test_config_file_alone_is_a_command(plugin: Path, preset: Path, tmp_path: Pa
     assert (spec.label, spec.seed) == ("plain", 0)
 
 
+def test_a_variant_of_the_config_file_wins_over_the_preset(
+    plugin: Path, preset: Path, tmp_path: Path
+) -> None:
+    preset.write_text('[plain]\nlr = 0.3\nepochs = 6\n["plain:new"]\nlr = 0.4\n')
+    config = tmp_path / "c.toml"
+    variant = "[variants.plain.new]\nlr = 0.5\n"
+
+    def rate(text: str, **given: Any) -> float:
+        config.write_text(text)
+        (spec,) = runs(plugin, "plain:new", config=config, **given)
+        assert spec.config["epochs"] == 6
+        return float(spec.config["lr"])
+
+    assert rate(variant) == 0.5
+    assert rate(f"{variant}[plain]\nlr = 0.6\n") == 0.5
+    assert rate(f'{variant}["plain:new"]\nlr = 0.7\n[plain]\nlr = 0.6\n') == 0.7
+    assert rate(variant, settings=["plain.lr=0.8"]) == 0.8
+
+
+def test_what_a_variant_of_the_config_file_decides_is_no_override(
+    plugin: Path, preset: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text("[variants.plain.new]\nlr = 0.5\n[plain]\nlr = 0.6\nepochs = 2\n")
+    plain, new = runs(plugin, "plain,plain:new", config=config)
+    assert plain.overrides == {"plain.lr": 0.6, "plain.epochs": 2}
+    assert new.overrides == {"plain.epochs": 2}
+    (new,) = runs(plugin, "plain:new", config=config, settings=["plain.lr=0.8"])
+    assert new.overrides == {"plain.epochs": 2, "plain.lr": 0.8}
+
+
+def test_a_section_for_a_preset_counts_only_under_it(
+    plugin: Path, preset: Path, tmp_path: Path
+) -> None:
+    (preset.parent / "q.toml").write_text("[plain]\nepochs = 6\n")
+    config = tmp_path / "c.toml"
+    config.write_text('["plain@p"]\nepochs = 5\n["plain@synthetic-tiny"]\nlr = 0.5\n')
+    (under_p,) = runs(plugin, config=config)
+    (under_q,) = runs(plugin, config=config, preset="q")
+    assert (under_p.config["epochs"], under_q.config["epochs"]) == (5, 6)
+    assert under_p.config["lr"] == under_q.config["lr"] == 0.5
+    assert under_q.overrides == {"plain@synthetic-tiny.lr": 0.5}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -286,6 +330,7 @@ def test_config_file_alone_is_a_command(plugin: Path, preset: Path, tmp_path: Pa
         ("algos = 3\n", "algos must be a string or a list"),
         ("variants = 3\n", "'variants' is not a section"),
         ("[variants]\nplain = 3\n", "'plain' must be a table of variants"),
+        ("[variants.plian.new]\nlr = 1\n", "unknown trainer 'plian'; did you mean 'plain'"),
         ('seeds = "x"\n', "neither a seed nor a range"),
     ],
 )

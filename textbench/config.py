@@ -3,7 +3,9 @@
 Later wins: trainer defaults, variant, preset for the trainer, preset for the row, config file,
 ``--set``. A section is named like the prefix of ``--set``: a trainer, a row (``cot:head``), a
 task, a metric, ``backbone`` or ``evaluation``. ``SECTION@PLACE`` holds only where PLACE is the
-task or its family (``mle@text``), and wins over the same section without.
+preset, the task or its family (``cot@paper``, ``mle@text``), and wins over the same section
+without. A variant that the config file defines belongs to the file: it wins over the preset, so
+that its row is under every preset what its name says.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from textbench import presets, registry
+from textbench import grids, presets, registry
 from textbench.arguments import Layer, parse_rows, parse_seeds, parse_settings
 from textbench.errors import UnknownNameError, UserError
 from textbench.schema import Config, validate
@@ -64,7 +66,7 @@ class Request:
     settings: Sequence[str] = ()
     """``KEY=VALUE`` of every ``--set``."""
     config: Path | None = None
-    """A TOML file with the same choices and sections."""
+    """A TOML file with the same choices and sections, or the name of a grid that ships."""
     plugins: Sequence[Path] = ()
 
 
@@ -111,7 +113,8 @@ class _Resolution:
         self.task, self.preset, self.plugins = task, preset, plugins
         self.variants = registry.read_variants(file.pop("variants", {}), Path("config file"))
         self.file, self.settings = file, settings
-        self.from_preset = _sections(registry.read_toml(presets.path(preset)), preset)
+        from_preset = _sections(registry.read_toml(presets.path(preset)), preset)
+        self.layers = (from_preset, {**file, **_own_rows(self.variants, file)}, settings)
         self.used: set[tuple[str, str]] = set()
         self._refuse_unknown_sections()
 
@@ -178,19 +181,22 @@ class _Resolution:
         return changed
 
     def _variant_options(self, name: str, variant: str) -> dict[str, Any]:
-        known = registry.variants(name) | self.variants.get(name, {})
-        return dict(check_variant(name, variant, known)[1]) if variant else {}
+        """Return a shipped variant's options; the file's own variants are in its layer."""
+        own = self.variants.get(name, {})
+        if not variant or variant in own:
+            return {}
+        return dict(check_variant(name, variant, registry.variants(name) | own)[1])
 
     def _scopes(self, *sections: str) -> list[str]:
         """Return the sections that count here, the more special ones later."""
         family = registry.load_task(self.task).family
-        places = ["", *([f"@{family}"] if family else []), f"@{self.task}"]
-        return [section + place for section in sections for place in places]
+        places = [self.preset, *([family] if family else []), self.task]
+        return [section + at for section in sections for at in ("", *(f"@{p}" for p in places))]
 
     def _options(self, *sections: str) -> dict[str, Any]:
         """Merge the layers; within a layer, the row's section comes after the trainer's."""
         merged: dict[str, Any] = {}
-        for layer in (self.from_preset, self.file, self.settings):
+        for layer in self.layers:
             for section in self._scopes(*sections):
                 merged |= layer.get(section, {})
         return merged
@@ -199,10 +205,15 @@ class _Resolution:
         """Return what the user changed, except for the options that a dependant decides."""
         changed: dict[str, Any] = {}
         common = (self.task, "backbone", "evaluation", *registry.metric_sections())
+        own = self.variants.get(sections[0], {}).get(sections[-1].partition(":")[2], ("", {}))[1]
         for layer in (self.file, self.settings):
             for section in self._scopes(*sections, *common):
+                base = section.partition("@")[0]
+                decided = set(kept) if base in sections else set()
+                if layer is self.file and base == sections[0]:
+                    decided |= set(own)  # the row's variant wins over the trainer's section
                 for key, value in layer.get(section, {}).items():
-                    if section.partition("@")[0] not in sections or key not in kept:
+                    if key not in decided:
                         changed[f"{section}.{key}"] = value
         return changed
 
@@ -217,8 +228,9 @@ class _Resolution:
             if at:
                 tasks = registry.names("task")
                 families = {registry.load_task(task).family for task in tasks} - {""}
-                if place not in (*tasks, *families):
-                    raise UnknownNameError("task", place, [*tasks, *families], f"in {section}")
+                places = (*tasks, *families, *presets.names())
+                if place not in places:
+                    raise UnknownNameError("task or preset", place, places, f"in {section}")
             if colon:
                 registry.entry("trainer", name)
                 self._variant_options(name, variant)
@@ -246,11 +258,28 @@ def check_variant(name: str, variant: str, known: registry.Variants) -> tuple[st
     return known[variant]
 
 
+def _own_rows(variants: Mapping[str, registry.Variants], file: Layer) -> Layer:
+    """Return the sections of a config file's own variants, each before the file's for its row."""
+    rows: Layer = {}
+    for trainer, own in variants.items():
+        registry.entry("trainer", trainer)
+        for variant, (_, options) in own.items():
+            row = f"{trainer}:{variant}"
+            rows[row] = options | file.get(row, {})
+    return rows
+
+
 def _read_config(path: Path) -> tuple[dict[str, Any], Layer]:
-    """Return a config file's choices and its sections."""
+    """Return the choices and the sections of a config file, or of a grid by its bare name."""
+    name = str(path)
+    if name == path.stem and not path.is_file():
+        if name not in grids.names():
+            where = "no such file; `textbench list` shows all grids"
+            raise UnknownNameError("config file or grid", name, grids.names(), where)
+        path = grids.path(name)
     data = registry.read_toml(path)
     top = {key: data.pop(key) for key in TOP_LEVEL if key in data}
-    return top, _sections(data, str(path))
+    return top, _sections(data, name)
 
 
 def _sections(data: dict[str, Any], where: str) -> Layer:

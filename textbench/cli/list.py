@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from textbench import presets, registry
+from textbench import grids, presets, registry
 
 EPILOG = """\b
 Examples:
@@ -25,7 +25,7 @@ Examples:
     help="List what this Python file defines, too; may be repeated.",
 )
 def command(plugins: tuple[Path, ...]) -> None:
-    """List trainers with their variants, metrics, tasks and presets."""
+    """List trainers with their variants, metrics, tasks, presets and grids."""
     registry.load_plugins(plugins)
     trainers: list[tuple[str, str]] = []
     for name, entry in registry.entries("trainer").items():
@@ -36,10 +36,8 @@ def command(plugins: tuple[Path, ...]) -> None:
         "Trainers (--algos)": trainers,
         "Tasks (--task)": [(n, e.summary) for n, e in registry.entries("task").items()],
         "Metrics": [(n, e.summary) for n, e in registry.entries("metric").items()],
-        "Presets (--preset)": [
-            (name, str(registry.read_toml(presets.path(name)).get("summary", "")))
-            for name in presets.names()
-        ],
+        "Presets (--preset)": [(n, _summary(presets.path(n))) for n in presets.names()],
+        "Grids (--config)": [(n, _summary(grids.path(n))) for n in grids.names()],
     }
     indent = 4 + max(len(name) for rows in sections.values() for name, _ in rows)
     width = max(shutil.get_terminal_size((100, 0)).columns, indent + 40)
@@ -52,3 +50,7 @@ def command(plugins: tuple[Path, ...]) -> None:
     click.echo(
         "Options of a trainer or task: textbench show trainer:NAME, textbench show task:NAME"
     )
+
+
+def _summary(path: Path) -> str:
+    return str(registry.read_toml(path).get("summary", ""))

@@ -28,6 +28,7 @@ Examples:
   textbench run --algos mle,cot:head --task synthetic --seeds 0:5 --preset paper --jobs 4
   textbench run --algos cot --task synthetic --set cot.g_lr=1e-3 --set synthetic.oracle=published
   textbench run --algos mine --task synthetic-tiny --preset ci --plugin mine.py
+  textbench run --config figure2b --seeds 0:3
   textbench run --config grid.toml --time-budget 11h30m --checkpoint-every 5m
   textbench run --config grid.toml --shard 3/16 --device cuda:0
   textbench run --config grid.toml --retry failed
@@ -61,8 +62,8 @@ Files = tuple[Path, ...]
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="TOML file with algos, task, preset, seeds and sections of options.",
+    metavar="FILE|GRID",
+    help="TOML file with algos, task, preset, seeds and sections of options; or a shipped grid.",
 )
 @click.option(
     "--results",

@@ -1,4 +1,4 @@
-"""`textbench show`: one run, trainer, task, metric or preset in detail."""
+"""`textbench show`: one run, trainer, task, metric, preset or grid in detail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textbench import presets, registry
+from textbench import grids, presets, registry
 from textbench.errors import UserError
 from textbench.store import RunDirectory
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   textbench show preset:quick
+  textbench show grid:figure2b
   textbench show trainer:cot
   textbench show trainer:cot:head
   textbench show evaluation
@@ -29,7 +30,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("what", metavar="RUN|trainer:NAME|task:NAME|metric:NAME|preset:NAME")
+@click.argument("what", metavar="RUN|trainer:NAME|task:NAME|metric:NAME|preset:NAME|grid:NAME")
 @click.option(
     "--results",
     type=click.Path(path_type=Path, file_okay=False),
@@ -56,6 +57,8 @@ def command(what: str, results: Path, plugins: tuple[Path, ...]) -> None:
     kind, colon, name = what.partition(":")
     if colon and kind == "preset":
         click.echo(presets.path(name).read_text(encoding="utf-8"), nl=False)
+    elif colon and kind == "grid":
+        click.echo(grids.path(name).read_text(encoding="utf-8"), nl=False)
     elif colon and kind == "trainer":
         _show_trainer(name)
     elif colon and kind == "task":
@@ -172,6 +175,7 @@ def find_run(part: str, results: Path) -> RunDirectory:
         raise UserError(f"{part!r} fits {len(found)} runs: {names}{more}")
     kinds = [f"{kind}:{part}" for kind in registry.KINDS if part in registry.names(kind)]
     kinds += [f"preset:{part}"] if part in presets.names() else []
+    kinds += [f"grid:{part}"] if part in grids.names() else []
     hint = f"; did you mean {' or '.join(kinds)}?" if kinds else " (`textbench status` lists all)"
     raise UserError(f"no run in {results} is called {part!r}{hint}")
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from textbench.errors import UnknownNameError
+from textbench import shipped
 
 _FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
     """Return the names of all presets, sorted."""
-    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+    return shipped.names(_FOLDER)
 
 
 def path(name: str) -> Path:
@@ -26,6 +26,4 @@ def path(name: str) -> Path:
     Raises:
         UnknownNameError: With the nearest names.
     """
-    if name not in names():
-        raise UnknownNameError("preset", name, names(), "`textbench list` shows all")
-    return _FOLDER / f"{name}.toml"
+    return shipped.path(_FOLDER, "preset", name)
