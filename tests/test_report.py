@@ -22,10 +22,12 @@ from textbench.reading import read_store
 from textbench.report import figures, write_report
 from textbench.report.curves import log_curves, metric_curves
 from textbench.report.definitions import figure_specs, published_tables, table_specs
+from textbench.report.differences import Differences, csv_lines, differences
+from textbench.report.differences import layout as difference_layout
+from textbench.report.markup import latex, markdown
 from textbench.report.sections import Section, sections
 from textbench.report.tables import Table, build
-from textbench.report.text import latex, markdown
-from textbench.report.writing import to_csv, to_latex, to_markdown
+from textbench.report.writing import layout, to_csv, to_latex, to_markdown
 from textbench.results import load_results
 from textbench.store import Status
 
@@ -47,12 +49,12 @@ def table1(store: Path) -> Table:
 
 def cell(table: Table, row: str, column: str) -> tuple[str, str]:
     """Ours and the paper's text, as Markdown shows them."""
-    lines = [re.split(r" (?<!\\)\| ?", line) for line in to_markdown(table).splitlines()]
+    lines = [re.split(r" (?<!\\)\| ?", line) for line in to_markdown(layout(table)).splitlines()]
     head = next(line for line in lines if line[0] == "| Algorithm")
     body = next(line for line in lines if line[0] == f"| {row}")
     place = head.index(markdown(column))
     theirs = body[place + 1] if head[place + 1].startswith("paper") else ""
-    return body[place].replace("\\", ""), theirs.replace("\\", "")
+    return body[place].strip("*").replace("\\", ""), theirs.replace("\\", "")
 
 
 def nlls(*pairs: tuple[float, float]) -> list[dict[str, float]]:
@@ -130,8 +132,8 @@ def test_what_was_not_run_or_not_reported_is_a_dash(tmp_path: Path) -> None:
     assert cell(table, "RankGAN", "NLL_oracle") == ("—", "8.37")
     assert cell(table, "plugged", "NLL_oracle") == ("—", "—")
     assert cell(table, "plugged", "NLL_test, final") == ("7.00", "—")
-    assert "No value: plugged (NLL_oracle)" in to_latex(table).replace(r"\_", "_")
-    assert "no oracle here" in to_markdown(table)
+    assert "No value: plugged (NLL_oracle)" in to_latex(layout(table)).replace(r"\_", "_")
+    assert "no oracle here" in to_markdown(layout(table))
 
 
 def test_listed_rows_come_first_in_the_papers_order_then_the_rest(tmp_path: Path) -> None:
@@ -146,16 +148,16 @@ def test_listed_rows_come_first_in_the_papers_order_then_the_rest(tmp_path: Path
 
 def test_another_oracle_is_marked_and_the_published_one_is_not(tmp_path: Path) -> None:
     make_run(tmp_path / "seeded", spec("mle"), nlls((9.0, 8.0)))
-    seeded = to_markdown(table1(tmp_path / "seeded"))
+    seeded = to_markdown(layout(table1(tmp_path / "seeded")))
     assert "paper†" in seeded and "† Other oracle" in seeded
     published = spec("mle", task_config={"oracle": "published"})
     make_run(tmp_path / "published", published, nlls((9.0, 8.0)))
-    assert "†" not in to_markdown(table1(tmp_path / "published"))
+    assert "†" not in to_markdown(layout(table1(tmp_path / "published")))
 
 
 def test_another_task_has_no_paper_beside_it(tmp_path: Path) -> None:
     make_run(tmp_path, spec("mle", task="synthetic-tiny"), nlls((1.0, 2.0)))
-    text = to_markdown(table1(tmp_path))
+    text = to_markdown(layout(table1(tmp_path)))
     assert "| paper" not in text and "Table 1" not in text and "RankGAN" not in text
 
 
@@ -167,7 +169,7 @@ def test_unfinished_runs_are_counted_and_listed_with_their_reasons(tmp_path: Pat
     table = table1(tmp_path)
     assert cell(table, "CoT", "seeds")[0] == "1 of 3"
     assert cell(table, "CoT", "NLL_oracle")[0] == "9.00"
-    notes = to_markdown(table).replace("\\", "")
+    notes = to_markdown(layout(table)).replace("\\", "")
     assert "CoT, seed 1: diverged (cot, step 7 of 9): g_loss is nan at step 7." in notes
     assert "CoT, seed 2: queued." in notes
 
@@ -175,7 +177,7 @@ def test_unfinished_runs_are_counted_and_listed_with_their_reasons(tmp_path: Pat
 def test_seeds_of_two_versions_of_the_code_are_said_so(tmp_path: Path) -> None:
     make_run(tmp_path, spec("cot", 0), nlls((9.0, 8.0)), env={"code": "1"})
     make_run(tmp_path, spec("cot", 1), nlls((9.0, 8.0)), env={"code": "2"})
-    assert "not all made by the same version of the code" in to_markdown(table1(tmp_path))
+    assert "not all made by the same version of the code" in to_markdown(layout(table1(tmp_path)))
 
 
 def test_two_protocols_are_two_columns_each_with_its_id(tmp_path: Path) -> None:
@@ -185,7 +187,7 @@ def test_two_protocols_are_two_columns_each_with_its_id(tmp_path: Path) -> None:
     assert cell(table, "MLE", "NLL_oracle (1)")[0] == "9.00"
     assert cell(table, "MLE", "NLL_oracle (2)")[0] == "—"
     assert cell(table, "CoT", "NLL_oracle (2)")[0] == "7.00"
-    text = to_markdown(table).replace("\\", "")
+    text = to_markdown(layout(table)).replace("\\", "")
     assert "Protocol: nll_oracle/1 n=10" in text and "Protocol: nll_oracle/2 n=10" in text
 
 
@@ -193,7 +195,7 @@ def test_every_metric_has_a_column_somewhere(tmp_path: Path) -> None:
     make_run(tmp_path, spec("x", task="my-task"), [{"sparkle": 1.23456, "void": None}])
     table = build(ALL, only(tmp_path))
     assert table is not None and cell(table, "x", "sparkle")[0] == "1.235"
-    assert "void" not in to_markdown(table)
+    assert "void" not in to_markdown(layout(table))
 
 
 def test_the_papers_table_1_is_typed_in_right() -> None:
@@ -227,6 +229,65 @@ def test_every_published_number_has_a_row_and_a_column_to_stand_in() -> None:
                 assert row in {r.label for r in rows} and column in {c.id for c in columns}
 
 
+# -- differences and first places ------------------------------------------------------------
+
+
+def compared(store: Path) -> Differences:
+    found = differences(table1(store))
+    assert found is not None
+    return found
+
+
+def test_differences_are_of_equal_seeds_with_interval_and_p(tmp_path: Path) -> None:
+    for seed in range(6):
+        make_run(tmp_path, spec("mle", seed), nlls((9.0 + seed, 8.0)), epoch_seconds=())
+        cot = nlls((8.5 + seed + 0.02 * seed, 8.0))
+        make_run(tmp_path, spec("cot", seed), cot, epoch_seconds=())
+    make_run(tmp_path, spec("mle", 9), nlls((99.0, 8.0)), epoch_seconds=())  # no partner
+    text = to_markdown(difference_layout(compared(tmp_path))).replace("\\", "")
+    assert "| CoT | 6 | **−0.45 [−0.49, −0.41] p=0.031** |" in text  # noqa: RUF001
+    assert "Differences to MLE" in text and "nothing can be significant" not in text
+    line = next(csv_lines(compared(tmp_path)))
+    assert line[11:14] == [True, 6, pytest.approx(-0.45)]
+
+
+def test_the_power_floor_is_printed(tmp_path: Path) -> None:
+    for seed in range(3):
+        for trainer, value in (("mle", 9.0), ("cot", 5.0), ("x", 1.0)):
+            make_run(tmp_path, spec(trainer, seed), nlls((value + seed, 8.0)))
+    text = to_markdown(difference_layout(compared(tmp_path)))
+    assert "p cannot fall below 0.25" in text and "2 comparison(s) need 7 paired seeds" in text
+    assert "**−" not in text  # noqa: RUF001
+    table = to_markdown(layout(table1(tmp_path)))
+    assert "3 pair(s) of rows need 7 seeds" in table and "**" not in table.split("\n", 1)[1]
+
+
+def test_holm_corrects_over_the_rows(tmp_path: Path) -> None:
+    for seed in range(6):
+        make_run(tmp_path, spec("mle", seed), nlls((9.0, 8.0)), epoch_seconds=())
+        for trainer in ("cot", "x", "y"):
+            make_run(tmp_path, spec(trainer, seed), nlls((5.0 + 0.1 * seed, 8.0)), epoch_seconds=())
+    found = compared(tmp_path)
+    (raw, corrected) = found.cells[found.rows[0].key, 0]
+    assert raw.p == 2 / 2**6 and corrected == pytest.approx(3 * raw.p)
+
+
+def test_no_baseline_no_differences(tmp_path: Path) -> None:
+    make_run(tmp_path, spec("cot"), nlls((9.0, 8.0)))
+    assert differences(table1(tmp_path)) is None
+
+
+def test_the_first_place_is_bold_and_shared_by_ties(tmp_path: Path) -> None:
+    for seed in range(7):
+        for trainer, value in (("mle", 9.0), ("cot", 7.0), ("x", 7.0 + 0.01 * (-1) ** seed)):
+            make_run(tmp_path, spec(trainer, seed), nlls((value + seed, 8.0)), epoch_seconds=())
+    table = table1(tmp_path)
+    assert table.best[0] == {row.key for row in table.rows if row.label in ("cot", "x")}
+    text = to_markdown(layout(table))
+    assert text.count("**10.00 ± 2.16**") == 2 and "| 12.00 ± 2.16 |" in text
+    assert r"\textbf{10.00}" in to_latex(layout(table))
+
+
 # -- formats ---------------------------------------------------------------------------------
 
 
@@ -257,6 +318,7 @@ def test_latex_has_no_live_special_character(character: str) -> None:
 
 def nasty_store(folder: Path) -> Path:
     make_run(folder, spec("mle"), nlls((9.0, 8.0)), protocol=f"/1 {NASTY}")
+    make_run(folder, spec("b_c%d"), nlls((8.0, 8.0)), protocol=f"/1 {NASTY}")
     changed = {f"{NASTY}.x": NASTY}
     run = spec(NASTY.replace("/", ""), config={"x": NASTY}, overrides=changed)
     failed = Status("failed", reason=NASTY)
@@ -271,7 +333,7 @@ def test_latex_tables_compile(tmp_path: Path) -> None:
         pytest.skip("no pdflatex on this machine")
     write_report(nasty_store(tmp_path / "results"), tmp_path / "out")
     tables = sorted((tmp_path / "out").glob("*.tex"))
-    assert len(tables) == 2
+    assert [table.stem.split("-")[0] for table in tables] == ["all", "table1", "table1"]
     inputs = "".join(rf"\input{{{table.stem}}}" for table in tables)
     (tmp_path / "out" / "doc.tex").write_text(
         r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}"
@@ -285,7 +347,7 @@ def test_latex_tables_compile(tmp_path: Path) -> None:
 
 
 def test_latex_table_is_balanced(tmp_path: Path) -> None:
-    text = to_latex(table1(nasty_store(tmp_path)))
+    text = to_latex(layout(table1(nasty_store(tmp_path))))
     assert text.count(r"\begin") == text.count(r"\end")
     spec_line = re.search(r"\\begin\{tabular\}\{@\{\}(l[r]+)@\{\}\}", text)
     assert spec_line is not None
@@ -297,7 +359,7 @@ def test_latex_table_is_balanced(tmp_path: Path) -> None:
 
 
 def test_markdown_rows_have_as_many_cells_as_the_heading(tmp_path: Path) -> None:
-    text = to_markdown(table1(nasty_store(tmp_path)))
+    text = to_markdown(layout(table1(nasty_store(tmp_path))))
     counts = {len(re.findall(r"(?<!\\)\|", li)) for li in text.splitlines() if li.startswith("|")}
     assert len(counts) == 1
 
@@ -384,6 +446,7 @@ def test_the_same_store_gives_the_same_bytes(
     assert set(first) == {
         *("report.md", "data.csv"),
         *(f"table1-synthetic-quick.{kind}" for kind in ("tex", "csv", "md")),
+        *(f"table1-differences-synthetic-quick.{kind}" for kind in ("tex", "csv", "md")),
         *(f"all-synthetic-quick.{kind}" for kind in ("tex", "csv", "md")),
         *(f"{s.id}-synthetic-quick.{kind}" for s in figure_specs() for kind in ("pdf", "png")),
     }

@@ -10,12 +10,14 @@ from textbench.reading import read_store
 from textbench.report import figures, provenance
 from textbench.report.curves import BROKEN
 from textbench.report.definitions import FigureSpec, figure_specs, table_specs
+from textbench.report.differences import CSV_COLUMNS, csv_lines, differences
+from textbench.report.differences import layout as difference_layout
+from textbench.report.markup import render
 from textbench.report.notes import describe_preset
 from textbench.report.output import Output
 from textbench.report.sections import Section, sections
 from textbench.report.tables import build
-from textbench.report.text import render
-from textbench.report.writing import data_csv, to_csv, to_latex, to_markdown
+from textbench.report.writing import csv_text, data_csv, layout, to_csv, to_latex, to_markdown
 
 BAND = "Lines are means over seeds, bands ± one standard deviation, thin lines the seeds."
 
@@ -71,13 +73,12 @@ def _write_section(section: Section, output: Output) -> dict[str, Any]:
     tables = []
     for spec in table_specs():
         table = build(spec, section) if spec.is_for(section.task) else None
-        if table is None:
-            continue
-        files = [f"{table.id}.{kind}" for kind in ("tex", "csv", "md")]
-        text = to_markdown(table)
-        for file, content in zip(files, (to_latex(table), to_csv(table), text), strict=True):
-            output.add(file, content)
-        tables.append({"markdown": text, "files": files})
+        if table is not None:
+            tables.append(_write_table(table.id, layout(table), to_csv(table), output))
+            compared = differences(table)
+            if compared is not None:
+                lines = csv_text(CSV_COLUMNS, csv_lines(compared))
+                tables.append(_write_table(compared.id, difference_layout(compared), lines, output))
     drawn = [_write_figure(spec, section, output) for spec in figure_specs()]
     return {
         "title": section.title,
@@ -88,6 +89,14 @@ def _write_section(section: Section, output: Output) -> dict[str, Any]:
         "tables": tables,
         "figures": [figure for figure in drawn if figure],
     }
+
+
+def _write_table(stem: str, context: dict[str, Any], csv: str, output: Output) -> dict[str, Any]:
+    files = [f"{stem}.{kind}" for kind in ("tex", "csv", "md")]
+    text = to_markdown(context)
+    for file, content in zip(files, (to_latex(context), csv, text), strict=True):
+        output.add(file, content)
+    return {"markdown": text, "files": files}
 
 
 def _write_figure(spec: FigureSpec, section: Section, output: Output) -> dict[str, str] | None:

@@ -67,6 +67,8 @@ class TableSpec:
     rows: tuple[RowSpec, ...] = ()
     paper: str = ""
     """The paper's table that stands beside it."""
+    baseline: str = ""
+    """The row that the others are compared with, seed by seed."""
     every_metric: bool = False
     """Whether the columns are all metrics of the store, at the end of training."""
 

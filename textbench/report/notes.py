@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from textbench.report.definitions import paper_title
 from textbench.report.provenance import progress
 from textbench.report.tables import Table
 from textbench.report.text import in_warmup
+from textbench.stats import seeds_needed
 
 OTHER_ORACLE = "†"
 OWN_GENERATOR = "§"
@@ -44,10 +46,28 @@ def _how_to_read(table: Table) -> Iterator[str]:
         "Mean ± standard deviation over the seeds of finished runs; "
         "95 % t-intervals are in the CSV file."
     )
+    if any(table.best):
+        yield (
+            "Bold: the best mean and every row that is not significantly worse (exact tests, "
+            "paired by seed; Holm over all pairs of rows; 5 %)."
+        )
+    if None in table.best:
+        yield f"Nothing is bold where too few seeds could tell two rows apart{_needed(table)}."
     if table.section.changed:
         yield f"Changed for every row: {table.section.changed}."
     if any(has_own_generator(row.label.partition(":")[0]) for row in table.rows):
         yield f"{OWN_GENERATOR} brings its own generator; all others share one LSTM."
+
+
+def _needed(table: Table) -> str:
+    """Say how many seeds the widest undecided column would need."""
+    undecided = [number for number, best in enumerate(table.best) if best is None]
+    present = (
+        sum(bool(table.cells[row.key, number].seeds) for row in table.section.rows)
+        for number in undecided
+    )
+    pairs = math.comb(max(present), 2)
+    return f": {pairs} pair(s) of rows need {seeds_needed(pairs)} seeds"
 
 
 def _columns(table: Table) -> Iterator[str]:

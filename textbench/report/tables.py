@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from statistics import fmean
+from typing import Literal
 
+from textbench import registry
 from textbench.report.definitions import (
     ColumnSpec,
     Published,
@@ -12,9 +14,10 @@ from textbench.report.definitions import (
     TableSpec,
     published_tables,
 )
+from textbench.report.markup import latex
 from textbench.report.sections import Row, Section
 from textbench.report.select import UNFINISHED, Pick, pick
-from textbench.stats import Summary, summarise
+from textbench.stats import Summary, summarise, tied_with_best
 
 Key = tuple[str, str]
 
@@ -32,6 +35,13 @@ class Column:
     def title(self) -> str:
         """The heading."""
         return f"{self.spec.title} ({self.mark})" if self.mark else self.spec.title
+
+    @property
+    def latex(self) -> str:
+        """The heading in LaTeX."""
+        return (self.spec.latex or latex(self.spec.title)) + (
+            f" ({self.mark})" if self.mark else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,11 @@ class Cell:
         """How many seeds the number is of."""
         return len(self.seeds)
 
+    @property
+    def totals(self) -> dict[int, float]:
+        """Each seed's number; the sum of a pair."""
+        return {seed: sum(values) for seed, values in self.seeds.items()}
+
 
 @dataclass(frozen=True)
 class Table:
@@ -67,6 +82,8 @@ class Table:
     cells: dict[tuple[Key, int], Cell]
     """By row and column number."""
     paper: PublishedTable | None
+    best: tuple[frozenset[Key] | None, ...] = ()
+    """By column, the rows that share the first place; None where too few seeds to tell."""
 
     @property
     def id(self) -> str:
@@ -109,7 +126,22 @@ def build(spec: TableSpec, section: Section) -> Table | None:
     rows = (*section.rows, *(_not_run(spec, section) if paper else ()))
     listed = {row.label: place for place, row in enumerate(spec.rows)}
     ordered = sorted(rows, key=lambda row: listed.get(row.label, len(listed)))
-    return Table(spec, section, tuple(ordered), columns, cells, paper)
+    best = tuple(_first_place(number, columns, cells) for number in range(len(columns)))
+    return Table(spec, section, tuple(ordered), columns, cells, paper, best)
+
+
+def _first_place(
+    number: int, columns: tuple[Column, ...], cells: dict[tuple[Key, int], Cell]
+) -> frozenset[Key] | None:
+    """Return the rows of a metric's column that no row beats significantly."""
+    spec = columns[number].spec
+    if spec.is_time or spec.direction == "none":
+        return frozenset()
+    samples = {key: cell.totals for (key, column), cell in cells.items() if column == number}
+    if sum(bool(values) for values in samples.values()) < 2:
+        return frozenset()
+    tied = tied_with_best(samples, higher=spec.direction == "higher")
+    return None if tied is None else frozenset(tied)
 
 
 def _not_run(spec: TableSpec, section: Section) -> list[Row]:
@@ -127,9 +159,23 @@ def _every_metric(section: Section) -> tuple[ColumnSpec, ...]:
         if moment.final and moment.has(metric)
     }
     return tuple(
-        ColumnSpec(id=metric, title=metric, select="final", metrics=(metric,), digits=3)
+        ColumnSpec(
+            id=metric,
+            title=metric,
+            select="final",
+            metrics=(metric,),
+            digits=3,
+            direction=metric_direction(metric),
+        )
         for metric in sorted(known)
     )
+
+
+def metric_direction(metric: str) -> Literal["lower", "higher", "none"]:
+    """Return which way a registered metric is better; ``none`` for any other."""
+    found = registry.entries("metric").get(metric)
+    declared = found.read().attributes.get("direction") if found else None
+    return "lower" if declared == "lower" else "higher" if declared == "higher" else "none"
 
 
 def _fill(

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from textbench.reading import Store
+from textbench.report.markup import MISSING, render
 from textbench.report.notes import OTHER_ORACLE, OWN_GENERATOR, has_own_generator, notes
 from textbench.report.sections import Row
 from textbench.report.tables import Cell, Column, Table
-from textbench.report.text import MISSING, latex, ours, paper, render
+from textbench.report.text import ours, paper
 from textbench.results import EVALUATION_COLUMNS, METRIC_COLUMNS, RUN_COLUMNS, SHORT, identity
 
 CSV_COLUMNS = (
@@ -36,10 +37,9 @@ def layout(table: Table) -> dict[str, Any]:
 
 
 def _head(table: Table, column: Column) -> dict[str, Any]:
-    mark = f" ({column.mark})" if column.mark else ""
     return {
         "title": column.title,
-        "latex": (column.spec.latex or latex(column.spec.title)) + mark,
+        "latex": column.latex,
         "paper": _has_paper(table, column),
         "paper_mark": _paper_mark(table, column),
     }
@@ -64,6 +64,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         cells.append(
             {
                 "ours": ours(table.cells.get((row.key, number), Cell()), row, column),
+                "best": row.key in (table.best[number] or ()),
                 "paper": text if _has_paper(table, column) else None,
                 "paper_mark": _paper_mark(table, column) if published.values else "",
             }
@@ -78,14 +79,14 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
     }
 
 
-def to_latex(table: Table) -> str:
+def to_latex(context: dict[str, Any]) -> str:
     """Return a ``table`` environment for a document that uses booktabs and graphicx."""
-    return render("table.tex.jinja", layout(table))
+    return render("table.tex.jinja", context)
 
 
-def to_markdown(table: Table) -> str:
+def to_markdown(context: dict[str, Any]) -> str:
     """Return a GitHub-flavoured table with its notes."""
-    return render("table.md.jinja", layout(table))
+    return render("table.md.jinja", context)
 
 
 def to_csv(table: Table) -> str:
