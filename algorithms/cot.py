@@ -80,6 +80,11 @@ class CoT(Trainer[CoTConfig]):
     config_schema = CoTConfig
     generator: LSTMLanguageModel | GoalFactoredGenerator
 
+    @classmethod
+    def brings_generator(cls, config: CoTConfig) -> bool:
+        """CoT-strong does."""
+        return config.generator != "lstm"
+
     def phases(self) -> list[Phase]:
         """One phase, no pre-training; an epoch has an iteration per batch of the training set."""
         return [Phase("cot", self.config.epochs, self.context.data.batches(self.config.batch))]

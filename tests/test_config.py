@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from textbench import presets, registry
@@ -21,6 +22,7 @@ from textbench.config import BackboneConfig, EvaluationConfig, Request, expand
 from textbench.errors import UserError
 from textbench.schema import validate
 from textbench.spec import Spec
+from textbench.tasks import oracle
 
 PLUGIN = """
 from __future__ import annotations
@@ -250,6 +252,31 @@ def test_rows_of_one_identity_stay_two_rows(plugin: Path, preset: Path) -> None:
     specs = runs(plugin, "plain,plain:v", settings=["plain.lr=1.0", "plain.note=same"])
     assert [spec.label for spec in specs] == ["plain", "plain:v"]
     assert specs[0].hash == specs[1].hash
+
+
+def test_a_spec_says_whether_its_configuration_brings_a_generator(preset: Path) -> None:
+    request = {"task": "synthetic-tiny", "preset": "p"}
+    specs = expand(Request(algos="cot,cot:strong,cot:head,leakgan,mle", **request))
+    brings = [spec.label for spec in specs if spec.own_generator]
+    assert brings == ["cot:strong", "leakgan"]
+    (changed,) = expand(Request(algos="cot", settings=["cot.generator=goal_factored"], **request))
+    assert changed.own_generator
+
+
+def test_a_spec_says_which_oracle_it_is(
+    preset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def name(which: str) -> str:
+        given = [f"synthetic.oracle={which}"]
+        (spec,) = expand(Request(algos="mle", task="synthetic", preset="p", settings=given))
+        return spec.oracle
+
+    parameters = oracle.draw_parameters(3, 20, 4, 4)
+    np.savez(tmp_path / "o.npz", **parameters)
+    assert name("seeded") == "seeded"
+    assert name(str(tmp_path / "o.npz")) == str(tmp_path / "o.npz")
+    monkeypatch.setattr(oracle, "PUBLISHED_FINGERPRINT", oracle.fingerprint(parameters))
+    assert name(str(tmp_path / "o.npz")) == "published"
 
 
 # -- config files ----------------------------------------------------------------------------

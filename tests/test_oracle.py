@@ -433,6 +433,19 @@ def test_an_untrained_generator_scores_as_in_the_authors_logs(
 
 
 @pytest.mark.shared
+def test_the_published_parameters_are_recognised_in_any_file(
+    published: Path, tmp_path: Path
+) -> None:
+    parameters = oracle.load_parameters(published / "target_params_py3.pkl")
+    np.savez(tmp_path / "mine.npz", **parameters)
+    for file in (published / "target_params_py3.pkl", tmp_path / "mine.npz"):
+        assert Synthetic(SyntheticConfig(oracle=str(file))).oracle_name == "published"
+    np.savez(tmp_path / "mine.npz", **{**parameters, "b_out": parameters["b_out"] + 1e-3})
+    config = SyntheticConfig(oracle=str(tmp_path / "mine.npz"))
+    assert Synthetic(config).oracle_name == str(tmp_path / "mine.npz")
+
+
+@pytest.mark.shared
 def test_the_published_oracles_own_entropy(published: Path) -> None:
     parameters = oracle.load_parameters(published / "target_params_py3.pkl")
     model = oracle.build(parameters, length=20)

@@ -264,6 +264,8 @@ LABELS: dict[str, Any] = {
     "overrides": {"mle.lr": 1.0},
     "plugins": ("mine.py",),
     "task_note": "a note",
+    "oracle": "published",
+    "own_generator": True,
 }
 IDENTITY: dict[str, Any] = {
     "trainer": "cot",

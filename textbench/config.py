@@ -137,6 +137,7 @@ class _Resolution:
             config=config.model_dump(mode="json"),
             seed=seed,
             overrides=overrides,
+            own_generator=trainer.brings_generator(config),
             warmup=self.spec(warmup[0], seed, warmup[1]) if warmup else None,
         )
 
@@ -160,6 +161,7 @@ class _Resolution:
             task_config=task.config.model_dump(mode="json"),
             task_fingerprint=task.fingerprint(),
             task_note=task.note,
+            oracle=task.oracle_name,
             backbone=backbone.model_dump(mode="json"),
             evaluation=evaluation.model_dump(mode="json"),
             seed=0,
@@ -286,10 +288,8 @@ def _sections(data: dict[str, Any], where: str) -> Layer:
     """Check that everything but ``summary`` is a table of options."""
     for section, table in data.items():
         if section != "summary" and not isinstance(table, dict):
-            raise UserError(
-                f"{where}: {section!r} is not a section; known outside sections: "
-                f"{', '.join(TOP_LEVEL)}"
-            )
+            known = f"known outside sections: {', '.join(TOP_LEVEL)}"
+            raise UserError(f"{where}: {section!r} is not a section; {known}")
     return {section: table for section, table in data.items() if section != "summary"}
 
 

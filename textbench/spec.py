@@ -47,6 +47,10 @@ class Spec:
     """What the user changed by ``--set`` or ``--config``, e.g. ``{"cot.g_lr": 0.001}``."""
     task_note: str = ""
     """What a reader must know about the task's data (`textbench.task.Task.note`)."""
+    oracle: str = ""
+    """Which oracle the task resolved to (`textbench.task.Task.oracle_name`)."""
+    own_generator: bool = False
+    """Whether the generator is not the shared LSTM (`Trainer.brings_generator`)."""
     plugins: tuple[str, ...] = ()
     """Plugin files that must be loaded before the names above can be resolved."""
 

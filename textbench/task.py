@@ -38,6 +38,8 @@ class Task(ABC, Generic[C]):
     """Symbols below this one stand for no word: the end of a sentence, the unknown word."""
     note: str = ""
     """What a reader must know about the data: sizes, and how they differ from published ones."""
+    oracle_name: str = ""
+    """Which oracle it is, however it was asked for: ``published`` is recognised in any file."""
 
     def __init__(self, config: C) -> None:
         self.config: C = config

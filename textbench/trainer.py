@@ -100,7 +100,7 @@ class Trainer(ABC, Generic[C]):
     """Raise it when a change moves the trainer's numbers: finished runs are then not reused."""
     config_schema: ClassVar[type[Config]]
     own_generator: ClassVar[bool] = False
-    """True where the generator is not the shared LSTM; tables mark such rows."""
+    """True where the generator is never the shared LSTM; tables mark such rows."""
 
     generator: Generator
 
@@ -122,6 +122,11 @@ class Trainer(ABC, Generic[C]):
 
         Values are floats or scalar tensors; tensors are only read when the log is written.
         """
+
+    @classmethod
+    def brings_generator(cls, config: C) -> bool:
+        """Tell whether ``config`` means a generator that is not the shared LSTM."""
+        return cls.own_generator
 
     @classmethod
     def warmup(cls, config: C) -> tuple[str, dict[str, Any]] | None:

@@ -37,6 +37,8 @@ PUBLISHED = Remote(
     sha256="5ac794a695dd6e0eb2bb689f3dfda55e4e0053e8c0399e6242630a95f1e60e8a",
     what="the oracle parameters published with SeqGAN",
 )
+PUBLISHED_FINGERPRINT = "1095de918aba7a2668fd85b4c9e5fbcc39747ce5b70207ce4a8ec814355151a5"
+"""`fingerprint` of those parameters."""
 
 
 def shapes(vocab_size: int, embedding: int, hidden: int) -> dict[str, tuple[int, ...]]:
