@@ -151,6 +151,12 @@ def test_too_little_to_compare_gives_no_interval_and_p_1(
     assert math.isnan(found.low) and found.p == found.floor == 1.0
 
 
+def test_a_single_seed_is_compared_with_its_own_partner() -> None:
+    found = compare({1: 5.0}, {0: 90.0, 1: 4.0, 2: 70.0})
+    assert (found.paired, found.n, found.mean) == (True, 1, 1.0)
+    assert not compare({1: 5.0, 3: 5.0}, {0: 9.0, 1: 4.0}).paired
+
+
 def test_pairing_finds_what_two_samples_cannot() -> None:
     shared = np.random.default_rng(1).normal(0, 10, size=6)
     a = {seed: float(value) for seed, value in enumerate(shared)}

@@ -76,14 +76,16 @@ class Difference:
 
 
 def compare(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:
-    """Compare replicates by seed: on the common seeds if there are at least two, else unpaired.
+    """Compare replicates: by common seeds if there are two, or as many as one side has.
+
+    Otherwise as two independent samples.
 
     Args:
         a: Value by seed.
         b: The same of what ``a`` is compared with.
     """
     common = sorted(set(a) & set(b))
-    if len(common) >= 2 or (len(a) == len(b) == len(common)):
+    if len(common) >= 2 or len(common) == min(len(a), len(b)):
         differences = [a[seed] - b[seed] for seed in common]
         found = summarise(differences)
         p = sign_flip_test(differences) if common else 1.0
