@@ -162,16 +162,19 @@ def test_shares_are_averaged_over_the_roll_outs_not_ranked_together(
 ) -> None:
     """Unbiased for E[softmax over the batch], the expectation taken by enumeration."""
     n = 4000
-    trainer = world(rollouts=n, gamma=2.0)
+    gamma = 40.0  # sharp: the mean of the shares is far from the share of the means
+    trainer = world(rollouts=n, gamma=gamma)
     pair = FAKES[:2]
     every, probs = all_sequences(V, T), sequence_probs(trainer.generator).detach()
-    relevance = torch.tensor(plain_relevance(trainer, every, 2.0))
+    relevance = torch.tensor(plain_relevance(trainer, every, gamma))
     rewards = trainer.rank_rewards(pair)
     for t in (1, 2):
         first, second = ((every[:, :t] == x[:t]).all(1) for x in pair)
         joint = torch.outer(probs[first] / probs[first].sum(), probs[second] / probs[second].sum())
-        share = torch.sigmoid(relevance[first].unsqueeze(1) - relevance[second].unsqueeze(0))
+        margin = relevance[first].unsqueeze(1) - relevance[second].unsqueeze(0)
+        share = torch.sigmoid(margin)
         expected = (joint * share).sum()
+        assert abs(torch.sigmoid((joint * margin).sum()) - expected) > 0.05
         error = ((joint * share.square()).sum() - expected.square()).div(n).sqrt()
         assert abs(rewards[0, t - 1] - expected) < 4.5 * error
         assert error < 0.01
