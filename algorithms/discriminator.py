@@ -97,7 +97,7 @@ class TextFeatures(nn.Module):
         """
         embedded = F.embedding(tokens, self.embedding)
         pooled = [
-            (_Windows.apply(embedded, w) @ kernel).amax(1)
+            (_Windows.apply(embedded, w) @ kernel).amax(1)  # type: ignore[no-untyped-call]
             for (w, _), kernel in zip(self.filters, self.kernels, strict=True)
         ]
         # The maximum commutes with adding a bias and with ReLU: both act on B rows only.

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.schema import Config
 from textbench.trainer import Phase, Position, Trainer
 
@@ -36,6 +37,7 @@ class MLE(Trainer[MLEConfig]):
 
     name = "mle"
     config_schema = MLEConfig
+    generator: LSTMLanguageModel
 
     def phases(self) -> list[Phase]:
         """One phase: `epochs` passes over the data."""

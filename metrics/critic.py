@@ -280,8 +280,7 @@ def _initialise(critic: nn.Module, rng: torch.Generator) -> nn.Module:
 
 @torch.no_grad()
 def _mean_score(critic: nn.Module, sentences: Tensor, table: Tensor) -> float:
-    total = sum(
-        float(critic(F.embedding(part, table)).sum(dtype=torch.float64))
-        for part in sentences.split(SCORE_BATCH)
-    )
+    total = 0.0
+    for part in sentences.split(SCORE_BATCH):
+        total += float(critic(F.embedding(part, table)).sum(dtype=torch.float64))
     return total / len(sentences)

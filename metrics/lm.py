@@ -49,7 +49,8 @@ class WittenBell:
         p = np.full(len(words), 1.0 / self.vocab_size)
         for k, table in enumerate(self._tables):
             p = table.interpolate(histories[:, ORDER - 1 - k :], words, p)
-        return np.log(p)
+        logs: Floats = np.log(p)
+        return logs
 
     def score(self, tokens: Tensor) -> float:
         """Return the mean −log P per word or end symbol of ``tokens``, nats."""

@@ -29,11 +29,13 @@ ORDER = 4
 def frequencies(a: Sentences, b: Sentences, order: int) -> list[tuple[Floats, Floats]]:
     """Return how often every k-gram of either set occurs in each, for k = 1..order."""
     index = NgramIndex([*a, *b], order)
-    found = []
+    found: list[tuple[Floats, Floats]] = []
     for size, level in zip(index.sizes, index.levels, strict=True):
         first = level.sentence < len(a)
         sides = (np.where(side, level.count, 0) for side in (first, ~first))
-        in_a, in_b = (np.bincount(level.gram, side, minlength=size) for side in sides)
+        in_a, in_b = (
+            np.bincount(level.gram, side, minlength=size).astype(np.float64) for side in sides
+        )
         found.append((in_a, in_b))
     return found
 

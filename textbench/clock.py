@@ -20,7 +20,7 @@ class Clock:
         self._began = (time.perf_counter(), time.process_time())
 
     def __exit__(self, *exception: object) -> None:
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        if torch.cuda.is_initialized():
             torch.cuda.synchronize()
         self.seconds += time.perf_counter() - self._began[0]
         self.cpu_seconds += time.process_time() - self._began[1]

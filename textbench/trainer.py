@@ -21,6 +21,10 @@ C = TypeVar("C", bound=Config)
 State = dict[str, Any]
 
 
+LEDGER = ("generator_updates", "critic_updates", "tokens_sampled", "tokens_scored")
+"""What training costs, besides seconds."""
+
+
 class Phase(NamedTuple):
     """A stretch of training with one rhythm; a trainer is a list of them."""
 
@@ -32,7 +36,8 @@ class Phase(NamedTuple):
     """Phases that leave the generator alone are neither evaluated nor counted as epochs."""
 
 
-class Position(NamedTuple):
+@dataclass(frozen=True)
+class Position:
     """Where training stands: everything a schedule may depend on."""
 
     phase: str
@@ -82,9 +87,6 @@ class Context:
     def stream(self, name: str) -> torch.Generator:
         """Return the CPU stream that initialises the part called ``name``."""
         return stream(self.seed, "initialise", name)
-
-
-LEDGER = ("generator_updates", "critic_updates", "tokens_sampled", "tokens_scored")
 
 
 class Trainer(ABC, Generic[C]):

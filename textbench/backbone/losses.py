@@ -78,7 +78,7 @@ def linear_cross_entropy(
     if not torch.is_grad_enabled():
         # `needs_input_grad` ignores no_grad; scoring costs half without the gradients.
         hidden, weight, bias = hidden.detach(), weight.detach(), bias.detach()
-    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, bias, targets, scale)
+    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, bias, targets, scale)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -151,7 +151,7 @@ def linear_kl_rows(
         The sum, and the KL of every row, ``(N,)``.
     """
     constant = tuple(part.detach() for part in other)
-    total, rows = _LinearKL.apply(hidden, weight, bias, constant, floor)
+    total, rows = _LinearKL.apply(hidden, weight, bias, constant, floor)  # type: ignore[no-untyped-call]
     return total, rows
 
 
