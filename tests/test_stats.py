@@ -16,6 +16,7 @@ from textbench.stats import (
     holm,
     mann_whitney_test,
     prediction_interval,
+    rank_correlation,
     seeds_needed,
     sign_flip_test,
     smallest_p,
@@ -56,6 +57,16 @@ def test_the_interval_covers_the_mean_95_times_in_100(n: int) -> None:
     intervals = [summarise(row.tolist()) for row in draws]
     covered = np.mean([found.low <= 2.0 <= found.high for found in intervals])
     assert covered == pytest.approx(0.95, abs=0.012)  # 3.5 standard errors
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=2, max_size=12))
+def test_rank_correlation_equals_scipy(pairs: list[tuple[int, int]]) -> None:
+    a, b = ([float(pair[side]) for pair in pairs] for side in (0, 1))
+    if len(set(a)) == 1 or len(set(b)) == 1:
+        assert math.isnan(rank_correlation(a, b))
+    else:
+        expected = reference.spearmanr(a, b).statistic
+        assert rank_correlation(a, b) == pytest.approx(expected, abs=1e-12)
 
 
 # -- tests -----------------------------------------------------------------------------------

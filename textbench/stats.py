@@ -165,6 +165,14 @@ def _mid_ranks(values: Sequence[float]) -> list[float]:
     return [first[value] + (counts[value] + 1) / 2 for value in values]
 
 
+def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return Spearman's correlation, ties by mid-ranks; NaN where one side is constant."""
+    first, second = (np.array(_mid_ranks(values)) for values in (a, b))
+    first, second = first - first.mean(), second - second.mean()
+    scale = math.sqrt(float(first @ first) * float(second @ second))
+    return _ratio(float(first @ second), scale)
+
+
 def smallest_p(n: int, m: int | None = None) -> float:
     """Return the smallest two-sided p that n pairs, or n against m values, can give."""
     possible = 2**n if m is None else math.comb(n + m, n)

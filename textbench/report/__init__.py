@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from textbench.errors import UserError
-from textbench.reading import read_store
-from textbench.report import figures, provenance
+from textbench.reading import Store, read_store
+from textbench.report import figures, provenance, verdicts
 from textbench.report.curves import BROKEN
-from textbench.report.definitions import FigureSpec, figure_specs, table_specs
+from textbench.report.definitions import (
+    FigureSpec,
+    figure_specs,
+    grid_rows,
+    paper_title,
+    table_specs,
+)
 from textbench.report.differences import CSV_COLUMNS, csv_lines, differences
 from textbench.report.differences import layout as difference_layout
 from textbench.report.markup import render
@@ -22,8 +29,10 @@ from textbench.report.writing import csv_text, data_csv, layout, to_csv, to_late
 BAND = "Lines are means over seeds, bands ± one standard deviation, thin lines the seeds."
 
 
-def write_report(results: Path, out: Path) -> list[Path]:
-    """Write tables, figures, ``data.csv`` and the index ``report.md``.
+def write_report(
+    results: Path, out: Path, say: Callable[[str], object] | None = None
+) -> list[Path]:
+    """Write tables, figures, verdicts, ``data.csv`` and the index ``report.md``.
 
     The same store gives the same bytes. Files of an earlier report that this one no longer has
     are removed, so that no stale table stands beside new ones.
@@ -31,6 +40,7 @@ def write_report(results: Path, out: Path) -> list[Path]:
     Args:
         results: The result store; half finished is fine.
         out: Where to write; created.
+        say: Told the summary: how many runs, how many of the paper's numbers and claims hold.
 
     Returns:
         The files written, the index first.
@@ -44,12 +54,17 @@ def write_report(results: Path, out: Path) -> list[Path]:
         raise UserError(_nothing(results, store.unreadable))
     output = Output(out)
     output.add("data.csv", data_csv(store))
+    judged = verdicts.verdicts(found)
+    output.add("verdicts.csv", csv_text(verdicts.CSV_COLUMNS, verdicts.csv_lines(judged)))
     contents = [_write_section(section, output) for section in found]
+    summary = _summary(store, judged)
     index = render(
         "report.md.jinja",
         {
-            "runs": len(store.runs),
-            "statuses": provenance.statuses(store.runs),
+            "summary": summary,
+            "claims": [verdict for verdict in judged if verdict.is_claim],
+            "numbers": verdicts.grouped(v for v in judged if not v.is_claim),
+            "paper": paper_title(),
             "sections": contents,
             "problems": provenance.problems(store),
             "facts": provenance.facts(store),
@@ -57,7 +72,22 @@ def write_report(results: Path, out: Path) -> list[Path]:
         },
     )
     output.add("report.md", index)
-    return output.write()
+    files = output.write()
+    if say is not None:
+        for line in summary:
+            say(line)
+    return files
+
+
+def _summary(store: Store, judged: list[verdicts.Verdict]) -> list[str]:
+    """Return what is to be known first, line by line."""
+    numbers = verdicts.count(verdict for verdict in judged if not verdict.is_claim)
+    in_words = verdicts.count(verdict for verdict in judged if verdict.is_claim)
+    return [
+        f"{len(store.runs)} run(s): {provenance.statuses(store.runs)}",
+        f"the paper's numbers: {numbers}",
+        f"the paper's claims: {in_words}",
+    ]
 
 
 def _nothing(results: Path, unreadable: dict[str, str]) -> str:
@@ -70,20 +100,26 @@ def _nothing(results: Path, unreadable: dict[str, str]) -> str:
 
 def _write_section(section: Section, output: Output) -> dict[str, Any]:
     """Write a section's files and return what the index shows of it."""
+    general = section.without(*grid_rows())
     tables = []
     for spec in table_specs():
-        table = build(spec, section) if spec.is_for(section.task) else None
+        part = section if spec.every_metric else section.only(*spec.only) if spec.only else general
+        table = build(spec, part) if part and spec.is_for(section.task) else None
         if table is not None:
             tables.append(_write_table(table.id, layout(table), to_csv(table), output))
             compared = differences(table)
             if compared is not None:
                 lines = csv_text(CSV_COLUMNS, csv_lines(compared))
                 tables.append(_write_table(compared.id, difference_layout(compared), lines, output))
-    drawn = [_write_figure(spec, section, output) for spec in figure_specs()]
+    drawn = []
+    for figure in figure_specs():
+        part = section.only(*figure.panels.values()) if figure.panels else general
+        drawn.append(_write_figure(figure, part, output) if part else None)
     return {
         "title": section.title,
         "fingerprint": section.fingerprint,
         "task_options": section.task_options,
+        "note": section.note,
         "preset": section.preset,
         "preset_line": describe_preset(section.preset),
         "tables": tables,
@@ -112,6 +148,8 @@ def _write_figure(spec: FigureSpec, section: Section, output: Output) -> dict[st
         caption += "line shows what came before."
     if any(run.status.status in BROKEN for run in section.runs):
         caption += " A cross ends a run that failed or diverged."
+    if section.options:
+        caption += f" Every row: {section.options}."
     title = f"{spec.title} ({spec.paper} of the paper)" if spec.paper else spec.title
     return {
         "title": title,

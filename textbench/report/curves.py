@@ -31,6 +31,11 @@ class Curve:
         """Whether the line takes over from a warm-up."""
         return self.row.runs[0].spec.warmup is not None
 
+    @property
+    def start(self) -> float:
+        """Where training took over from the warm-up; 0 without one."""
+        return max(map(min, self.seeds.values())) if self.starts_warm else 0.0
+
     def band(self) -> list[tuple[float, float, float]]:
         """Return (x, mean, sd) where every sound run has a value: a mean never changes its seeds.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
@@ -71,6 +71,8 @@ class TableSpec:
     """The row that the others are compared with, seed by seed."""
     every_metric: bool = False
     """Whether the columns are all metrics of the store, at the end of training."""
+    only: tuple[str, ...] = ()
+    """Patterns of the labels of the rows it is about; other tables leave those out."""
 
     def is_for(self, task: str) -> bool:
         """Tell whether the table is made for ``task``."""
@@ -87,8 +89,11 @@ class FigureSpec:
     metrics: tuple[str, ...]
     x: str = "epoch"
     x_max: float = float("inf")
+    """How much to show from where the last run takes over from its warm-up."""
     log: str = ""
     paper: str = ""
+    panels: Mapping[str, str] = field(default_factory=dict)
+    """Of a figure about certain rows: the pattern of their labels, by the panel's title."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,49 @@ class PublishedTable:
     source: str
     task: str
     oracle: str
+    """Whose absolute numbers they are; empty where the task has no oracle."""
+    presets: tuple[str, ...]
+    """Those of ours that train as long as the paper."""
     cells: Mapping[tuple[str, str], Published]
     """By row label and column id."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number per run of a row."""
+
+    row: str
+    stat: Literal["final", "best", "rise", "change", "correlation", "epoch_seconds"]
+    metrics: tuple[str, ...] = ()
+    options: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper in words, as a comparison of quantities."""
+
+    id: str
+    text: str
+    source: str
+    task: str
+    relation: Literal["<", ">"]
+    left: Quantity
+    right: Quantity | float
+    factor: float = 1.0
+
+
+@functools.cache
+def claims() -> tuple[Claim, ...]:
+    """Return the paper's claims."""
+    return tuple(_claim(dict(claim)) for claim in _read(HERE / "claims.toml")["claims"])
+
+
+def _claim(data: dict[str, Any]) -> Claim:
+    for side in ("left", "right"):
+        if isinstance(data[side], dict):
+            data[side] = Quantity(**_tuples(data[side]))
+    return Claim(**data)
 
 
 @functools.cache
@@ -129,6 +175,14 @@ def _table(name: str, data: dict[str, Any]) -> TableSpec:
 def figure_specs() -> tuple[FigureSpec, ...]:
     """Return every figure."""
     return tuple(FigureSpec(**_tuples(f)) for f in _read(HERE / "figures.toml")["figures"])
+
+
+@functools.cache
+def grid_rows() -> tuple[str, ...]:
+    """Return the patterns of the rows that have tables or figures of their own."""
+    tables = [pattern for table in table_specs() for pattern in table.only]
+    figures = [pattern for figure in figure_specs() for pattern in figure.panels.values()]
+    return (*tables, *figures)
 
 
 @functools.cache
@@ -157,7 +211,8 @@ def _published(table: dict[str, Any]) -> PublishedTable:
         for row, columns in table["rows"].items()
         for column, value in columns.items()
     }
-    return PublishedTable(table["source"], table["task"], table["oracle"], cells)
+    oracle, presets = table.get("oracle", ""), tuple(table["presets"])
+    return PublishedTable(table["source"], table["task"], oracle, presets, cells)
 
 
 def _published_cell(value: Any) -> Published:

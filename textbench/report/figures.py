@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,8 @@ PALETTE = (
 
 Seaborn itself is not imported: it takes longer than all figures together.
 """
+GRID_PALETTE = (*("#0173B2", "#DE8F05", "#029E73", "#CC78BC"), *("#CA9161", "#56B4E9", "#D55E00"))
+"""Of the same palette, for the rows of a grid."""
 
 
 def draw(spec: FigureSpec, section: Section) -> Figure | None:
@@ -99,19 +102,75 @@ def colours(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[Colour, Dash]]:
     return chosen
 
 
+def grid_colours(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[Colour, Dash]]:
+    """Return a colour and a dash pattern per row, the same for rows of one name."""
+    usual = colours(rows)
+    listed = [row.title for row in rows if row.label in row_names()]
+    others = dict.fromkeys(row.title for row in rows if row.title not in listed)
+    styles = itertools.cycle(itertools.product(DASHES, GRID_PALETTE))
+    chosen = {name: (colour, dash) for name, (dash, colour) in zip(others, styles, strict=False)}
+    return {row.key: chosen.get(row.title, usual[row.key]) for row in rows}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A metric's curves: of all rows, or of a grid's rows that a pattern names."""
+
+    title: str
+    metric: str
+    curves: tuple[Curve, ...]
+    """Their rows are named as in the legend."""
+
+
+def _panels(spec: FigureSpec, section: Section) -> list[Panel]:
+    """Return the panels that have anything to show."""
+    parts = [(title, p, section.only(p)) for title, p in spec.panels.items()]
+    found = [
+        Panel(title, metric, tuple(_named_after(pattern, metric_curves(part, metric, spec.x))))
+        for title, pattern, part in parts or [("", "", section)]
+        if part is not None
+        for metric in spec.metrics
+    ]
+    return [panel for panel in found if panel.curves]
+
+
+def _named_after(pattern: str, curves: Sequence[Curve]) -> Iterator[Curve]:
+    """Name rows by what the pattern's star stands for."""
+    for curve in curves:
+        name = curve.row.name.removeprefix(pattern.partition("*")[0])
+        yield replace(curve, row=replace(curve.row, name=name))
+
+
 def _draw_curves(spec: FigureSpec, section: Section) -> Figure | None:
-    found = {metric: metric_curves(section, metric, spec.x) for metric in spec.metrics}
-    shown = {metric: curves for metric, curves in found.items() if curves}
-    if not shown:
+    panels = _panels(spec, section)
+    if not panels:
         return None
-    figure, axes = _figure(len(shown), *((5.6, 3.7) if len(shown) == 1 else (4.2, 3.4)))
-    styles = colours(section.rows)
-    for ax, (metric, curves) in zip(axes, shown.items(), strict=True):
-        for curve in curves:
+    one = len(panels) == 1
+    figure, axes = _figure(len(panels), *((5.6, 3.7) if one else (4.2, 3.4)))
+    rows = [curve.row for panel in panels for curve in panel.curves]
+    styles = grid_colours(rows) if spec.panels else colours(section.rows)
+    for ax, panel in zip(axes, panels, strict=True):
+        for curve in panel.curves:
             _draw_curve(ax, curve, *styles[curve.row.key])
-        _finish(ax, spec, axis_titles().get(metric, metric))
-    _add_legend(figure, axes, columns=3 if len(shown) == 1 else 6)
+        _finish(ax, spec, axis_titles().get(panel.metric, panel.metric))
+        ax.set_title(plain(panel.title))
+        beside = [p for p in panels if p.metric == panel.metric]  # on one scale
+        _zoom(ax, spec, [curve for p in beside for curve in p.curves])
+    _add_legend(figure, axes, columns=3 if one else 6)
     return figure
+
+
+def _zoom(ax: Axes, spec: FigureSpec, curves: Sequence[Curve]) -> None:
+    """Show the figure's range of x, of all ``curves`` what lies in it."""
+    end = spec.x_max + max(curve.start for curve in curves)
+    points = [(x, y) for curve in curves for seed in curve.seeds.values() for x, y in seed.items()]
+    if max(x for x, _ in points) >= end:
+        ax.set_xlim(right=end)
+    elif not spec.panels:
+        return  # nothing is hidden
+    shown = [y for x, y in points if x <= end]
+    margin = 0.05 * (max(shown) - min(shown)) or 0.5
+    ax.set_ylim(min(shown) - margin, max(shown) + margin)
 
 
 def _add_legend(figure: Figure, axes: Sequence[Axes], columns: int) -> None:
@@ -171,6 +230,8 @@ def _draw_twin(spec: FigureSpec, section: Section) -> Figure | None:
         _draw_curve(twin, measured[row.key], right, DASHES[1])
         _finish(ax, spec, axis_titles().get(spec.log, spec.log), colour=left)
         _finish(twin, spec, axis_titles().get(metric, metric), colour=right)
+        for axis, curve in ((twin, measured[row.key]), (ax, logged[row.key])):
+            _zoom(axis, spec, [curve])
         ax.set_title(plain(row.title))
     return figure
 
@@ -182,8 +243,6 @@ def _finish(ax: Axes, spec: FigureSpec, title: str, colour: Colour | None = None
         label.set_color(colour)
         ax.tick_params(axis="y", labelcolor=colour)
     ax.set_xlim(left=0)
-    if ax.get_xlim()[1] > spec.x_max:
-        ax.set_xlim(right=spec.x_max)
     ax.margins(x=0.02)
 
 

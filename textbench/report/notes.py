@@ -10,6 +10,7 @@ from textbench import presets, registry
 from textbench.errors import UserError
 from textbench.report.definitions import paper_title
 from textbench.report.provenance import progress
+from textbench.report.sections import Row
 from textbench.report.tables import Table
 from textbench.report.text import in_warmup
 from textbench.stats import seeds_needed
@@ -18,10 +19,14 @@ OTHER_ORACLE = "†"
 OWN_GENERATOR = "§"
 
 
-def has_own_generator(trainer: str) -> bool:
-    """Tell whether a registered trainer brings its own generator instead of the shared LSTM."""
-    found = registry.entries("trainer").get(trainer)
-    return found is not None and bool(found.read().attributes.get("own_generator"))
+def has_own_generator(row: Row) -> bool:
+    """Tell whether a row brings its own generator instead of the shared LSTM.
+
+    That is its configuration's doing, or its trainer's always.
+    """
+    found = registry.entries("trainer").get(row.label.partition(":")[0])
+    always = found is not None and bool(found.read().attributes.get("own_generator"))
+    return row.own_generator or always
 
 
 def metric_summary(metric: str) -> str:
@@ -55,7 +60,9 @@ def _how_to_read(table: Table) -> Iterator[str]:
         yield f"Nothing is bold where too few seeds could tell two rows apart{_needed(table)}."
     if table.section.changed:
         yield f"Changed for every row: {table.section.changed}."
-    if any(has_own_generator(row.label.partition(":")[0]) for row in table.rows):
+    if table.section.note:
+        yield f"Data: {table.section.note}."
+    if any(has_own_generator(row) for row in table.rows):
         yield f"{OWN_GENERATOR} brings its own generator; all others share one LSTM."
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from textbench.reading import Run, Store
@@ -33,6 +34,16 @@ class Row:
         return f"{self.name} [{self.options}]" if self.options else self.name
 
     @property
+    def unchanged(self) -> bool:
+        """Whether it is what its name stands for: no option of its own was changed."""
+        return not self.runs or not _changed(self.runs[0])
+
+    @property
+    def own_generator(self) -> bool:
+        """Whether its configuration brings a generator that is not the shared LSTM."""
+        return any(run.spec.own_generator for run in self.runs)
+
+    @property
     def done(self) -> tuple[Run, ...]:
         """The runs that finished; only they enter a mean."""
         return tuple(run for run in self.runs if run.status.status == "done")
@@ -56,6 +67,8 @@ class Section:
     runs: list[Run]
     rows: list[Row]
     store: Store = field(repr=False)
+    options: str = ""
+    """What the user changed of every row's own options, where `only` took it out of the rows."""
 
     @property
     def title(self) -> str:
@@ -72,12 +85,56 @@ class Section:
     def changed(self) -> str:
         """What the user changed for every run: the task's, backbone's and evaluation's options."""
         common = set.intersection(*(_shared_changes(run) for run in self.runs))
-        return ", ".join(sorted(common))
+        return ", ".join(filter(None, (self.options, *sorted(common))))
 
     @property
     def oracles(self) -> set[str]:
-        """How the runs name their oracle; one fingerprint, hence one oracle."""
-        return {str(run.spec.task_config.get("oracle", "")) for run in self.runs}
+        """What the oracle is called; one fingerprint, hence one oracle, asked for in any way.
+
+        Runs of textbench 0.1.0 may not say which oracle they resolved, only what was asked for.
+        """
+        specs = [run.spec for run in self.runs]
+        return {spec.oracle or str(spec.task_config.get("oracle", "")) for spec in specs}
+
+    @property
+    def note(self) -> str:
+        """What a reader must know about the task's data."""
+        return "; ".join(sorted({run.spec.task_note for run in self.runs} - {""}))
+
+    def only(self, *patterns: str) -> Section | None:
+        """Return the part of the rows that match, and of their warm-ups; None where none does.
+
+        Options that all the rows share are said of the part instead of each row.
+        """
+        rows = [row for row in self.rows if _matches(row, patterns)]
+        if not rows:
+            return None
+        options = {row.options for row in rows}
+        shared = options.pop() if len(options) == 1 else ""
+        found = [replace(row, options="") for row in rows] if shared else rows
+        return self._part([*(row for row in self.rows if _warms_up(row, rows)), *found], shared)
+
+    def without(self, *patterns: str) -> Section:
+        """Return the part of the rows that do not match, or all where nothing else was run."""
+        rows = [row for row in self.rows if _matches(row, patterns)]
+        others = [row for row in self.rows if row not in rows]
+        return self._part(others) if any(not _warms_up(row, rows) for row in others) else self
+
+    def _part(self, rows: list[Row], options: str = "") -> Section:
+        runs = [run for row in rows for run in row.runs]
+        return replace(self, rows=rows, runs=runs, options=options)
+
+
+def _matches(row: Row, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(row.label, pattern) for pattern in patterns)
+
+
+def _warms_up(row: Row, others: list[Row]) -> bool:
+    """Tell whether ``row`` is what some of ``others`` started from, and not one of them."""
+    started_from = {
+        run.spec.warmup.hash for other in others for run in other.runs if run.spec.warmup
+    }
+    return row not in others and any(run.hash in started_from for run in row.runs)
 
 
 def sections(store: Store) -> list[Section]:
@@ -154,20 +211,20 @@ def _options(examples: list[Run]) -> dict[tuple[str, str], str]:
 
 
 def _shared_changes(run: Run) -> set[str]:
-    own = (run.spec.label, run.spec.trainer)
     changes = run.spec.overrides.items()
-    return {f"{key}={value}" for key, value in changes if key.rpartition(".")[0] not in own}
+    return {f"{key}={value}" for key, value in changes if not _is_own(key, run)}
 
 
 def _changed(run: Run) -> dict[str, Any]:
     """Return the user's changes of the trainer's own options, without the trainer's name."""
-    prefixes = (f"{run.spec.label}.", f"{run.spec.trainer}.")
-    return {
-        key.removeprefix(prefix): value
-        for key, value in run.spec.overrides.items()
-        for prefix in prefixes
-        if key.startswith(prefix)
-    }
+    changes = run.spec.overrides.items()
+    return {key.rpartition(".")[2]: value for key, value in changes if _is_own(key, run)}
+
+
+def _is_own(key: str, run: Run) -> bool:
+    """Tell whether ``SECTION.OPTION`` or ``SECTION@PLACE.OPTION`` is the trainer's own."""
+    section = key.rpartition(".")[0].partition("@")[0]
+    return section in (run.spec.label, run.spec.trainer)
 
 
 def _flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

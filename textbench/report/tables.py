@@ -93,7 +93,7 @@ class Table:
     @property
     def same_oracle(self) -> bool:
         """Whether the paper's absolute numbers are of the same oracle."""
-        return self.paper is not None and self.paper.oracle in self.section.oracles
+        return self.paper is not None and self.paper.oracle in ("", *self.section.oracles)
 
     def published(self, row: Row, column: Column) -> Published:
         """Return the paper's number for a cell; empty where it reports none."""

@@ -72,7 +72,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
     return {
         "name": row.name,
         "options": row.options,
-        "mark": OWN_GENERATOR if has_own_generator(row.label.partition(":")[0]) else "",
+        "mark": OWN_GENERATOR if has_own_generator(row) else "",
         "seeds": row.seeds if row.group else MISSING,
         "cells": cells,
         "has_paper": any(cell["paper"] not in (None, MISSING) for cell in cells),
