@@ -154,23 +154,27 @@ def _draw_curves(spec: FigureSpec, section: Section) -> Figure | None:
             _draw_curve(ax, curve, *styles[curve.row.key])
         _finish(ax, spec, axis_titles().get(panel.metric, panel.metric))
         ax.set_title(plain(panel.title))
-        beside = [p for p in panels if p.metric == panel.metric]  # on one scale
-        _zoom(ax, spec, [curve for p in beside for curve in p.curves])
+        beside = [curve for p in panels if p.metric == panel.metric for curve in p.curves]
+        _zoom(ax, _end(spec, beside), beside, one_scale=len(beside) > len(panel.curves))
     _add_legend(figure, axes, columns=3 if one else 6)
     return figure
 
 
-def _zoom(ax: Axes, spec: FigureSpec, curves: Sequence[Curve]) -> None:
-    """Show the figure's range of x, of all ``curves`` what lies in it."""
-    end = spec.x_max + max(curve.start for curve in curves)
+def _end(spec: FigureSpec, curves: Sequence[Curve]) -> float:
+    """Return where the figure's range of x ends."""
+    return spec.x_max + max(curve.start for curve in curves)
+
+
+def _zoom(ax: Axes, end: float, curves: Sequence[Curve], *, one_scale: bool = False) -> None:
+    """Show what lies before ``end``, and of y what ``curves`` need there."""
     points = [(x, y) for curve in curves for seed in curve.seeds.values() for x, y in seed.items()]
-    if max(x for x, _ in points) >= end:
-        ax.set_xlim(right=end)
-    elif not spec.panels:
-        return  # nothing is hidden
+    hides = max(x for x, _ in points) >= end
     shown = [y for x, y in points if x <= end]
-    margin = 0.05 * (max(shown) - min(shown)) or 0.5
-    ax.set_ylim(min(shown) - margin, max(shown) + margin)
+    if hides:
+        ax.set_xlim(right=end)
+    if shown and (hides or one_scale):
+        margin = 0.05 * (max(shown) - min(shown)) or 0.5
+        ax.set_ylim(min(shown) - margin, max(shown) + margin)
 
 
 def _add_legend(figure: Figure, axes: Sequence[Axes], columns: int) -> None:
@@ -230,8 +234,9 @@ def _draw_twin(spec: FigureSpec, section: Section) -> Figure | None:
         _draw_curve(twin, measured[row.key], right, DASHES[1])
         _finish(ax, spec, axis_titles().get(spec.log, spec.log), colour=left)
         _finish(twin, spec, axis_titles().get(metric, metric), colour=right)
-        for axis, curve in ((twin, measured[row.key]), (ax, logged[row.key])):
-            _zoom(axis, spec, [curve])
+        end = _end(spec, [measured[row.key]])
+        _zoom(twin, end, [measured[row.key]])
+        _zoom(ax, end, [logged[row.key]])
         ax.set_title(plain(row.title))
     return figure
 
