@@ -8,7 +8,7 @@ from typing import Any
 
 from textbench.errors import UserError
 from textbench.reading import Store, read_store
-from textbench.report import figures, provenance, verdicts
+from textbench.report import figures, page, provenance, verdicts
 from textbench.report.curves import BROKEN
 from textbench.report.definitions import (
     FigureSpec,
@@ -32,7 +32,7 @@ BAND = "Lines are means over seeds, bands ± one standard deviation, thin lines 
 def write_report(
     results: Path, out: Path, say: Callable[[str], object] | None = None
 ) -> list[Path]:
-    """Write tables, figures, verdicts, ``data.csv`` and the index ``report.md``.
+    """Write tables, figures, verdicts, ``data.csv``, ``report.html`` and ``report.md``.
 
     The same store gives the same bytes. Files of an earlier report that this one no longer has
     are removed, so that no stale table stands beside new ones.
@@ -58,20 +58,18 @@ def write_report(
     output.add("verdicts.csv", csv_text(verdicts.CSV_COLUMNS, verdicts.csv_lines(judged)))
     contents = [_write_section(section, output) for section in found]
     summary = _summary(store, judged)
-    index = render(
-        "report.md.jinja",
-        {
-            "summary": summary,
-            "claims": [verdict for verdict in judged if verdict.is_claim],
-            "numbers": verdicts.grouped(v for v in judged if not v.is_claim),
-            "paper": paper_title(),
-            "sections": contents,
-            "problems": provenance.problems(store),
-            "facts": provenance.facts(store),
-            "commands": provenance.commands(store),
-        },
-    )
-    output.add("report.md", index)
+    context = {
+        "summary": summary,
+        "claims": [verdict for verdict in judged if verdict.is_claim],
+        "numbers": verdicts.grouped(v for v in judged if not v.is_claim),
+        "paper": paper_title(),
+        "sections": contents,
+        "problems": provenance.problems(store),
+        "facts": provenance.facts(store),
+        "commands": provenance.commands(store),
+    }
+    output.add("report.md", render("report.md.jinja", context))
+    output.add("report.html", render("page.html.jinja", context))
     files = output.write()
     if say is not None:
         for line in summary:
@@ -111,6 +109,7 @@ def _write_section(section: Section, output: Output) -> dict[str, Any]:
             if compared is not None:
                 lines = csv_text(CSV_COLUMNS, csv_lines(compared))
                 tables.append(_write_table(compared.id, difference_layout(compared), lines, output))
+    chart = page.chart(general)
     drawn = []
     for figure in figure_specs():
         part = section.only(*figure.panels.values()) if figure.panels else general
@@ -124,6 +123,9 @@ def _write_section(section: Section, output: Output) -> dict[str, Any]:
         "preset_line": describe_preset(section.preset),
         "tables": tables,
         "figures": [figure for figure in drawn if figure],
+        "chart": chart,
+        "chart_json": page.to_json(chart),
+        "samples": page.samples(section.rows),
     }
 
 
@@ -132,16 +134,17 @@ def _write_table(stem: str, context: dict[str, Any], csv: str, output: Output) -
     text = to_markdown(context)
     for file, content in zip(files, (to_latex(context), csv, text), strict=True):
         output.add(file, content)
-    return {"markdown": text, "files": files}
+    return {"layout": context, "markdown": text, "files": files}
 
 
-def _write_figure(spec: FigureSpec, section: Section, output: Output) -> dict[str, str] | None:
+def _write_figure(spec: FigureSpec, section: Section, output: Output) -> dict[str, Any] | None:
     figure = figures.draw(spec, section)
     if figure is None:
         return None
     stem = f"{spec.id}-{section.slug}"
-    for kind in ("pdf", "png"):
-        output.add(f"{stem}.{kind}", figures.to_bytes(figure, kind))
+    png = figures.to_bytes(figure, "png")
+    output.add(f"{stem}.pdf", figures.to_bytes(figure, "pdf"))
+    output.add(f"{stem}.png", png)
     caption = BAND
     if any(run.spec.warmup for run in section.runs):
         caption += " An open circle marks where a run takes over from its warm-up, whose own "
@@ -156,4 +159,5 @@ def _write_figure(spec: FigureSpec, section: Section, output: Output) -> dict[st
         "png": f"{stem}.png",
         "pdf": f"{stem}.pdf",
         "caption": caption,
+        **page.picture(png),
     }

@@ -65,12 +65,13 @@ def metric_curves(section: Section, metric: str, x: str) -> list[Curve]:
         same = [moment for moment in found if moment.protocol(metric) == usual]
         handover = [moment for moment in same if moment.warmup][-1:]
         own = [moment for moment in same if not moment.warmup]
-        return {_position(moment, x): moment.values[metric] for moment in (*handover, *own)}
+        return {position(moment, x): moment.values[metric] for moment in (*handover, *own)}
 
     return _curves(section, points)
 
 
-def _position(moment: Moment, x: str) -> float:
+def position(moment: Moment, x: str) -> float:
+    """Return where an evaluation stands on an axis: epochs, seconds or a ledger's count."""
     if x in ("epoch", "seconds", "cpu_seconds"):
         return float(getattr(moment, x))
     return float(moment.ledger[x])

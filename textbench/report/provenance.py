@@ -60,12 +60,13 @@ def problems(store: Store) -> list[dict[str, str]]:
             "status": run.status.status,
             "progress": progress(run.status),
             "reason": run.status.reason,
+            "traceback": run.status.traceback,
         }
         for run in store.runs
         if run.status.status != "done" and run.name not in store.unreadable
     ]
     unreadable = [
-        {"run": name, "status": "unreadable", "progress": "", "reason": reason}
+        {"run": name, "status": "unreadable", "progress": "", "reason": reason, "traceback": ""}
         for name, reason in store.unreadable.items()
     ]
     return rows + unreadable
