@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from textbench import checkpoint, registry
+from textbench.check.counting import counting_samples, counting_updates
 from textbench.check.trap import TrappedTask
 from textbench.generator import Generator
 from textbench.run import Options, Run, Warmup
@@ -57,7 +57,7 @@ class Record:
     """The generator's parameters after `setup`."""
     ledger: dict[str, int]
     """As it was before the first step."""
-    snapshots: dict[int, bytes] = field(default_factory=dict)
+    snapshots: dict[int, Snapshot] = field(default_factory=dict)
     unsaved: str = ""
     """Why there are no snapshots."""
     losses: list[dict[str, Any]] = field(default_factory=list)
@@ -150,7 +150,10 @@ class Laboratory:
             before = parameters(run.trainer.generator)
             record = Record(run, trap, steps, phases, before, dict(run.context.ledger))
             kinds = {type(part) for part in modules(run.trainer) if isinstance(part, Generator)}
-            with _counting_updates(record.updates), _counting_samples(kinds, record.sampled):
+            with (
+                counting_updates(record.updates),
+                counting_samples(kinds, record.sampled, besides=self.task.oracle),
+            ):
                 for step in range(steps):
                     where = f"step {step}"
                     self._note_before(record, step)
@@ -173,7 +176,7 @@ class Laboratory:
         n = record.steps
         if step in {0, 1, n // 4, n // 2, 3 * n // 4, n - 1, n} and not record.unsaved:
             try:
-                record.snapshots[step] = snapshot(record.run)
+                record.snapshots[step] = Snapshot.of(record.run)
             except Exception as error:  # whatever pickling may run into
                 record.unsaved = f"at step {step}: {error}".splitlines()[0]
 
@@ -184,22 +187,32 @@ def train(run: Run, first: int, end: int) -> None:
         run.trainer.step(run.schedule.at(step))
 
 
-def snapshot(run: Run) -> bytes:
-    """Return everything that training from here on may depend on."""
-    state = {
+class Snapshot(NamedTuple):
+    """A run at one step, as a checkpoint would hold it, and as it was."""
+
+    content: bytes
+    state: dict[str, Any]
+
+    @classmethod
+    def of(cls, run: Run) -> Snapshot:
+        """Take one."""
+        buffer = io.BytesIO()
+        torch.save({**state_of(run), "global": checkpoint.global_random_state()}, buffer)
+        return cls(buffer.getvalue(), copy.deepcopy(state_of(run)))
+
+
+def state_of(run: Run) -> dict[str, Any]:
+    """Return everything that the seed alone should decide."""
+    return {
         "trainer": run.trainer.state_dict(),
-        "rng": run.context.rng.get_state(),
         "ledger": dict(run.context.ledger),
-        "global": checkpoint.global_random_state(),
+        "rng": run.context.rng.get_state(),
     }
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
 
 
-def restore(run: Run, content: bytes) -> None:
+def restore(run: Run, snapshot: Snapshot) -> None:
     """Continue ``run``, which is set up, from a snapshot."""
-    state = opened(content)
+    state = opened(snapshot.content)
     run.context.rng.set_state(state["rng"])
     run.context.ledger.update(state["ledger"])
     run.trainer.load_state_dict(state["trainer"])
@@ -243,45 +256,3 @@ def modules(trainer: object) -> Iterator[nn.Module]:
     for value in vars(trainer).values():
         if isinstance(value, nn.Module):
             yield from value.modules()
-
-
-@contextmanager
-def _counting_updates(counter: Counter[int]) -> Iterator[None]:
-    """Count every step of every optimiser, as it is taken."""
-
-    def count(optimiser: Any, *_: object) -> None:
-        counter[id(optimiser)] += 1
-
-    hook = register_optimizer_step_post_hook(count)
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-@contextmanager
-def _counting_samples(kinds: set[type[Generator]], counter: list[int]) -> Iterator[None]:
-    """Count the tokens that `sample` of these classes returns, nested calls once."""
-    owners = {next(c for c in kind.__mro__ if "sample" in vars(c)) for kind in kinds}
-    originals = {owner: vars(owner)["sample"] for owner in owners}
-    depth = [0]
-
-    def counted(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def sample(*arguments: Any, **keywords: Any) -> Tensor:
-            depth[0] += 1
-            try:
-                drawn = original(*arguments, **keywords)
-            finally:
-                depth[0] -= 1
-            counter[0] += 0 if depth[0] else drawn.numel()
-            return drawn
-
-        return sample
-
-    for owner, original in originals.items():
-        setattr(owner, "sample", counted(original))  # noqa: B010 - a class of any kind
-    try:
-        yield
-    finally:
-        for owner, original in originals.items():
-            setattr(owner, "sample", original)  # noqa: B010
