@@ -8,12 +8,14 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from textbench import registry
 from textbench.errors import UserError
 
 MAX_SEEDS = 10_000
+MAX_ALPHAS = 1000
 
 Layer = dict[str, dict[str, Any]]
 """Section, option, value."""
@@ -127,3 +129,30 @@ def parse_shard(text: str) -> tuple[int, int]:
     if match is None or not int(match[1]) < int(match[2]):
         raise UserError(f"--shard {text}: expected i/n with 0 <= i < n, e.g. 0/4")
     return int(match[1]), int(match[2])
+
+
+def parse_alphas(text: str, *, single: bool = False) -> list[float]:
+    """Return the inverse temperatures of ``"1.5"``, ``"0.7,1,1.5"`` or ``"0.7:2.0:0.1"``.
+
+    Both ends of a range belong to it; steps are decimal, so that 0.7 + 8·0.1 is 1.5.
+
+    Raises:
+        UserError: Not of that form, not positive, too many, or several where one is wanted.
+    """
+    wrong = f"--alpha {text}: expected {'a number' if single else '1.5, 0.7,1,1.5 or 0.7:2.0:0.1'}"
+    alphas: list[float] = []
+    for part in text.split(","):
+        try:
+            numbers = [Decimal(number.strip()) for number in part.split(":")]
+        except InvalidOperation:
+            raise UserError(wrong) from None
+        first, end, step = numbers if len(numbers) == 3 else (numbers[0], numbers[0], Decimal(1))
+        if len(numbers) not in (1, 3) or not all(n.is_finite() and n > 0 for n in numbers):
+            raise UserError(f"{wrong}, all above 0")
+        count = (end - first) // step + 1
+        if not 1 <= count <= MAX_ALPHAS:
+            raise UserError(f"--alpha {text}: {part.strip()} is empty, or of over {MAX_ALPHAS}")
+        alphas += [float(first + i * step) for i in range(int(count))]
+    if single and len(alphas) != 1:
+        raise UserError(wrong)
+    return list(dict.fromkeys(alphas))

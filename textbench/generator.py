@@ -43,3 +43,30 @@ class Generator(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
+
+
+class Tempered(Generator):
+    """Another generator with its logits multiplied by ``alpha``: the paper's inverse temperature.
+
+    Its likelihood is that of what it draws, so likelihood metrics are of the same model as the
+    samples.
+    """
+
+    def __init__(self, generator: Generator, alpha: float) -> None:
+        super().__init__()
+        self.generator, self.alpha = generator, alpha
+        self.vocab_size, self.length = generator.vocab_size, generator.length
+
+    def log_probs(self, tokens: Tensor) -> Tensor:
+        """See `Generator.log_probs`."""
+        # Log-probabilities are logits up to a constant per position.
+        return (self.generator.log_probs(tokens) * self.alpha).log_softmax(-1)
+
+    def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
+        """See `Generator.sample`."""
+        return self.generator.sample(n, rng, inverse_temperature=inverse_temperature * self.alpha)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the other generator's parameters are."""
+        return self.generator.device

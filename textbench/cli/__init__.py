@@ -18,6 +18,9 @@ COMMANDS = {
     "list": "List trainers, metrics, tasks and presets.",
     "status": "Show every run of a store and where it stands.",
     "show": "Show a run, trainer, task, metric or preset in detail.",
+    "sample": "Print sentences of a finished run's generator.",
+    "evaluate": "Compute metrics of stored generators, at any temperature.",
+    "data": "List, download and locate the published corpora.",
     "check": "Check that a trainer, yours or ours, keeps the harness's promises.",
 }
 """Each lives in ``textbench.cli.NAME``, as the function ``command``."""

@@ -1,0 +1,183 @@
+"""`textbench evaluate`: metrics of stored generators, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textbench import registry
+from textbench.arguments import parse_alphas, parse_settings
+from textbench.cli.run import choose_devices
+from textbench.cli.show import find_run
+from textbench.errors import UserError
+from textbench.store import RunDirectory
+
+if TYPE_CHECKING:
+    from textbench.metric import Metric
+    from textbench.spec import Spec
+
+EPILOG = """\b
+Examples:
+  textbench evaluate --alpha 0.7:2.0:0.1 --metrics bleu5,self_bleu5
+  textbench evaluate emnlp_news/cot --metrics ewmd_test --set ewmd.variant=one-sided
+  textbench evaluate emnlp_news/mle/s0 --alpha 1.5 --samples 10000
+
+\b
+Values are appended to evaluations.jsonl in each run's directory; what is there is not
+computed again."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option(
+    "--alpha",
+    "alphas",
+    default="1",
+    show_default=True,
+    metavar="A|LIST|RANGE",
+    help="Inverse temperatures: 1.5, or 0.7,1,1.5, or 0.7:2.0:0.1 (both ends included).",
+)
+@click.option(
+    "--metrics",
+    default="",
+    metavar="A,B",
+    help="Which; by default all but the dear ones (`ewmd_*`).",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Sequences to draw.  [default: as in the run's final evaluation]",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change an option of a metric, e.g. ewmd.steps=400; may be repeated.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    metavar="DIR",
+    help="The store to look for the runs in.",
+)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda[:I]",
+    help="Where to compute.",
+)
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Python file with a metric of yours; may be repeated.",
+)
+def command(
+    runs: tuple[str, ...],
+    alphas: str,
+    metrics: str,
+    samples: int | None,
+    settings: tuple[str, ...],
+    results: Path,
+    device: str,
+    plugins: tuple[Path, ...],
+) -> None:
+    """Evaluate the generators of finished runs, again or at other temperatures.
+
+    RUN is any part of the names of the runs meant; without one all runs that are done.
+    """
+    registry.load_plugins(plugins)
+    grid = parse_alphas(alphas)
+    names = parse_metrics(metrics)
+    found = find_runs(runs, results)
+    import torch
+
+    from textbench.stored import build_task, evaluate, load
+
+    torch.set_num_threads(1)
+    place = choose_devices(device)[0]
+    tasks: dict[str, Any] = {}
+    for directory in found:
+        spec = directory.spec()
+        registry.load_plugins(spec.plugins)
+        task = tasks.setdefault(spec.task_fingerprint, None) or build_task(spec)
+        tasks[spec.task_fingerprint] = task
+        stored = load(directory, place, task)
+        wanted = resolve(names, spec, settings)
+        for alpha in grid:
+            row = evaluate(stored, wanted, alpha, samples or spec.evaluation["final_samples"])
+            click.echo(describe(directory, alpha, row))
+
+
+def parse_metrics(given: str) -> list[str]:
+    """Return the names in ``"bleu5,self_bleu5"``.
+
+    Raises:
+        UnknownNameError: With the nearest names.
+    """
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    return [registry.entry("metric", name).name for name in names]
+
+
+def find_runs(parts: Sequence[str], results: Path) -> list[RunDirectory]:
+    """Return the runs whose names contain one of ``parts``; all that are done without any.
+
+    Raises:
+        UserError: There are none.
+    """
+    every = list(RunDirectory.find(results))
+    if not parts:
+        found = [run for run in every if run.status().status == "done"]
+        if not found:
+            raise UserError(f"no run in {results} is done")
+        return found
+    chosen: dict[Path, RunDirectory] = {}
+    for part in parts:
+        matching = [run for run in every if part.strip("/") in run.name]
+        for run in matching or [find_run(part, results)]:
+            chosen.setdefault(run.path, run)
+    return list(chosen.values())
+
+
+def resolve(names: Sequence[str], spec: Spec, settings: Sequence[str]) -> list[Metric]:
+    """Return the metrics, with the run's own options and those of ``--set``.
+
+    Raises:
+        UserError: A setting is no option of a metric.
+    """
+    from textbench.schema import validate
+
+    changed = parse_settings(settings)
+    for section in changed:
+        if section not in registry.metric_sections():
+            raise UserError(f"--set {section}: not a metric's section; only metrics are computed")
+    family = registry.load_task(spec.task).family
+    classes = [registry.load_metric(name) for name in names or registry.names("metric")]
+    if not names:
+        classes = [c for c in classes if c.family in ("", family) and c.when == "always"]
+    metrics = []
+    for metric_class in classes:
+        section = metric_class.section or metric_class.name
+        options = {**spec.metrics.get(section, {}), **changed.get(section, {})}
+        metrics.append(metric_class(validate(metric_class.config_schema, options, section)))
+    return metrics
+
+
+def describe(directory: RunDirectory, alpha: float, row: dict[str, Any] | None) -> str:
+    """Return a line: the run, alpha, and what was found."""
+    start = f"{directory.name}  alpha {alpha:g}:"
+    if row is None:
+        return f"{start} on record already"
+    values = [f"{n} {v:.4g}" for n, v in row["values"].items() if v is not None]
+    missing = [f"{n} does not apply ({reason})" for n, reason in row["reasons"].items()]
+    return f"{start} {', '.join(values + missing)}"

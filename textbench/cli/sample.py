@@ -1,0 +1,63 @@
+"""`textbench sample`: sentences of a finished run's generator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from textbench.arguments import parse_alphas
+from textbench.cli.show import find_run
+
+EPILOG = """\b
+Examples:
+  textbench sample emnlp_news/cot/s0 -n 20
+  textbench sample emnlp_news/cot/s0 -n 20 --alpha 1.5"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("run", metavar="RUN")
+@click.option(
+    "-n",
+    "number",
+    type=click.IntRange(min=1, max=1_000_000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many.",
+)
+@click.option(
+    "--alpha",
+    default="1",
+    show_default=True,
+    metavar="A",
+    help="Inverse temperature: multiplies the logits; 1.5 sharpens.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Seed of the draw.  [default: the run's]",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    metavar="DIR",
+    help="The store to look for RUN in.",
+)
+def command(run: str, number: int, alpha: str, seed: int | None, results: Path) -> None:
+    """Print samples of a finished run's generator, one a line.
+
+    RUN is any part of a run's name or hash that no other run shares.
+    """
+    (value,) = parse_alphas(alpha, single=True)
+    directory = find_run(run, results)
+    import torch
+
+    from textbench.stored import load, sample
+
+    torch.set_num_threads(1)
+    for line in sample(load(directory), number, value, seed):
+        click.echo(line)
