@@ -6,9 +6,11 @@ import ast
 import csv
 import io
 import math
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -446,7 +448,7 @@ def test_the_same_store_gives_the_same_bytes(
     second = {path.name: path.read_bytes() for path in write_report(store, tmp_path / "b")}
     drawn = [figure.id for figure in figure_specs() if not figure.panels]
     assert set(first) == {
-        *("report.md", "data.csv", "verdicts.csv"),
+        *("report.md", "report.html", "data.csv", "verdicts.csv", "figures.py"),
         *(f"table1-synthetic-quick.{kind}" for kind in ("tex", "csv", "md")),
         *(f"table1-differences-synthetic-quick.{kind}" for kind in ("tex", "csv", "md")),
         *(f"all-synthetic-quick.{kind}" for kind in ("tex", "csv", "md")),
@@ -471,6 +473,17 @@ def test_the_index_links_every_file_and_says_what_is_missing(
     assert "7 run(s): 1 diverged, 6 done" in index
     assert "the paper's claims: " in index and "not run" in index
     assert "loss is nan" in index and "Test CPU" in index and "0123456789ab" in index
+
+
+def test_the_exported_script_draws_the_curves(written: tuple[Path, list[Path]]) -> None:
+    folder = written[1][0].parent
+    subprocess.run(
+        [sys.executable, "figures.py"],
+        cwd=folder,
+        check=True,
+        env={**os.environ, "MPLBACKEND": "agg"},
+    )
+    assert (folder / "figures.pdf").read_bytes().startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("fill", [full_store, nasty_store])

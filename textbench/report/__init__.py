@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ def write_report(
     }
     output.add("report.md", render("report.md.jinja", context))
     output.add("report.html", render("page.html.jinja", context))
+    output.add("figures.py", _script(found[0]))
     files = output.write()
     if say is not None:
         for line in summary:
@@ -86,6 +88,13 @@ def _summary(store: Store, judged: list[verdicts.Verdict]) -> list[str]:
         f"the paper's numbers: {numbers}",
         f"the paper's claims: {in_words}",
     ]
+
+
+def _script(section: Section) -> str:
+    """Return an editable script that draws the first section's curves from ``data.csv``."""
+    metrics = list(dict.fromkeys(metric for spec in figure_specs() for metric in spec.metrics))
+    names = {"task": section.task, "preset": section.preset, "metrics": metrics}
+    return render("figures.py.jinja", {key: json.dumps(value) for key, value in names.items()})
 
 
 def _nothing(results: Path, unreadable: dict[str, str]) -> str:
