@@ -67,7 +67,10 @@ class Tabular(Generator):
 
 
 class TabularTask(Task[Config]):
-    """A task whose test set is the oracle's law; ``oracle`` may be hidden."""
+    """A task whose test set is the oracle's law; ``oracle`` may be hidden.
+
+    The training set is another: the lexicographically smaller half of it.
+    """
 
     name = "tabular"
     config_schema = Config
@@ -82,10 +85,10 @@ class TabularTask(Task[Config]):
         return "tabular"
 
     def train(self, seed: int, number: int) -> Tensor:
-        return self._law.flip(0)
+        return self._law[: self.train_size()]
 
     def train_size(self) -> int:
-        return len(self._law)
+        return len(self._law) // 2
 
     def validation(self) -> Tensor:
         return self._law[::2]
