@@ -63,6 +63,8 @@ class Moment:
 
     def protocol(self, *metrics: str) -> str:
         """Name how ``metrics`` were made."""
+        if len(metrics) == 1:
+            return self.protocols.get(metrics[0], "")
         return " + ".join(self.protocols.get(metric, "") for metric in metrics)
 
     def sum(self, *metrics: str) -> float:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from textbench.reading import Run
-from textbench.report.curves import Curve, metric_curves, position
+from textbench.report.curves import Curve, metric_curves
 from textbench.report.definitions import axis_titles
 from textbench.report.figures import colours
 from textbench.report.notes import metric_summary
@@ -32,6 +35,7 @@ def chart(section: Section) -> dict[str, Any]:
     keys = {row.key: str(number) for number, row in enumerate(section.rows)}
     curves = {metric: metric_curves(section, metric, "epoch") for metric in _metrics(section)}
     shown = {metric: found for metric, found in curves.items() if found}
+    places = {run.name: _places(section, run) for run in section.runs}
     drawn = {curve.row.key for found in shown.values() for curve in found}
     return {
         "axes": {axis: axis_titles().get(axis, axis) for axis in AXES},
@@ -46,7 +50,7 @@ def chart(section: Section) -> dict[str, Any]:
             if row.key in drawn
         },
         "curves": {
-            metric: {keys[curve.row.key]: _series(curve, section) for curve in found}
+            metric: {keys[curve.row.key]: _series(curve, places) for curve in found}
             for metric, found in shown.items()
         },
     }
@@ -64,38 +68,28 @@ def _metrics(section: Section) -> list[str]:
     return sorted(found, key=lambda m: (titled.index(m) if m in titled else len(titled), m))
 
 
-def _series(curve: Curve, section: Section) -> dict[str, list[float]]:
+Places = dict[float, list[float]]
+"""Where a run stood on every axis, by epoch; NaN where its ledger does not count that."""
+
+
+def _series(curve: Curve, places: dict[str, Places]) -> dict[str, list[float]]:
     band = curve.band()
-    epochs = [x for x, _, _ in band]
-    sound = [run for run in curve.row.runs if run.name in set(curve.seeds) - curve.broken]
-    places = [_places(section, run) for run in sound]
-    series = {
-        axis: [_mean(place[epoch][axis] for place in places) for epoch in epochs]
-        for axis in AXES
-        if all(axis in place[epoch] for place in places for epoch in epochs)
-    }
-    return {
-        **series,
-        "mean": _round(mean for _, mean, _ in band),
-        "sd": _round(s for *_, s in band),
-    }
+    sound = [places[run] for run in curve.seeds if run not in curve.broken]
+    at = np.array([[place[epoch] for epoch, _, _ in band] for place in sound])
+    means = at.mean(axis=0).T if band else np.empty((len(AXES), 0))
+    known = {axis: _round(x) for axis, x in zip(AXES, means, strict=True) if np.isfinite(x).all()}
+    return {**known, "mean": _round(mean for _, mean, _ in band), "sd": _round(s for *_, s in band)}
 
 
-def _places(section: Section, run: Run) -> dict[float, dict[str, float]]:
-    """Return where a run stood on each axis, by epoch."""
+def _places(section: Section, run: Run) -> Places:
     return {
-        moment.epoch: {
-            axis: position(moment, axis)
-            for axis in AXES
-            if axis in ("epoch", "seconds") or axis in moment.ledger
-        }
+        moment.epoch: [
+            moment.epoch if axis == "epoch" else moment.ledger.get(axis, math.nan)
+            for axis in AXES[:-1]
+        ]
+        + [moment.seconds]
         for moment in section.store.evaluations(run)
     }
-
-
-def _mean(values: Iterable[float]) -> float:
-    numbers = list(values)
-    return _round([sum(numbers) / len(numbers)])[0]
 
 
 def _round(values: Iterable[float]) -> list[float]:
