@@ -49,7 +49,7 @@ def seed_global_random(seed: int) -> None:
 
 def global_random_state() -> dict[str, Any]:
     """Return the state of every global random generator; our own code draws from none of them."""
-    cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    cuda = torch.cuda.is_initialized()
     legacy: Any = np.random.get_state(legacy=True)
     kind, keys, position, has_gauss, gauss = legacy
     return {

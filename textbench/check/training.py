@@ -39,9 +39,7 @@ def config(laboratory: Laboratory, record: Record) -> str:
     fields = schema.model_fields
     silent = [name for name, field in fields.items() if not field.description]
     if silent:
-        raise Violation(
-            f"no help text for {', '.join(silent)}", "a docstring below every field of the config"
-        )
+        raise Violation(f"no help text for {', '.join(silent)}", "a docstring below every field")
     bound = [name for name, field in fields.items() if field.is_required()]
     if bound:
         raise Violation(f"no default for {', '.join(bound)}", "every option has a default")
