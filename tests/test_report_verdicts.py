@@ -251,6 +251,18 @@ def test_a_side_may_be_a_changed_configuration(
     assert (found.outcome, found.why) == ("not run", "no finished run of x m=7")
 
 
+def test_a_row_run_only_with_changed_options_stands_in_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, "y", (2.0, 2.1, 2.2))
+    fill(tmp_path, "x", (1.0, 1.2, 1.1), config={"m": 5}, overrides={"x.m": 5})
+    one = claim(quantity("final"), quantity("final", "y"))
+    found = verdict(tmp_path, one, monkeypatch)
+    assert found.outcome == "reproduced" and found.why.endswith("; with x [m=5]")
+    fill(tmp_path, "x", (9.0, 9.2, 9.1), config={"m": 7}, overrides={"x.m": 7})
+    assert verdict(tmp_path, one, monkeypatch).outcome == "not run"  # which of the two?
+
+
 def test_the_papers_claims_are_well_formed() -> None:
     assert len({one.id for one in claims()}) == len(claims()) >= 12
     for one in claims():

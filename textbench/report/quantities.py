@@ -28,11 +28,14 @@ def measure(quantity: Quantity, section: Section) -> Measured:
 
 
 def find_row(quantity: Quantity, section: Section) -> Row | None:
-    """Return the row a quantity is about; of several, the one with most finished runs."""
+    """Return the row a quantity is about; of several, the one with most finished runs.
+
+    Where the algorithm was only run with changed options, and in one way, that row stands in.
+    """
     rows = [row for row in section.rows if row.label == quantity.row]
     if quantity.options:
         rows = [row for row in rows if quantity.options in row.options.split(", ")]
-    else:
+    elif len(rows) > 1:
         rows = [row for row in rows if row.unchanged]
     return max(rows, key=lambda row: len(row.done), default=None)
 

@@ -19,7 +19,7 @@ from textbench.report.definitions import (
     table_specs,
 )
 from textbench.report.markup import number
-from textbench.report.quantities import measure
+from textbench.report.quantities import find_row, measure
 from textbench.report.sections import Section
 from textbench.report.tables import Cell, Table, build
 from textbench.report.text import in_warmup
@@ -219,12 +219,21 @@ def _judge(claim: Claim, section: Section) -> Verdict:
     else:
         right = dict.fromkeys(left, claim.factor * claim.right)
     found = compare(left, right)
+    changed = _changed_rows(claim, section)
     means = [summarise(list(side.values())).mean for side in (left, right)]
     ours = f"{number(means[0], 3)} {'<' if means[0] < means[1] else '>'} {number(means[1], 3)}"
     if math.isnan(found.low):
-        return _verdict(claim, section, ours, found.n, "undecided", "one seed: no interval")
+        why = f"one seed: no interval{changed}"
+        return _verdict(claim, section, ours, found.n, "undecided", why)
     ends = [number(end, 3, signed=True) for end in (found.low, found.high)]
-    why = f"difference {number(found.mean, 3, signed=True)} [{ends[0]}, {ends[1]}]"
+    why = f"difference {number(found.mean, 3, signed=True)} [{ends[0]}, {ends[1]}]{changed}"
     low, high = (found.low, found.high) if claim.relation == "<" else (-found.high, -found.low)
     outcome: Outcome = "reproduced" if high < 0 else "differs" if low > 0 else "undecided"
     return _verdict(claim, section, ours, found.n, outcome, why)
+
+
+def _changed_rows(claim: Claim, section: Section) -> str:
+    """Name the rows with changed options that stand in for the claim's."""
+    rows = [find_row(side, section) for side in _sides(claim) if not side.options]
+    titles = dict.fromkeys(row.title for row in rows if row and not row.unchanged)
+    return f"; with {' and '.join(titles)}" if titles else ""
