@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import multiprocessing
 import os
 import queue
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -44,10 +44,13 @@ COPIED = {
     "docs": "docs",
 }
 """Where each folder of the checkout goes; `algorithms` is installed as `textbench.algorithms`."""
-TIMEOUT = 600
-"""Seconds for the tests of one mutant."""
+TIMEOUT = 1800
+"""Seconds for the tests of one mutant, or of the unchanged copy."""
 PASSED, FAILED = 0, 1
 """What pytest returns when tests passed, and when tests ran and some failed."""
+IMPORTS = "test_imports_come_from_here.py"
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["pandas", "pydantic", "pytest", "scipy.stats", "torch"])
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,17 @@ class Mutant:
         count = path.read_text(encoding="utf-8").count(self.find)
         if count != 1:
             return f"its text occurs {count} times in {self.file}"
-        missing = [test for test in self.tests if not (ROOT / test.split("::")[0]).is_file()]
+        missing = [test for test in self.tests if not exists(test)]
         return f"no such tests: {', '.join(missing)}" if missing or not self.tests else ""
+
+
+def exists(test: str) -> bool:
+    """Tell whether a file of tests, or ``file::function``, is there."""
+    file, _, function = test.partition("::")
+    path = ROOT / file
+    return path.is_file() and (
+        not function or f"def {function.split('[')[0]}(" in path.read_text(encoding="utf-8")
+    )
 
 
 @dataclass(frozen=True)
@@ -107,43 +119,40 @@ class Sandbox:
                 shutil.copytree(ROOT / source, folder / target, ignore=ignore, dirs_exist_ok=True)
         shutil.copy(ROOT / "pyproject.toml", folder)
 
+    def write_import_test(self, files: set[str]) -> str:
+        """Write a test that these files, and not the checkout's, are what Python imports."""
+        paths = {
+            ".".join(path.relative_to(self.folder).with_suffix("").parts): str(path)
+            for path in map(self.path, sorted(files))
+        }
+        (self.folder / "tests" / IMPORTS).write_text(
+            "import importlib.util\n\n\ndef test_imports():\n"
+            f"    paths = {paths!r}\n"
+            "    found = {name: importlib.util.find_spec(name).origin for name in paths}\n"
+            "    assert found == paths\n",
+            encoding="utf-8",
+        )
+        return f"tests/{IMPORTS}"
+
     def path(self, file: str) -> Path:
         """Return where a file of the checkout lies in the copy."""
         top, _, rest = file.partition("/")
         return self.folder / COPIED[top] / rest
 
-    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run Python in the copy; byte code is not written, for it would outlive a mutant."""
-        environment = os.environ | {
-            "PYTHONPATH": str(self.folder),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "OMP_NUM_THREADS": "1",
-        }
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
+    def pytest(self, tests: Sequence[str]) -> tuple[int | None, str]:
+        """Run tests up to the first failure; return the exit code (None: no end) and the output.
 
-    def pytest(self, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run tests up to the first failure."""
-        quiet = ("-q", "-x", "--tb=line", "-p", "no:cacheprovider")
-        return self.python("-m", "pytest", *quiet, *tests)
-
-    def check_imports(self, files: set[str]) -> None:
-        """Make sure that these files, and not the checkout's, are what Python imports."""
-        for file in sorted(files):
-            path = self.path(file)
-            module = ".".join(path.relative_to(self.folder).with_suffix("").parts)
-            code = f"import importlib.util as u; print(u.find_spec({module!r}).origin)"
-            origin = self.python("-c", code).stdout.strip()
-            if origin != str(path):
-                raise SystemExit(f"{module} would be imported from {origin}, not from {path}")
+        In a process forked from one that has imported the libraries, but nothing of the product.
+        """
+        output = self.folder / "output.txt"
+        process = FORKS.Process(target=run_tests, args=(self.folder, tests, output))
+        process.start()
+        process.join(TIMEOUT)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            return None, ""
+        return process.exitcode, output.read_text(encoding="utf-8", errors="replace")
 
     @contextlib.contextmanager
     def planted(self, mutant: Mutant) -> Iterator[None]:
@@ -157,21 +166,34 @@ class Sandbox:
             path.write_text(original, encoding="utf-8")
 
 
+def run_tests(folder: Path, tests: Sequence[str], output: Path) -> None:
+    """Run pytest on the copy in ``folder``; byte code is not written, for it outlives a mutant."""
+    import pytest
+
+    with output.open("w", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.chdir(folder)
+    os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.dont_write_bytecode = True
+    sys.path[:] = [str(folder), *(path for path in sys.path if path != str(ROOT / "tests"))]
+    sys.exit(pytest.main(["-q", "-x", "--tb=line", "-p", "no:cacheprovider", *tests]))
+
+
 def judge(mutant: Mutant, sandbox: Sandbox) -> Outcome:
     """Plant one mutant and run its tests."""
     began = time.monotonic()
     with sandbox.planted(mutant):
-        try:
-            result = sandbox.pytest(mutant.tests)
-        except subprocess.TimeoutExpired:
-            return Outcome(mutant, "timeout", time.monotonic() - began)
+        code, output = sandbox.pytest(mutant.tests)
     seconds = time.monotonic() - began
-    if result.returncode == FAILED:
-        failed = [line for line in result.stdout.splitlines() if line.startswith("FAILED")]
+    if code is None:
+        return Outcome(mutant, "timeout", seconds)
+    if code == FAILED:
+        failed = [line for line in output.splitlines() if line.startswith("FAILED")]
         return Outcome(mutant, "killed", seconds, failed[0].split(" - ")[0][7:] if failed else "")
-    if result.returncode == PASSED:
+    if code == PASSED:
         return Outcome(mutant, "SURVIVED", seconds)
-    return Outcome(mutant, "BROKEN", seconds, result.stdout.strip()[-500:])
+    return Outcome(mutant, "BROKEN", seconds, output.strip()[-500:])
 
 
 def run(mutants: Sequence[Mutant], jobs: int) -> list[Outcome]:
@@ -184,11 +206,11 @@ def run(mutants: Sequence[Mutant], jobs: int) -> list[Outcome]:
         sandboxes: queue.Queue[Sandbox] = queue.Queue()
         for number in range(jobs):
             sandboxes.put(Sandbox(Path(folder).resolve() / str(number)))
+        tests = sorted({test for mutant in plantable for test in mutant.tests})
         first = sandboxes.queue[0]
-        first.check_imports({m.file for m in plantable})
-        unchanged = first.pytest(sorted({test for m in plantable for test in m.tests}))
-        if unchanged.returncode != PASSED:
-            raise SystemExit(f"the unchanged copy fails its tests:\n{unchanged.stdout[-3000:]}")
+        code, output = first.pytest([first.write_import_test({m.file for m in plantable}), *tests])
+        if code != PASSED:
+            raise SystemExit(f"the unchanged copy fails its tests:\n{output[-3000:]}")
 
         def work(mutant: Mutant) -> Outcome:
             sandbox = sandboxes.get()
@@ -227,6 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not mutants:
         print("no mutant has such a name")
         return 1
+    os.environ["OMP_NUM_THREADS"] = "1"
     outcomes = run(mutants, options.jobs)
     bad = [outcome for outcome in outcomes if outcome.verdict != "killed"]
     print(f"{len(outcomes) - len(bad)} of {len(outcomes)} mutants killed")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import Tensor, nn
@@ -367,11 +367,24 @@ def naive_search(weights: np.ndarray, uniform: float) -> int:
     return int(np.argmax(cumulated > target))
 
 
+@st.composite
+def sparse_weights(draw: st.DrawFn) -> list[int]:
+    """Whole blocks of zeros, partial last blocks, and weights of very different size."""
+    vocab = draw(st.sampled_from([1, 5, 63, 64, 65, 100, 128, 129, 200, 260]))
+    positive = st.dictionaries(st.integers(0, vocab - 1), st.integers(1, 50), min_size=1)
+    weights = [0] * vocab
+    for index, weight in draw(positive).items():
+        weights[index] = weight
+    return weights
+
+
 @given(
-    weights=st.lists(st.integers(0, 50) | st.just(0), min_size=1, max_size=260).filter(any),
+    weights=sparse_weights(),
     uniform=st.sampled_from([0.0, 2.0**-24, 0.5, JUST_BELOW_ONE])
     | st.floats(0.0, JUST_BELOW_ONE, width=32),
 )
+@example(weights=[0] * 64 + [1], uniform=0.0)
+@example(weights=[1] * 64 + [0] * 64 + [1] * 64, uniform=0.5)
 def test_two_level_search_is_the_inverse_cdf(weights: list[int], uniform: float) -> None:
     found = search(torch.tensor([weights], dtype=torch.float32), torch.tensor([uniform])).item()
     assert found == naive_search(np.array(weights), uniform)
