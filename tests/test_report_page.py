@@ -105,7 +105,11 @@ def test_everything_is_on_the_page(html: str) -> None:
 
 def chart(folder: Path) -> dict[str, dict]:
     (section,) = sections(read_store(folder))
-    return json.loads(page.to_json(page.chart(section)))
+    data = json.loads(page.to_json(page.chart(section)))
+    for curves in data["curves"].values():
+        for curve in curves.values():
+            curve |= data["places"][curve["at"]]
+    return data
 
 
 def test_the_charts_curves_are_means_over_seeds_on_every_axis(tmp_path: Path) -> None:
@@ -113,6 +117,7 @@ def test_the_charts_curves_are_means_over_seeds_on_every_axis(tmp_path: Path) ->
     keys = {row["name"]: key for key, row in data["rows"].items()}
     curves = data["curves"]["nll_test"]
     assert list(data["metrics"]) == ["nll_test", "nll_oracle"]
+    assert len(data["places"]) == 4  # both metrics of a row stand at the same places
     mle, seqgan, cot = (curves[keys[name]] for name in ("MLE", "SeqGAN", "CoT"))
     assert (mle["epoch"], mle["mean"]) == ([0, 1, 2], [9.5, 8.0, 7.0])
     assert mle["sd"] == [0.707107, 0, 0]

@@ -35,8 +35,12 @@ def chart(section: Section) -> dict[str, Any]:
     keys = {row.key: str(number) for number, row in enumerate(section.rows)}
     curves = {metric: metric_curves(section, metric, "epoch") for metric in _metrics(section)}
     shown = {metric: found for metric, found in curves.items() if found}
-    places = {run.name: _places(section, run) for run in section.runs}
     drawn = {curve.row.key for found in shown.values() for curve in found}
+    places = _Places(section)
+    lines = {
+        metric: {keys[curve.row.key]: _line(curve, places) for curve in found}
+        for metric, found in shown.items()
+    }
     return {
         "axes": {axis: axis_titles().get(axis, axis) for axis in AXES},
         "metrics": {metric: metric_summary(metric) for metric in shown},
@@ -49,10 +53,8 @@ def chart(section: Section) -> dict[str, Any]:
             for row in section.rows
             if row.key in drawn
         },
-        "curves": {
-            metric: {keys[curve.row.key]: _series(curve, places) for curve in found}
-            for metric, found in shown.items()
-        },
+        "places": places.shown,
+        "curves": lines,
     }
 
 
@@ -68,28 +70,47 @@ def _metrics(section: Section) -> list[str]:
     return sorted(found, key=lambda m: (titled.index(m) if m in titled else len(titled), m))
 
 
-Places = dict[float, list[float]]
-"""Where a run stood on every axis, by epoch; NaN where its ledger does not count that."""
-
-
-def _series(curve: Curve, places: dict[str, Places]) -> dict[str, list[float]]:
+def _line(curve: Curve, places: _Places) -> dict[str, Any]:
     band = curve.band()
-    sound = [places[run] for run in curve.seeds if run not in curve.broken]
-    at = np.array([[place[epoch] for epoch, _, _ in band] for place in sound])
-    means = at.mean(axis=0).T if band else np.empty((len(AXES), 0))
-    known = {axis: _round(x) for axis, x in zip(AXES, means, strict=True) if np.isfinite(x).all()}
-    return {**known, "mean": _round(mean for _, mean, _ in band), "sd": _round(s for *_, s in band)}
-
-
-def _places(section: Section, run: Run) -> Places:
     return {
-        moment.epoch: [
-            moment.epoch if axis == "epoch" else moment.ledger.get(axis, math.nan)
-            for axis in AXES[:-1]
-        ]
-        + [moment.seconds]
-        for moment in section.store.evaluations(run)
+        "at": places.number(curve, tuple(epoch for epoch, _, _ in band)),
+        "mean": _round(mean for _, mean, _ in band),
+        "sd": _round(sd for *_, sd in band),
     }
+
+
+class _Places:
+    """Where curves stand on every axis; the metrics of a row share one such place."""
+
+    def __init__(self, section: Section) -> None:
+        self.section = section
+        self.shown: list[dict[str, list[float]]] = []
+        self._numbers: dict[tuple[Any, ...], int] = {}
+
+    def number(self, curve: Curve, epochs: tuple[float, ...]) -> int:
+        """Return the number in ``shown`` of the mean place of a curve's sound seeds."""
+        sound = set(curve.seeds) - curve.broken
+        key = (curve.row.key, epochs, frozenset(sound))
+        if key not in self._numbers:
+            self._numbers[key] = len(self.shown)
+            runs = [run for run in curve.row.runs if run.name in sound]
+            at = np.array([self._of_run(run, epochs) for run in runs])
+            means = at.mean(axis=0).T if epochs else np.empty((len(AXES), 0))
+            known = zip(AXES, means, strict=True)
+            self.shown.append({axis: _round(x) for axis, x in known if np.isfinite(x).all()})
+        return self._numbers[key]
+
+    def _of_run(self, run: Run, epochs: tuple[float, ...]) -> list[list[float]]:
+        """Return (epochs, axes); NaN where the run's ledger does not count something."""
+        moments = {moment.epoch: moment for moment in self.section.store.evaluations(run)}
+        return [
+            [
+                epoch,
+                *(moments[epoch].ledger.get(axis, math.nan) for axis in AXES[1:-1]),
+                moments[epoch].seconds,
+            ]
+            for epoch in epochs
+        ]
 
 
 def _round(values: Iterable[float]) -> list[float]:
