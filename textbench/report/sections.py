@@ -139,10 +139,10 @@ def _warms_up(row: Row, others: list[Row]) -> bool:
 
 def sections(store: Store) -> list[Section]:
     """Divide a store's readable runs into sections, ordered by task, preset and fingerprint."""
-    for run in store.rows:
+    for run in store.runs:
         store.evaluations(run), store.epochs(run)  # both are needed, so both must be readable
     members: dict[tuple[str, str, str], list[Run]] = {}
-    for run in store.rows:
+    for run in store.runs:
         if run.name in store.unreadable:
             continue
         key = (run.spec.task, run.spec.preset, run.spec.task_fingerprint)
