@@ -77,7 +77,8 @@ class Discriminator(nn.Module):
 
         With less before the ReLUs D ends as a constant: what it has to tell apart is so alike.
         """
-        gains = {self.projection: 1.0, self.output: 1.0} | dict.fromkeys(self.dense, 6**0.5)
+        dense = [layer for layer in self.dense if isinstance(layer, nn.Linear)]
+        gains = {self.projection: 1.0, self.output: 1.0} | dict.fromkeys(dense, 6.0**0.5)
         with torch.no_grad():
             for layer, gain in gains.items():
                 bound = gain * layer.in_features**-0.5
