@@ -278,6 +278,7 @@ IDENTITY: dict[str, Any] = {
     "seed": 1,
     "warmup": make_spec(),
     "metrics": {"bleu": {"references": 500}},
+    "alpha": 1.5,
 }
 NAMED_BY_ITS_FINGERPRINT = {"task_config"}
 FIELDS = {field.name for field in dataclasses.fields(Spec)}

@@ -6,10 +6,10 @@ Nothing here needs torch or pandas. A directory that cannot be read is noted, ne
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from textbench.spec import Spec
 from textbench.store import RunDirectory, Status
@@ -31,8 +31,9 @@ class Run:
 
     @property
     def name(self) -> str:
-        """``task/algorithm/s<seed>-<hash8>``."""
-        return self.directory.name
+        """``task/algorithm/s<seed>-<hash8>``, and alpha where it is not 1."""
+        alpha = self.spec.alpha
+        return self.directory.name if alpha == 1.0 else f"{self.directory.name} alpha={alpha:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ class Store:
 
     def __init__(self, runs: list[Run], unreadable: dict[str, str]) -> None:
         self.runs = runs
+        self.rows = [row for run in runs for row in (run, *_tempered(run))]
+        """The runs, each followed by itself at other inverse temperatures it was evaluated at."""
         self.unreadable = unreadable
         """Run name and the reason, one line each; grows while logs are read."""
         self._by_hash = {run.hash: run for run in reversed(runs)}
@@ -142,6 +145,9 @@ class Store:
         return self._own(warmup, read) if warmup else []
 
     def _own(self, run: Run, read: Callable[[RunDirectory], list[T]]) -> list[T]:
+        if run.spec.alpha != 1.0:
+            again = [_again(run)] if read is _evaluations else []
+            return cast(list[T], again)
         file = "metrics.jsonl" if read is _evaluations else "curve.jsonl"
         return self._read(run, f"{file}: {read.__name__.strip('_')}", read)
 
@@ -181,7 +187,57 @@ def one_line(error: Exception) -> str:
 
 
 def _evaluations(directory: RunDirectory) -> list[Moment]:
-    return [_moment(row) for row in directory.rows("metrics.jsonl")]
+    """Return a run's own evaluations; its last one knows what was computed later, at alpha 1."""
+    found = [_moment(row) for row in directory.rows("metrics.jsonl")]
+    later = _later(directory, 1.0)
+    if not (found and found[-1].final and later):
+        return found
+    last = found[-1]
+    new = {name for row in later for name in row["values"] if not last.has(name)}
+    return [*found[:-1], _extended(last, later, new)]
+
+
+def _later(directory: RunDirectory, alpha: float) -> list[dict[str, Any]]:
+    """Return what `textbench evaluate` put on record, the run's own sample size last."""
+    rows = [row for row in directory.rows("evaluations.jsonl") if row["alpha"] == alpha]
+    if not rows:
+        return rows
+    usual = directory.spec().evaluation.get("final_samples")
+    return sorted(rows, key=lambda row: bool(row["samples"] == usual))
+
+
+def _extended(moment: Moment, rows: list[dict[str, Any]], names: Collection[str]) -> Moment:
+    """Return ``moment`` with the values that ``rows`` have of ``names``, the last ones winning."""
+    newest = {name: row for row in rows for name in row["values"] if name in names}
+    values = {name: row["values"][name] for name, row in newest.items()}
+    return replace(
+        moment,
+        values={**moment.values, **_numbers(values)},
+        reasons={**moment.reasons, **_told(newest, "reasons")},
+        protocols={**moment.protocols, **_told(newest, "protocols")},
+    )
+
+
+def _told(newest: Mapping[str, dict[str, Any]], what: str) -> dict[str, str]:
+    return {name: row[what][name] for name, row in newest.items() if name in row[what]}
+
+
+def _tempered(run: Run) -> list[Run]:
+    """Return a run as it was evaluated at other inverse temperatures, by `textbench evaluate`."""
+    try:
+        alphas = {float(row["alpha"]) for row in run.directory.rows("evaluations.jsonl")}
+    except UNREADABLE:
+        return []
+    specs = [replace(run.spec, alpha=a, warmup=None) for a in sorted(alphas - {1.0})]
+    return [replace(run, spec=spec, hash=spec.hash, group=spec.group) for spec in specs]
+
+
+def _again(run: Run) -> Moment:
+    """Return the evaluation of a finished run at another inverse temperature."""
+    last = _moment(run.directory.rows("metrics.jsonl")[-1])
+    nothing = replace(last, values={}, reasons={}, protocols={})
+    rows = _later(run.directory, run.spec.alpha)
+    return _extended(nothing, rows, {name for row in rows for name in row["values"]})
 
 
 def _moment(row: Mapping[str, Any]) -> Moment:
@@ -193,7 +249,7 @@ def _moment(row: Mapping[str, Any]) -> Moment:
         seconds=float(row["seconds"]),
         cpu_seconds=float(row["cpu_seconds"]),
         ledger=dict(row["ledger"]),
-        values={m: math.nan if v is None else float(v) for m, v in row["values"].items()},
+        values=_numbers(row["values"]),
         reasons=dict(row.get("reasons", {})),
         protocols=dict(row.get("protocols", {})),
     )
@@ -217,8 +273,12 @@ def _log_entry(row: Mapping[str, Any]) -> LogEntry:
         values = {**clock, **row["ledger"]}
     else:
         values = row["values"]
-    numbers = {k: math.nan if v is None else float(v) for k, v in values.items()}
-    return LogEntry(row["kind"], row["phase"], row["step"], row["epoch"], numbers, warmup=False)
+    at = (row["kind"], row["phase"], row["step"], row["epoch"])
+    return LogEntry(*at, _numbers(values), warmup=False)
+
+
+def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else float(value) for name, value in values.items()}
 
 
 def hardware(env: Mapping[str, Any]) -> str:

@@ -159,7 +159,7 @@ def _collect(
     import pandas as pd
 
     frames: list[pd.DataFrame] = []
-    for run in store.runs:
+    for run in store.rows:
         frame = pd.DataFrame(rows_of(store, run))
         if len(frame) and run.name not in store.unreadable:
             who = pd.DataFrame([identity(run)], columns=RUN_COLUMNS)

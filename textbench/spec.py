@@ -51,13 +51,17 @@ class Spec:
     """Which oracle the task resolved to (`textbench.task.Task.oracle_name`)."""
     own_generator: bool = False
     """Whether the generator is not the shared LSTM (`Trainer.brings_generator`)."""
+    alpha: float = 1.0
+    """Of a row that `textbench evaluate` made: the inverse temperature of the finished generator.
+    Training knows none."""
     plugins: tuple[str, ...] = ()
     """Plugin files that must be loaded before the names above can be resolved."""
 
     @property
     def label(self) -> str:
-        """The row's name: ``trainer`` or ``trainer:variant``."""
-        return f"{self.trainer}:{self.variant}" if self.variant else self.trainer
+        """The row's name: ``trainer`` or ``trainer:variant``, and `alpha` where it is not 1."""
+        name = f"{self.trainer}:{self.variant}" if self.variant else self.trainer
+        return name if self.alpha == 1.0 else f"{name} alpha={self.alpha:g}"
 
     def identity(self) -> dict[str, Any]:
         """Return the part of the spec that determines the run's numbers."""
@@ -73,6 +77,7 @@ class Spec:
             "seed": self.seed,
             "warmup": self.warmup.identity() if self.warmup else None,
             **({"metrics": self.metrics} if self.metrics else {}),
+            **({"alpha": self.alpha} if self.alpha != 1.0 else {}),
         }
 
     @property

@@ -12,7 +12,9 @@ from textbench.reading import Store, read_store
 from textbench.report import figures, page, provenance, verdicts
 from textbench.report.curves import BROKEN
 from textbench.report.definitions import (
+    TEMPERED,
     FigureSpec,
+    TableSpec,
     figure_specs,
     grid_rows,
     paper_title,
@@ -110,7 +112,7 @@ def _write_section(section: Section, output: Output) -> dict[str, Any]:
     general = section.without(*grid_rows())
     tables = []
     for spec in table_specs():
-        part = section if spec.every_metric else section.only(*spec.only) if spec.only else general
+        part = _part(spec, section)
         table = build(spec, part) if part and spec.is_for(section.task) else None
         if table is not None:
             tables.append(_write_table(table.id, layout(table), to_csv(table), output))
@@ -122,6 +124,7 @@ def _write_section(section: Section, output: Output) -> dict[str, Any]:
     drawn = []
     for figure in figure_specs():
         part = section.only(*figure.panels.values()) if figure.panels else general
+        part = section if figure.kind == "tradeoff" else part
         drawn.append(_write_figure(figure, part, output) if part else None)
     return {
         "title": section.title,
@@ -134,8 +137,17 @@ def _write_section(section: Section, output: Output) -> dict[str, Any]:
         "figures": [figure for figure in drawn if figure],
         "chart": chart,
         "chart_json": page.to_json(chart),
-        "samples": page.samples(section.rows),
+        "samples": page.samples(section.without(TEMPERED).rows),
     }
+
+
+def _part(spec: TableSpec, section: Section) -> Section | None:
+    """Return the rows that a table is about."""
+    if spec.every_metric:
+        return section
+    if spec.only:
+        return section.only(*spec.only)
+    return section.without(*grid_rows(), keep=[row.label for row in spec.rows])
 
 
 def _write_table(stem: str, context: dict[str, Any], csv: str, output: Output) -> dict[str, Any]:

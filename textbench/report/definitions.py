@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 Select = Literal["final", "best", "epoch_seconds", "epoch_cpu_seconds"]
 HERE = Path(__file__).parent
+TEMPERED = "* alpha=*"
+"""The rows of generators that were evaluated again at another inverse temperature."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class TableSpec:
     """Whether the columns are all metrics of the store, at the end of training."""
     only: tuple[str, ...] = ()
     """Patterns of the labels of the rows it is about; other tables leave those out."""
+    listed_only: bool = False
+    """Whether it shows no rows but the listed ones, which other tables have as well."""
 
     def is_for(self, task: str) -> bool:
         """Tell whether the table is made for ``task``."""
@@ -85,7 +89,7 @@ class FigureSpec:
 
     id: str
     title: str
-    kind: Literal["curves", "twin"]
+    kind: Literal["curves", "twin", "tradeoff"]
     metrics: tuple[str, ...]
     x: str = "epoch"
     x_max: float = float("inf")
@@ -179,10 +183,13 @@ def figure_specs() -> tuple[FigureSpec, ...]:
 
 @functools.cache
 def grid_rows() -> tuple[str, ...]:
-    """Return the patterns of the rows that have tables or figures of their own."""
+    """Return the patterns of the rows that have tables or figures of their own.
+
+    Temperatures are among them: a sweep would flood every table.
+    """
     tables = [pattern for table in table_specs() for pattern in table.only]
     figures = [pattern for figure in figure_specs() for pattern in figure.panels.values()]
-    return (*tables, *figures)
+    return (*tables, *figures, TEMPERED)
 
 
 @functools.cache

@@ -15,6 +15,7 @@ import numpy as np
 from textbench.report.curves import Curve, log_curves, metric_curves
 from textbench.report.definitions import FigureSpec, axis_titles, row_names
 from textbench.report.sections import Row, Section
+from textbench.report.tradeoff import Sweep, sweeps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,9 +39,9 @@ GRID_PALETTE = (*("#0173B2", "#DE8F05", "#029E73", "#CC78BC"), *("#CA9161", "#56
 
 def draw(spec: FigureSpec, section: Section) -> Figure | None:
     """Draw a figure; None where the store has nothing for it."""
-    drawn = _draw_curves if spec.kind == "curves" else _draw_twin
+    drawn = {"curves": _draw_curves, "twin": _draw_twin, "tradeoff": _draw_tradeoff}
     with _style():
-        figure = drawn(spec, section)
+        figure = drawn[spec.kind](spec, section)
         if figure is not None:
             # The layout is computed once, not for every file.
             figure.draw_without_rendering()
@@ -239,6 +240,34 @@ def _draw_twin(spec: FigureSpec, section: Section) -> Figure | None:
         _zoom(ax, end, [logged[row.key]])
         ax.set_title(plain(row.title))
     return figure
+
+
+def _draw_tradeoff(spec: FigureSpec, section: Section) -> Figure | None:
+    """Draw the second metric of each pair against the first, over inverse temperatures."""
+    pairs = list(zip(spec.metrics[::2], spec.metrics[1::2], strict=True))
+    panels = [(pair, sweeps(section, *pair)) for pair in pairs]
+    panels = [(pair, lines) for pair, lines in panels if lines]
+    if not panels:
+        return None
+    figure, axes = _figure(len(panels), 5.2, 3.7)
+    styles = colours([line.row for _, lines in panels for line in lines])
+    for ax, (pair, lines) in zip(axes, panels, strict=True):
+        for line in lines:
+            _draw_sweep(ax, line, *styles[line.row.key])
+        x, y = (axis_titles().get(metric, metric) for metric in pair)
+        ax.set(xlabel=x, ylabel=y)
+    _add_legend(figure, axes, columns=4)
+    return figure
+
+
+def _draw_sweep(ax: Axes, line: Sweep, colour: Colour, dash: Dash) -> None:
+    alphas, x, y = zip(*line.points, strict=True)
+    drawn = ax.plot(x, y, ".-", color=colour, linewidth=1.4, label=plain(line.row.title))[0]
+    if dash:
+        drawn.set_dashes(dash)
+    for i in dict.fromkeys((0, len(alphas) - 1)):
+        near: dict[str, Any] = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 7}
+        ax.annotate(f"{alphas[i]:g}", (x[i], y[i]), color=colour, **near)
 
 
 def _finish(ax: Axes, spec: FigureSpec, title: str, colour: Colour | None = None) -> None:

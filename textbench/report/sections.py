@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -114,9 +114,13 @@ class Section:
         found = [replace(row, options="") for row in rows] if shared else rows
         return self._part([*(row for row in self.rows if _warms_up(row, rows)), *found], shared)
 
-    def without(self, *patterns: str) -> Section:
-        """Return the part of the rows that do not match, or all where nothing else was run."""
-        rows = [row for row in self.rows if _matches(row, patterns)]
+    def without(self, *patterns: str, keep: Collection[str] = ()) -> Section:
+        """Return the part of the rows that do not match, or all where nothing else was run.
+
+        Rows whose labels are in ``keep`` stay.
+        """
+        matching = [row for row in self.rows if _matches(row, patterns)]
+        rows = [row for row in matching if row.label not in keep]
         others = [row for row in self.rows if row not in rows]
         return self._part(others) if any(not _warms_up(row, rows) for row in others) else self
 
@@ -139,10 +143,10 @@ def _warms_up(row: Row, others: list[Row]) -> bool:
 
 def sections(store: Store) -> list[Section]:
     """Divide a store's readable runs into sections, ordered by task, preset and fingerprint."""
-    for run in store.runs:
+    for run in store.rows:
         store.evaluations(run), store.epochs(run)  # both are needed, so both must be readable
     members: dict[tuple[str, str, str], list[Run]] = {}
-    for run in store.runs:
+    for run in store.rows:
         if run.name in store.unreadable:
             continue
         key = (run.spec.task, run.spec.preset, run.spec.task_fingerprint)

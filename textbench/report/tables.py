@@ -116,6 +116,11 @@ def published(paper: PublishedTable | None, label: str, column: ColumnSpec) -> P
 
 def build(spec: TableSpec, section: Section) -> Table | None:
     """Fill a table for a section; None where the table has nothing to show."""
+    if spec.listed_only:
+        labels = {row.label for row in spec.rows}
+        section = replace(section, rows=[row for row in section.rows if row.label in labels])
+    if not section.rows:
+        return None
     specs = _every_metric(section) if spec.every_metric else spec.columns
     paper = published_tables().get(spec.paper)
     if paper is not None and paper.task != section.task:

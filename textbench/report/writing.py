@@ -149,10 +149,10 @@ def _quoted(text: str) -> str:
 def data_csv(store: Store) -> str:
     """Return what `textbench.load_results` loads, as CSV in full precision."""
     ledger = dict.fromkeys(
-        name for run in store.runs for moment in store.evaluations(run) for name in moment.ledger
+        name for run in store.rows for moment in store.evaluations(run) for name in moment.ledger
     )
     lines = [_fields((*RUN_COLUMNS, *EVALUATION_COLUMNS, *METRIC_COLUMNS, *ledger))]
-    for run in store.runs:
+    for run in store.rows:
         if run.name in store.unreadable:
             continue
         who = _fields(identity(run).values())
