@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from textbench.generator import Generator
 from textbench.store import RunDirectory
 
 NAME = "checkpoint.pt"
@@ -38,6 +39,13 @@ def load(directory: RunDirectory) -> dict[str, Any] | None:
     for name, offset in state["offsets"].items():
         directory.truncate(name, offset)
     return state
+
+
+def save_generator(directory: RunDirectory, generator: Generator) -> None:
+    """Write the final generator's parameters, on the CPU, to ``generator.pt``."""
+    buffer = io.BytesIO()
+    torch.save({k: v.cpu() for k, v in generator.state_dict().items()}, buffer)
+    directory.replace("generator.pt", buffer.getvalue())
 
 
 def seed_global_random(seed: int) -> None:

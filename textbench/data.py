@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -38,3 +40,8 @@ class TrainingData:
         """Return batch ``index`` of the endless stream, ``(size, T)``; passes follow in order."""
         number, within = divmod(index, self.batches(size))
         return self.sequences(number)[within * size : (within + 1) * size]
+
+
+def training_data(task: Any, seed: int, device: torch.device) -> TrainingData:
+    """Return the run's training stream on ``device``."""
+    return TrainingData(lambda number: task.train(seed, number).to(device), task.train_size())

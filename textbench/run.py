@@ -6,7 +6,6 @@ the rest depends on and the offsets of the logs, so a killed run continues to th
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ import torch
 from textbench import checkpoint
 from textbench.clock import Clock, Speedometer
 from textbench.config import EvaluationConfig
-from textbench.data import TrainingData
+from textbench.data import training_data
 from textbench.errors import UserError
 from textbench.evaluation import DivergedError, Evaluation, measure, undisturbed
 from textbench.metric import Metric, NotApplicableError
@@ -220,7 +219,7 @@ class Run:
         self._heartbeat(force=True)
 
     def _validation_nll(self, evaluation: Evaluation) -> float:
-        """Return what `Trainer.observe` is told; a generator without a likelihood has NaN."""
+        """Return what `Trainer.observe` is told: NaN without a likelihood."""
         try:
             return evaluation.validation_nll
         except NotApplicableError:
@@ -238,13 +237,11 @@ class Run:
         if not force and time.time() - self.status.heartbeat < HEARTBEAT:
             return
         where = self._where()
-        evaluations = self.schedule.evaluations_left(
-            self.step, self.plan.every, self.plan.every_steps
-        )
+        left = self.schedule.evaluations_left(self.step, self.plan.every, self.plan.every_steps)
         self._speed.at(self.step, where["phase"], self.clock.seconds)
         self.status.step, self.status.phase = self.step, where["phase"]
         self.status.rate = self._speed.rate
-        self.status.eta = self._speed.eta(self.schedule, self.step, evaluations)
+        self.status.eta = self._speed.eta(self.schedule, self.step, left)
         self.directory.write_status(self.status)
 
     def _save_if_due(self) -> None:
@@ -297,15 +294,8 @@ class Run:
     def _finish(self) -> None:
         """Write the final generator and its samples."""
         generator = self.trainer.generator
-        buffer = io.BytesIO()
-        torch.save({k: v.cpu() for k, v in generator.state_dict().items()}, buffer)
-        self.directory.replace("generator.pt", buffer.getvalue())
+        checkpoint.save_generator(self.directory, generator)
         rng = stream(self.spec.seed, "samples", device=generator.device)
         lines = self.task.decode(generator.sample(SAMPLES, rng).cpu())
         self.directory.replace("samples.txt", ("\n".join(lines) + "\n").encode())
         self.status.step, self.status.eta = self.step, 0.0
-
-
-def training_data(task: Any, seed: int, device: torch.device) -> TrainingData:
-    """Return the run's training stream on ``device``."""
-    return TrainingData(lambda number: task.train(seed, number).to(device), task.train_size())

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from textbench import __version__, registry
+from textbench.data import training_data
 from textbench.errors import UserError
 from textbench.evaluation import Evaluation, measure, undisturbed
 from textbench.generator import Generator, Tempered
 from textbench.metric import Metric
 from textbench.randomness import stream
-from textbench.run import training_data
 from textbench.spec import Spec
 from textbench.store import RunDirectory
 from textbench.task import Task
