@@ -51,7 +51,16 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "command",
-    ["--help", "--version", "list", "status", "report --help", "run --help", "show preset:quick"],
+    [
+        "--help",
+        "--version",
+        "list",
+        "status",
+        "report --help",
+        "run --help",
+        "compare --help",
+        "show preset:quick",
+    ],
 )
 def test_no_heavy_import(command: str, store: Path) -> None:
     imported = modules_after(command.split(), store)

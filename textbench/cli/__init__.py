@@ -15,6 +15,7 @@ from textbench.errors import UserError, did_you_mean
 COMMANDS = {
     "run": "Train and evaluate; repeat the command to resume.",
     "report": "Write tables and figures of what is finished so far.",
+    "compare": "Compare two result stores; exit code 1 on a regression.",
     "list": "List trainers, metrics, tasks and presets.",
     "status": "Show every run of a store and where it stands.",
     "show": "Show a run, trainer, task, metric or preset in detail.",

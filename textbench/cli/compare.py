@@ -1,0 +1,83 @@
+"""`textbench compare`: has anything got worse?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from textbench.errors import UserError, did_you_mean
+from textbench.store import RunDirectory
+
+if TYPE_CHECKING:
+    from textbench.reading import Store
+
+EPILOG = """\b
+Examples:
+  textbench compare results/published/ci results/ci
+  textbench compare main/results results --strict --out summary.md
+
+\b
+Exit codes: 0 no regression, 1 a regression, 2 usage, or nothing to compare."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("base", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the Markdown there as well.",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Fail too if something of BASE is missing in NEW, made differently, or has no spread.",
+)
+def command(base: Path, new: Path, out: Path | None, strict: bool) -> None:
+    """Compare the result store NEW with BASE, metric by metric, and print a Markdown summary.
+
+    A regression is a number that is worse by more than BASE's seeds let expect by chance (of a
+    metric that has no better: any such change), or a failed run that BASE finished.
+    """
+    from textbench.comparison import compare_stores
+    from textbench.report.compared import to_markdown
+
+    stores = [(str(path), _read(role, path)) for role, path in (("BASE", base), ("NEW", new))]
+    found = compare_stores(stores[0][1], stores[1][1])
+    if found.empty:
+        reasons = [*found.mismatched, *found.missing, *found.added, *found.notes]
+        raise UserError(f"{base} and {new} have nothing to compare: {'; '.join(reasons[:3])}")
+    text = to_markdown(found, stores, strict)
+    click.echo(text, nl=False)
+    if out is not None:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--out {out}: {error.strerror}") from None
+    sys.exit(1 if found.regressions or (strict and found.incomplete) else 0)
+
+
+def _read(role: str, path: Path) -> Store:
+    """Read a store that has runs, or name the nearest one that has."""
+    from textbench.reading import read_store
+
+    if not path.is_dir():
+        near = did_you_mean(str(path), _stores(path.parent))
+        raise UserError(f"{role}: there is no folder {path}{near}")
+    store = read_store(path)
+    if not store.runs:
+        for name, reason in store.unreadable.items():
+            raise UserError(f"{role}: no readable run in {path}: {name}: {reason}")
+        raise UserError(f"{role}: no runs in {path}{did_you_mean(str(path), _stores(path))}")
+    return store
+
+
+def _stores(folder: Path) -> list[str]:
+    """Return the folders in ``folder`` that hold runs."""
+    inside = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    return [str(path) for path in inside if next(RunDirectory.find(path), None)]

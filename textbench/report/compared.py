@@ -1,0 +1,105 @@
+"""A comparison of two stores as Markdown, to be pasted into a pull request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from textbench.comparison import Compared, Comparison
+from textbench.reading import Store
+from textbench.report import provenance
+from textbench.report.markup import MINUS, MISSING, render
+from textbench.stats import Summary
+from textbench.tolerance import Verdict
+
+VERDICTS: dict[Verdict, str] = {
+    "identical": "identical to the bit",
+    "within": "within tolerance",
+    "better": "better than tolerance",
+    "worse": "worse",
+    "changed": "changed",
+    "unjudged": "not judged",
+}
+FACTS = ("commit", "torch", "cpu", "device")
+
+
+def to_markdown(found: Comparison, stores: Iterable[tuple[str, Store]], strict: bool) -> str:
+    """Return the summary.
+
+    Args:
+        found: What was compared.
+        stores: BASE and NEW, each as the user named it.
+        strict: Whether what is missing or cannot be judged counts as a regression.
+    """
+    counts = Counter(one.judgement.verdict for one in found.compared)
+    context = {
+        "headline": _headline(found, strict),
+        "stores": [_store(role, *one) for role, one in zip(("BASE", "NEW"), stores, strict=True)],
+        "count": len(found.compared),
+        "counts": ", ".join(f"{counts[v]} {text}" for v, text in VERDICTS.items() if counts[v]),
+        "alarms": [_line(one) for one in found.alarms],
+        "better": [_line(one) for one in found.compared if one.judgement.verdict == "better"],
+        "all": [_line(one) for one in found.compared],
+        "found": found,
+        "unjudged": _unjudged(found),
+        "level": f"{found.level:.0%}",
+        "strict": strict,
+    }
+    return render("compared.md.jinja", context)
+
+
+def _headline(found: Comparison, strict: bool) -> str:
+    if found.regressions:
+        return f"{found.regressions} regression{'s' * (found.regressions != 1)}"
+    if strict and found.incomplete:
+        return "Incomplete, which --strict does not allow"
+    return "No regression"
+
+
+def _store(role: str, name: str, store: Store) -> dict[str, str]:
+    facts = dict(provenance.facts(store))
+    made = "; ".join(f"{key} {facts[key]}" for key in FACTS if key in facts)
+    runs = f"{len(store.runs)} run(s): {provenance.statuses(store.runs)}"
+    return {"role": role, "name": name, "runs": runs, "made": made}
+
+
+def _line(one: Compared) -> dict[str, Any]:
+    number, judgement = one
+    seeds = f"{judgement.base.n} / {judgement.new.n}"
+    return {
+        "algorithm": number.row,
+        "task": number.task,
+        "metric": number.metric,
+        "protocol": number.protocol,
+        "seeds": seeds + (f" ({judgement.paired} in both)" if judgement.paired else ""),
+        "base": _mean(judgement.base),
+        "new": _mean(judgement.new),
+        "difference": _number(judgement.difference, signed=True),
+        "tolerance": _number(judgement.tolerance),
+        "verdict": VERDICTS[judgement.verdict] + _strayed(judgement.strayed),
+        "direction": {"none": "neither"}.get(number.direction, number.direction),
+    }
+
+
+def _strayed(seeds: tuple[int, ...]) -> str:
+    return f" (broke out: seed {', '.join(map(str, seeds))})" if seeds else ""
+
+
+def _mean(summary: Summary) -> str:
+    spread = _number(summary.sd)
+    return _number(summary.mean) + (f" ± {spread}" if spread != MISSING else "")
+
+
+def _number(value: float, *, signed: bool = False) -> str:
+    if value != value:  # NaN
+        return MISSING
+    return f"{value:{'+' if signed and value else ''}.4g}".replace("-", MINUS)
+
+
+def _unjudged(found: Comparison) -> list[str]:
+    """Say once per row which of its metrics have no spread to judge them by."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for number, _ in found.unjudged:
+        rows.setdefault((number.row, number.task), []).append(number.metric)
+    return [f"{row} ({task}): {', '.join(metrics)}" for (row, task), metrics in rows.items()]
