@@ -9,7 +9,7 @@ from typing import Any
 
 from textbench.errors import UserError
 from textbench.reading import Store, read_store
-from textbench.report import figures, page, provenance, verdicts
+from textbench.report import figures, page, provenance, samples, verdicts
 from textbench.report.curves import BROKEN
 from textbench.report.definitions import (
     TEMPERED,
@@ -134,6 +134,7 @@ def _write_section(section: Section, output: Output) -> dict[str, Any]:
         "preset": section.preset,
         "preset_line": describe_preset(section.preset),
         "tables": tables,
+        "listing": _write_samples(section, output),
         "figures": [figure for figure in drawn if figure],
         "chart": chart,
         "chart_json": page.to_json(chart),
@@ -151,11 +152,25 @@ def _part(spec: TableSpec, section: Section) -> Section | None:
 
 
 def _write_table(stem: str, context: dict[str, Any], csv: str, output: Output) -> dict[str, Any]:
+    written = _add_table(stem, to_latex(context), csv, to_markdown(context), output)
+    return {"layout": context, **written}
+
+
+def _add_table(stem: str, tex: str, csv: str, text: str, output: Output) -> dict[str, Any]:
+    """Write a table in its three formats; return what the index shows of it."""
     files = [f"{stem}.{kind}" for kind in ("tex", "csv", "md")]
-    text = to_markdown(context)
-    for file, content in zip(files, (to_latex(context), csv, text), strict=True):
+    for file, content in zip(files, (tex, csv, text), strict=True):
         output.add(file, content)
-    return {"layout": context, "markdown": text, "files": files}
+    return {"markdown": text, "files": files}
+
+
+def _write_samples(section: Section, output: Output) -> dict[str, Any] | None:
+    built = samples.build_samples(section)
+    if built is None:
+        return None
+    context, csv = built
+    text = samples.to_markdown(context)
+    return _add_table(context["id"], samples.to_latex(context), csv, text, output)
 
 
 def _write_figure(spec: FigureSpec, section: Section, output: Output) -> dict[str, Any] | None:

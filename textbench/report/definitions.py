@@ -84,6 +84,22 @@ class TableSpec:
 
 
 @dataclass(frozen=True)
+class SampleSpec:
+    """The table of samples."""
+
+    id: str
+    title: str
+    paper: str
+    tasks: tuple[str, ...]
+    lines: int
+    """How many of each row."""
+
+    def is_for(self, task: str) -> bool:
+        """Tell whether the table is made for ``task``."""
+        return any(fnmatchcase(task, pattern) for pattern in self.tasks)
+
+
+@dataclass(frozen=True)
 class FigureSpec:
     """One figure."""
 
@@ -173,6 +189,12 @@ def _table(name: str, data: dict[str, Any]) -> TableSpec:
     columns = tuple(ColumnSpec(**_tuples(column)) for column in data.pop("columns", []))
     rows = tuple(RowSpec(**row) for row in data.pop("rows", []))
     return TableSpec(id=name, columns=columns, rows=rows, **_tuples(data))
+
+
+@functools.cache
+def sample_spec() -> SampleSpec:
+    """Return what the table of samples shows."""
+    return SampleSpec(**_tuples(_read(HERE / "samples.toml")))
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from textbench.report.curves import Curve, metric_curves
 from textbench.report.definitions import axis_titles
 from textbench.report.figures import colours
 from textbench.report.notes import metric_summary
+from textbench.report.samples import read_samples
 from textbench.report.sections import Row, Section
 
 AXES = (
@@ -124,13 +125,10 @@ def to_json(data: Any) -> str:
 
 def samples(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Return the first samples of each row's first finished run."""
-    found = []
-    for row in rows:
-        path = row.done[0].directory.path / "samples.txt" if row.done else None
-        if path is not None and path.exists():
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[:SAMPLES]
-            found.append({"name": row.title, "seed": row.done[0].spec.seed, "lines": lines})
-    return found
+    return [
+        {"name": found.row.title, "seed": found.seed, "lines": found.lines}
+        for found in read_samples(rows, SAMPLES)
+    ]
 
 
 def picture(png: bytes) -> dict[str, Any]:
