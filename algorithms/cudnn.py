@@ -1,4 +1,8 @@
-"""The initialisation that CudnnLSTM gives where nobody chooses one (CoT code, 2018-11-18)."""
+"""The mediator's initial LSTM in the CoT code's last state, desire2020/CoT @ ace616c.
+
+It builds TensorFlow's CudnnLSTM with an orthogonal initialiser for the kernels, and leaves the
+biases to that layer's default, zeros. Embedding and output layer are N(0, 0.1²) as before.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,10 @@ r(x) = D(x) / (1 − D(x)) equal p_data(x) / G(x), so weighting samples of G wit
 likelihood gradient under the data. The weights are normalised within the minibatch and a
 baseline is subtracted (the paper's basic algorithm, without roll-outs and without the curriculum
 that clamps the first N words of a training sentence).
+
+The paper subtracts b from r_i / Σr and raises b from 0 to 1. Taken literally, every weight of a
+minibatch would then end below 0, for they sum to 1; b is therefore read in units of their mean
+1/B. At b = 1 that is what Texygen and TextGAN subtract, the mean.
 """
 
 from __future__ import annotations
@@ -30,13 +34,15 @@ class MaliGANConfig(AdversarialConfig):
     d_l2: float = Field(0.2, ge=0)
     """Weight of ½(‖W‖² + ‖b‖²) of the discriminator's output layer."""
     baseline: float = Field(1.0, ge=0)
-    """b: the weights are r_i / Σr - b/B. With 1 they sum to 0; the paper raises it from 0 to 1."""
+    """b of the weights r_i / Σr - b/B, constant; at 1 they sum to 0 (Texygen, TextGAN). The paper
+    subtracts b itself, raised from 0 to 1: our reading is in units of the mean weight."""
     weight: Literal["odds", "probability"] = "odds"
     """r: the paper's D / (1 - D), or D itself (Texygen)."""
     passes: int = Field(1, ge=1)
-    """Evaluations of D to average for a weight (only useful with dropout on)."""
+    """Evaluations of D to average for a weight. They differ only with `weight_dropout`: Texygen's
+    16 are equal, for its D has no dropout."""
     weight_dropout: float = Field(0.0, ge=0, lt=1)
-    """Dropout of D while it weighs samples: off in the paper, left on in Texygen."""
+    """Dropout of D while it weighs samples; the paper has none."""
 
 
 class MaliGAN(AdversarialTrainer[MaliGANConfig]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -30,6 +31,11 @@ class MLEConfig(Config):
     patience: int = Field(0, ge=0)
     """Stop after that many evaluations without a better validation NLL; the run, stopped or at
     its end, then takes the best parameters. 0 never stops early and takes the last."""
+    data: Literal["fixed", "fresh"] = "fixed"
+    """``fixed``: the task's training sequences in every pass; ``fresh``: new ones from the true
+    distribution in every pass after the first, so that nothing can be over-fitted."""
+
+    added_options: ClassVar[frozenset[str]] = frozenset({"data"})
 
 
 class MLE(Trainer[MLEConfig]):
@@ -38,6 +44,11 @@ class MLE(Trainer[MLEConfig]):
     name = "mle"
     config_schema = MLEConfig
     generator: LSTMLanguageModel
+
+    @classmethod
+    def fresh_data(cls, config: MLEConfig) -> bool:
+        """The upper bound does."""
+        return config.data == "fresh"
 
     def phases(self) -> list[Phase]:
         """One phase: `epochs` passes over the data."""

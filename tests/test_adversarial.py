@@ -150,6 +150,45 @@ def test_training_makes_real_sequences_score_higher(
     assert judge(real) > judge(fake)
 
 
+@pytest.mark.parametrize("kind", [SeqGAN, MaliGAN])
+@pytest.mark.parametrize("options", [{"d_l2": 0.7, "d_dropout": 0.0}, {"d_l2": 0.0}, {}])
+def test_dropout_and_penalty_reach_the_discriminators_loss(
+    kind: type[AdversarialTrainer[Any]],
+    options: dict[str, float],
+    make_context: MakeContext,
+    make_trainer: MakeTrainer,
+) -> None:
+    """Cross-entropy under dropout from the training stream + d_l2 · ½(‖W‖² + ‖b‖²), by hand."""
+    trainer = make_trainer(kind, make_context(), **small(kind, **({"d_dropout": 0.4} | options)))
+    config, d, rng = trainer.config, trainer.discriminator, trainer.context.rng
+    x, labels = torch.tensor([[0, 1, 2], [3, 3, 0], [1, 1, 2]]), torch.tensor([REAL, FAKE, FAKE])
+    before = rng.get_state()
+    loss, _ = trainer.discriminator_loss(x, labels)
+    after = rng.get_state()
+    assert torch.equal(before, after) == (config.d_dropout == 0)
+    rng.set_state(before)
+    features = d.features(x, config.d_dropout, rng)
+    logits = features @ d.output.weight.t() + d.output.bias
+    entropy = -logits.log_softmax(1)[torch.arange(3), labels].mean()
+    norms = d.output.weight.square().sum() + d.output.bias.square().sum()
+    assert norms > 0.01
+    torch.testing.assert_close(loss, entropy + config.d_l2 * 0.5 * norms)
+
+
+@pytest.mark.parametrize("kind", ADVERSARIAL)
+def test_each_side_has_its_own_rate_and_the_usual_adam(
+    kind: type[AdversarialTrainer[Any]], make_context: MakeContext, make_trainer: MakeTrainer
+) -> None:
+    trainer = make_trainer(kind, make_context(), **small(kind, g_lr=0.03, d_lr=0.007))
+    for optimiser, lr in ((trainer.g_optimiser, 0.03), (trainer.d_optimiser, 0.007)):
+        (group,) = optimiser.param_groups
+        assert (group["lr"], group["betas"], group["weight_decay"]) == (lr, (0.9, 0.999), 0)
+        assert not optimiser.state, "Adam's state is fresh"
+    critic = trainer.ranker if kind is RankGAN else trainer.discriminator
+    trained = {id(p) for p in trainer.d_optimiser.param_groups[0]["params"]}
+    assert trained == {id(p) for p in critic.parameters()}
+
+
 def test_a_load_is_fresh_and_read_in_one_order(
     make_context: MakeContext, make_trainer: MakeTrainer
 ) -> None:

@@ -121,9 +121,9 @@ def test_each_layer_wins_over_the_one_below(plugin: Path, preset: Path, tmp_path
         return float(spec.config["lr"])
 
     assert rate(algos="plain") == 0.1
-    assert rate() == 0.2
     preset.write_text("[plain]\nlr = 0.3\n")
-    assert rate() == 0.3
+    assert rate(algos="plain") == 0.3
+    assert rate() == 0.2
     preset.write_text('["plain:v"]\nlr = 0.4\n[plain]\nlr = 0.3\n')
     assert rate() == 0.4
     assert rate(algos="plain") == 0.3
@@ -135,6 +135,16 @@ def test_each_layer_wins_over_the_one_below(plugin: Path, preset: Path, tmp_path
     assert rate(config=config, settings=["plain.lr=0.7"]) == 0.7
     assert rate(config=config, settings=["plain:v.lr=0.8", "plain.lr=0.7"]) == 0.8
     assert rate(config=config, settings=["plain.lr=0.7", "plain.lr=0.9"]) == 0.9
+
+
+def test_a_preset_fills_in_what_a_variant_leaves_open(plugin: Path, preset: Path) -> None:
+    preset.write_text('[plain]\nlr = 0.3\nepochs = 6\n["plain@synthetic-tiny"]\nlr = 0.4\n')
+    (variant,) = runs(plugin, "plain:v")
+    assert (variant.config["lr"], variant.config["epochs"]) == (0.2, 6)
+    preset.write_text('["plain:v@synthetic-tiny"]\nlr = 0.4\n["plain:v"]\nlr = 0.3\nepochs = 6\n')
+    (variant,) = runs(plugin, "plain:v")
+    assert (variant.config["lr"], variant.config["epochs"]) == (0.4, 6)
+    assert variant.overrides == {}
 
 
 def test_a_section_for_a_task_or_family_counts_only_there(
@@ -201,6 +211,20 @@ def test_equal_configurations_are_equal_runs_however_they_were_said(
     (said,) = runs(plugin, settings=["plain.lr=1e-1", "plain.epochs=1"])
     assert said.hash == default.hash
     assert said.overrides == {"plain.lr": 0.1, "plain.epochs": 1}
+
+
+def test_an_option_added_later_starts_no_recorded_run_anew(plugin: Path, preset: Path) -> None:
+    """At its default it is no part of the identity; elsewhere it is."""
+    (before,) = runs(plugin)
+    schema = registry.load_trainer("plain").config_schema
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "added_options", frozenset({"note"}))
+        (default,) = runs(plugin)
+        (changed,) = runs(plugin, settings=["plain.note=mine"])
+    assert before.config == {**default.config, "note": "default"}
+    assert "note" not in default.config
+    assert changed.config["note"] == "mine"
+    assert len({default.hash, changed.hash}) == 2
 
 
 def test_specs_survive_json(plugin: Path, preset: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,13 @@ from textbench.algorithms.cot import CoT
 from torch import Tensor, nn
 
 from textbench.backbone.lstm import LSTMLanguageModel
+from textbench.config import Request, expand
 from textbench.generator import Generator
 from textbench.randomness import stream
+from textbench.run import Options
+from textbench.store import RunDirectory
 from textbench.trainer import Context, Position, Trainer
+from textbench.worker import execute
 
 V, T = 4, 3
 FIRST = Position("cot", 0, 0)
@@ -152,6 +157,29 @@ def test_one_generator_update_is_adam_on_the_clipped_gradient(
     for optimiser, lr in ((trainer.g_optimiser, 0.03), (trainer.m_optimiser, 0.01)):
         assert optimiser.param_groups[0]["betas"] == (0.9, 0.95)
         assert optimiser.param_groups[0]["lr"] == lr
+
+
+def test_one_mediator_update_is_adam_on_the_clipped_gradient(
+    make_context: Contexts, make_trainer: Trainers, gradients: Gradients
+) -> None:
+    """By the norm of the mediator's own gradient; 0 does not clip."""
+    config = TINY | {"beta2": 0.95, "m_lr": 0.03, "g_lr": 0.005, "m_dropout": 0.0}
+    norms = {}
+    for clip in (0.0, 0.01):
+        trainer = make_trainer(CoT, make_context(V, T), **(config | {"clip": clip}))
+        trainer._update_generator(log=False)  # leaves gradients that are none of its business
+        s = trainer.context.data.sequences()
+        before = trainer.mediator.head_bias.clone()
+        trainer._update_mediator(s)
+        found = gradients(trainer.mediator).values()
+        norms[clip] = torch.stack([g.norm() for g in found]).norm().item()
+        moved = trainer.mediator.head_bias - before
+        sign = -trainer.mediator.head_bias.grad.sign()
+        torch.testing.assert_close(moved, 0.03 * sign, rtol=1e-2, atol=1e-5)
+    assert norms[0.0] > 0.02
+    assert norms[0.01] == pytest.approx(0.01, rel=1e-3)
+    (group,) = trainer.m_optimiser.param_groups
+    assert {id(p) for p in group["params"]} == {id(p) for p in trainer.mediator.parameters()}
 
 
 # -- the mediator's update and the order of both -----------------------------------------------
@@ -368,3 +396,41 @@ def test_the_floor_bounds_log_pi_m_and_the_raised_share_is_counted(
     trainer.context.rng.set_state(stream(0, "training").get_state())
     logged = trainer.step(FIRST)
     assert float(logged["floored"]) == pytest.approx(share, abs=1e-6)
+
+
+def test_a_floor_keeps_the_reverse_kl_finite_where_the_data_never_go(
+    make_context: Contexts, make_trainer: Trainers, gradients: Gradients
+) -> None:
+    """log π_m of -10,000 at every symbol but one: the loss is near the floor, and so finite."""
+    trainer = make_trainer(CoT, make_context(V, T), m_target="data", m_floor=-20.0, **TINY)
+    with torch.no_grad():
+        trainer.mediator.head_bias[0] += 1e4
+    logged = trainer._update_generator(log=True)
+    assert 0 < float(logged["kl_to_mediator"]) <= 20.0
+    assert float(logged["floored"]) > 0.3
+    assert all(g.isfinite().all() for g in gradients(trainer.generator).values())
+    assert sum(g.abs().sum() for g in gradients(trainer.generator).values()) > 0
+
+
+def test_a_reverse_kl_that_is_not_finite_ends_the_run_as_diverged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mediator that rules a symbol out, and no floor: a status with its reason, no crash."""
+    setup = CoT.setup
+
+    def rules_one_out(trainer: CoT) -> None:
+        setup(trainer)
+        with torch.no_grad():
+            trainer.mediator.head_bias[3] = -torch.inf
+
+    monkeypatch.setattr(CoT, "setup", rules_one_out)
+    settings = ["cot:reverse_kl.m_floor=0", "evaluation.samples=2"]
+    (spec,) = expand(
+        Request(algos="cot:reverse_kl", task="synthetic-tiny", preset="ci", settings=settings)
+    )
+    directory = RunDirectory(spec.directory(tmp_path))
+    directory.create(spec)
+    assert execute(directory, Options(torch.device("cpu"))) == 1
+    status = directory.status()
+    assert status.status == "diverged"
+    assert status.reason.startswith("kl_to_mediator is ") and " at step " in status.reason

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from scipy.stats import chisquare
+from textbench.algorithms import leakgan
 from textbench.algorithms.discriminator import REAL, TextCNN, filters_for
 from textbench.algorithms.hierarchical import GoalFactoredGenerator
 from textbench.algorithms.leaked import LeakedGenerator
@@ -432,6 +433,26 @@ def test_adversarial_gradient(trainer: LeakGAN, monkeypatch: pytest.MonkeyPatch)
     wanted = expected_gradients(trainer, x, rewards, intrinsic=True)
     trainer.step(Position("adversarial", 0, 0))
     assert_gradients(trainer, wanted)
+
+
+def test_each_phase_has_its_own_adam_and_the_ranks_their_slope(
+    make_trainer: Any, make_context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The adversarial phase starts with a fresh state at the same rate, as in the code."""
+    options = {"g_lr": 0.03, "d_lr": 0.007, "rank_slope": 9.0, "batch": 4}
+    trainer = make_trainer(LeakGAN, make_context(V, T), **FILTER_TABLE, **options)
+    sides = (trainer.pretraining_optimiser, trainer.adversarial_optimiser, trainer.d_optimiser)
+    assert [side.param_groups[0]["lr"] for side in sides] == [0.03, 0.03, 0.007]
+    slopes = []
+    monkeypatch.setattr(
+        leakgan, "rescaled", lambda values, slope: (slopes.append(slope), values)[1]
+    )
+    trainer.step(Position("pretraining", 0, 0))
+    assert trainer.pretraining_optimiser.state and not trainer.adversarial_optimiser.state
+    before = trainer.pretraining_optimiser.state_dict()["state"][0]["step"].clone()
+    trainer.step(Position("adversarial", 0, 0))
+    assert trainer.adversarial_optimiser.state and slopes == [9.0]
+    assert trainer.pretraining_optimiser.state_dict()["state"][0]["step"] == before
 
 
 def test_manager_and_worker_are_clipped_apart(make_trainer: Any, make_context: Any) -> None:

@@ -182,6 +182,26 @@ def test_while_the_gate_is_shut_the_generator_is_that_of_mle_bit_by_bit(
         assert torch.equal(one, other)
 
 
+def test_both_gradients_of_the_generator_are_clipped_and_each_has_its_rate(
+    make_context: Contexts, make_trainer: Trainers, gradients: Gradients
+) -> None:
+    config = TINY | {"lr": 0.03, "g_lr": 0.007, "d_lr": 0.002}
+    trainer = apart(make_trainer(ProfessorForcing, make_context(V, T), **(config | {"clip": 1e-3})))
+    free = apart(make_trainer(ProfessorForcing, make_context(V, T), **config))
+    x = trainer.context.data.sequences()
+    norms = []
+    for one in (trainer, free):
+        for update in (one._maximise_likelihood, one._follow):
+            one.generator.zero_grad()
+            update(x)
+            parts = gradients(one.generator).values()
+            norms.append(torch.stack([g.norm() for g in parts]).norm().item())
+    assert norms[:2] == pytest.approx([1e-3, 1e-3], rel=1e-2)
+    assert min(norms[2:]) > 0.002
+    sides = (trainer.optimiser, trainer.g_optimiser, trainer.d_optimiser)
+    assert [side.param_groups[0]["lr"] for side in sides] == [0.03, 0.007, 0.002]
+
+
 # -- gates and ledger --------------------------------------------------------------------------
 
 

@@ -6,13 +6,16 @@ authors published, and their code run again (docs/protocol.md).
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from textbench import load_results
+from textbench.config import Request, expand
 from textbench.report import write_report
+from textbench.spec import Spec
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"
@@ -94,6 +97,29 @@ def test_the_head_variant(curves: pd.DataFrame) -> None:
         row = at(curves, "cot:head", epoch=epoch, final=False)
         assert row["nll_oracle"] == pytest.approx(oracle, abs=0.06)
         assert row["nll_test"] == pytest.approx(test, abs=0.03)
+
+
+RECORDED = sorted(PUBLISHED.glob("*/*/*/*/spec.json"))
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.parent.name)
+def test_the_command_of_a_recorded_run_still_means_it(path: Path) -> None:
+    """Defaults, variants and presets resolve to what was run; the oracle's file aside."""
+    data = json.loads(path.read_text())
+    recorded = Spec.from_json({k: v for k, v in data.items() if k != "hash"})
+    settings = [f"{k}={v}" for k, v in recorded.overrides.items() if k != "synthetic.oracle"]
+    request = Request(
+        algos=recorded.label,
+        task=recorded.task,
+        preset=recorded.preset,
+        seeds=str(recorded.seed),
+        settings=settings,
+    )
+    *_, again = expand(request)
+    for spec in (again, *([again.warmup] if again.warmup else [])):
+        object.__setattr__(spec, "task_fingerprint", recorded.task_fingerprint)
+    assert again.identity() == recorded.identity()
+    assert again.hash.startswith(path.parent.name.rpartition("-")[2])
 
 
 @pytest.mark.parametrize("store", STORES)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from textbench.algorithms import discriminator
 from textbench.algorithms.rankgan import RankGAN
 from torch import Tensor, nn
 
@@ -178,6 +179,22 @@ def test_shares_are_averaged_over_the_roll_outs_not_ranked_together(
         error = ((joint * share.square()).sum() - expected.square()).div(n).sqrt()
         assert abs(rewards[0, t - 1] - expected) < 4.5 * error
         assert error < 0.01
+
+
+def test_all_that_compete_are_compared_with_the_same_references(
+    world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """U is drawn once per reward, however many pieces are scored one after the other."""
+    trainer = world(rollouts=3)
+    drawn = []
+    monkeypatch.setattr(discriminator, "SCORE_CHUNK", 2)
+    monkeypatch.setattr(
+        trainer, "_references", lambda: (drawn.append(1), REFERENCES.roll(len(drawn)))[1]
+    )
+    trainer.rank_rewards(FAKES)
+    assert len(drawn) == 1
+    trainer.discriminator_loss(MIXED, LABELS)
+    assert len(drawn) == 2
 
 
 # -- references and initialisation -------------------------------------------------------------

@@ -7,18 +7,22 @@ import math
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 
-from textbench import registry
-from textbench.errors import UserError
+from textbench import grids, registry
+from textbench.errors import UnknownNameError, UserError
 
 MAX_SEEDS = 10_000
 MAX_ALPHAS = 1000
 
 Layer = dict[str, dict[str, Any]]
 """Section, option, value."""
+
+TOP_LEVEL = ("algos", "task", "preset", "seeds", "summary")
+"""Keys of a config file outside its sections."""
 
 
 def parse_rows(given: str | list[str]) -> list[str]:
@@ -156,3 +160,33 @@ def parse_alphas(text: str, *, single: bool = False) -> list[float]:
     if single and len(alphas) != 1:
         raise UserError(wrong)
     return list(dict.fromkeys(alphas))
+
+
+def read_config(path: Path) -> tuple[dict[str, Any], Layer]:
+    """Return the choices and the sections of a config file, or of a grid by its bare name."""
+    name = str(path)
+    if name == path.stem and not path.is_file():
+        if name not in grids.names():
+            where = "no such file; `textbench list` shows all grids"
+            raise UnknownNameError("config file or grid", name, grids.names(), where)
+        path = grids.path(name)
+    data = registry.read_toml(path)
+    top = {key: data.pop(key) for key in TOP_LEVEL if key in data}
+    return top, read_sections(data, name)
+
+
+def read_sections(data: dict[str, Any], where: str) -> Layer:
+    """Check that everything but ``summary`` is a table of options."""
+    for section, table in data.items():
+        if section != "summary" and not isinstance(table, dict):
+            known = f"known outside sections: {', '.join(TOP_LEVEL)}"
+            raise UserError(f"{where}: {section!r} is not a section; {known}")
+    return {section: table for section, table in data.items() if section != "summary"}
+
+
+def read_text(top: Mapping[str, Any], key: str) -> str:
+    """Return a choice of a config file that must be a string, empty where it is absent."""
+    value = top.get(key, "")
+    if not isinstance(value, str):
+        raise UserError(f"config file: {key} must be a string (given {value!r})")
+    return value

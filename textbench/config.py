@@ -1,7 +1,8 @@
 """From what the user typed to the list of runs: presets, config files, ``--set``, seeds.
 
-Later wins: trainer defaults, variant, preset for the trainer, preset for the row, config file,
-``--set``. A section is named like the prefix of ``--set``: a trainer, a row (``cot:head``), a
+Later wins: trainer defaults, preset for the trainer, variant, preset for the row, config file,
+``--set``. So a preset reduces what a variant leaves open, and only by naming the row what defines
+the variant. A section is named like the prefix of ``--set``: a trainer, a row (``cot:head``), a
 task, a metric, ``backbone`` or ``evaluation``. ``SECTION@PLACE`` holds only where PLACE is the
 preset, the task or its family (``cot@paper``, ``mle@text``), and wins over the same section
 without. A variant that the config file defines belongs to the file: it wins over the preset, so
@@ -18,17 +19,22 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from textbench import grids, presets, registry
-from textbench.arguments import Layer, parse_rows, parse_seeds, parse_settings
+from textbench import presets, registry
+from textbench.arguments import (
+    Layer,
+    parse_rows,
+    parse_seeds,
+    parse_settings,
+    read_config,
+    read_sections,
+    read_text,
+)
 from textbench.errors import UnknownNameError, UserError
 from textbench.schema import Config, validate
 from textbench.spec import Spec
 
 if TYPE_CHECKING:
     from textbench.task import Task
-
-TOP_LEVEL = ("algos", "task", "preset", "seeds", "summary")
-"""Keys of a config file outside its sections."""
 
 
 class EvaluationConfig(Config):
@@ -79,15 +85,15 @@ def expand(request: Request) -> list[Spec]:
         UserError: Unknown names, options, or values out of range.
     """
     registry.load_plugins(request.plugins)
-    top, file = _read_config(request.config) if request.config else ({}, {})
+    top, file = read_config(request.config) if request.config else ({}, {})
     rows = parse_rows(request.algos or top.get("algos", ""))
     seeds = parse_seeds(request.seeds or top.get("seeds", "0"))
-    task = request.task or _text(top, "task")
+    task = request.task or read_text(top, "task")
     if not task:
         raise UserError("no task given; say --task synthetic (`textbench list` shows all)")
     resolution = _Resolution(
         task=registry.entry("task", task).name,
-        preset=request.preset or _text(top, "preset") or "quick",
+        preset=request.preset or read_text(top, "preset") or "quick",
         file=file,
         settings=parse_settings(request.settings),
         plugins=tuple(str(Path(plugin).resolve()) for plugin in request.plugins),
@@ -113,8 +119,9 @@ class _Resolution:
         self.task, self.preset, self.plugins = task, preset, plugins
         self.variants = registry.read_variants(file.pop("variants", {}), Path("config file"))
         self.file, self.settings = file, settings
-        from_preset = _sections(registry.read_toml(presets.path(preset)), preset)
+        from_preset = read_sections(registry.read_toml(presets.path(preset)), preset)
         self.layers = (from_preset, {**file, **_own_rows(self.variants, file)}, settings)
+        self.metric_sections = registry.metric_sections()
         self.used: set[tuple[str, str]] = set()
         self._refuse_unknown_sections()
 
@@ -122,10 +129,17 @@ class _Resolution:
         """Resolve one run; ``changed`` are the options that a dependant wants otherwise."""
         name, _, variant = row.partition(":")
         trainer = registry.load_trainer(name)
-        options = self._variant_options(name, variant)
         sections = (name, row) if variant else (name,)
-        options |= self._options(*sections) | dict(changed or {})
+        preset, *typed = self.layers
+        options = self._options(name, layers=[preset]) | self._variant_options(name, variant)
+        options |= self._options(row, layers=[preset]) if variant else {}
+        options |= self._options(*sections, layers=typed) | dict(changed or {})
         config = validate(trainer.config_schema, options, row)
+        if trainer.fresh_data(config) and not self.built_task.draws_fresh:
+            raise UserError(
+                f"{row} needs fresh training data, which task {self.task} does not have: "
+                "the law of its sequences is not known"
+            )
         overrides = self._overrides(*sections, kept=changed or {})
         self.used |= {tuple(key.rsplit(".", 1)) for key in overrides}  # type: ignore[misc]
         warmup = trainer.warmup(config)
@@ -134,7 +148,7 @@ class _Resolution:
             trainer=name,
             variant=variant,
             version=trainer.version,
-            config=config.model_dump(mode="json"),
+            config=config.identity(),
             seed=seed,
             overrides=overrides,
             own_generator=trainer.brings_generator(config),
@@ -173,7 +187,7 @@ class _Resolution:
     def _metrics(self) -> dict[str, dict[str, Any]]:
         """Return the options of the metrics that somebody changed."""
         changed: dict[str, dict[str, Any]] = {}
-        for section, name in registry.metric_sections().items():
+        for section, name in self.metric_sections.items():
             options = self._options(section)
             if options:
                 schema = registry.load_metric(name).config_schema
@@ -195,10 +209,10 @@ class _Resolution:
         places = [self.preset, *([family] if family else []), self.task]
         return [section + at for section in sections for at in ("", *(f"@{p}" for p in places))]
 
-    def _options(self, *sections: str) -> dict[str, Any]:
-        """Merge the layers; within a layer, the row's section comes after the trainer's."""
+    def _options(self, *sections: str, layers: Sequence[Layer] = ()) -> dict[str, Any]:
+        """Merge layers, or all; within a layer, the row's section comes after the trainer's."""
         merged: dict[str, Any] = {}
-        for layer in self.layers:
+        for layer in layers or self.layers:
             for section in self._scopes(*sections):
                 merged |= layer.get(section, {})
         return merged
@@ -206,7 +220,7 @@ class _Resolution:
     def _overrides(self, *sections: str, kept: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the user changed, except for the options that a dependant decides."""
         changed: dict[str, Any] = {}
-        common = (self.task, "backbone", "evaluation", *registry.metric_sections())
+        common = (self.task, "backbone", "evaluation", *self.metric_sections)
         own = self.variants.get(sections[0], {}).get(sections[-1].partition(":")[2], ("", {}))[1]
         for layer in (self.file, self.settings):
             for section in self._scopes(*sections, *common):
@@ -220,7 +234,7 @@ class _Resolution:
         return changed
 
     def _refuse_unknown_sections(self) -> None:
-        names = [*registry.names("trainer"), *registry.names("task"), *registry.metric_sections()]
+        names = [*registry.names("trainer"), *registry.names("task"), *self.metric_sections]
         names += ["backbone", "evaluation"]
         for section in (*self.file, *self.settings):
             row, at, place = section.partition("@")
@@ -269,32 +283,3 @@ def _own_rows(variants: Mapping[str, registry.Variants], file: Layer) -> Layer:
             row = f"{trainer}:{variant}"
             rows[row] = options | file.get(row, {})
     return rows
-
-
-def _read_config(path: Path) -> tuple[dict[str, Any], Layer]:
-    """Return the choices and the sections of a config file, or of a grid by its bare name."""
-    name = str(path)
-    if name == path.stem and not path.is_file():
-        if name not in grids.names():
-            where = "no such file; `textbench list` shows all grids"
-            raise UnknownNameError("config file or grid", name, grids.names(), where)
-        path = grids.path(name)
-    data = registry.read_toml(path)
-    top = {key: data.pop(key) for key in TOP_LEVEL if key in data}
-    return top, _sections(data, name)
-
-
-def _sections(data: dict[str, Any], where: str) -> Layer:
-    """Check that everything but ``summary`` is a table of options."""
-    for section, table in data.items():
-        if section != "summary" and not isinstance(table, dict):
-            known = f"known outside sections: {', '.join(TOP_LEVEL)}"
-            raise UserError(f"{where}: {section!r} is not a section; {known}")
-    return {section: table for section, table in data.items() if section != "summary"}
-
-
-def _text(top: Mapping[str, Any], key: str) -> str:
-    value = top.get(key, "")
-    if not isinstance(value, str):
-        raise UserError(f"config file: {key} must be a string (given {value!r})")
-    return value

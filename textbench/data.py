@@ -42,6 +42,9 @@ class TrainingData:
         return self.sequences(number)[within * size : (within + 1) * size]
 
 
-def training_data(task: Any, seed: int, device: torch.device) -> TrainingData:
-    """Return the run's training stream on ``device``."""
-    return TrainingData(lambda number: task.train(seed, number).to(device), task.train_size())
+def training_data(
+    task: Any, seed: int, device: torch.device, *, fresh: bool = False
+) -> TrainingData:
+    """Return a run's training stream on ``device``; ``fresh`` ones never repeat."""
+    draw = task.fresh if fresh else task.train
+    return TrainingData(lambda number: draw(seed, number).to(device), task.train_size())

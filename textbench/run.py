@@ -83,10 +83,12 @@ class Run:
         self.directory, self.task, self.metrics, self.options = directory, task, metrics, options
         self.spec: Spec = directory.spec()
         self.plan = EvaluationConfig(**self.spec.evaluation)
+        config = trainer_class.config_schema(**self.spec.config)
+        fresh = trainer_class.fresh_data(config)
         self.context = Context(
             vocab_size=task.vocab_size,
             length=task.length,
-            data=training_data(task, self.spec.seed, options.device),
+            data=training_data(task, self.spec.seed, options.device, fresh=fresh),
             rng=stream(self.spec.seed, "training", device=options.device),
             device=options.device,
             seed=self.spec.seed,
@@ -94,7 +96,6 @@ class Run:
             warmup=warmup.generator if warmup else None,
             first_word=task.first_word,
         )
-        config = trainer_class.config_schema(**self.spec.config)
         self.trainer: Trainer[Any] = trainer_class(config, self.context)
         start = int(warmup.last["epoch"]) if warmup else 0
         self.schedule = Schedule(self.trainer.phases(), start_epoch=start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_json
@@ -21,6 +21,18 @@ class Config(BaseModel):
         validate_default=True,
         allow_inf_nan=False,
     )
+    added_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that are younger than recorded runs: at its default such an option is no part of a
+    run's identity, so that adding it starts no finished run anew."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return the options as JSON data, without `added_options` that are at their defaults."""
+        added = {
+            key
+            for key in self.added_options
+            if getattr(self, key) == type(self).model_fields[key].default
+        }
+        return self.model_dump(mode="json", exclude=added)
 
 
 C = TypeVar("C", bound=Config)

@@ -33,7 +33,7 @@ class Spec:
     backbone: dict[str, Any]
     """Sizes of the shared LSTM, resolved."""
     evaluation: dict[str, Any]
-    """When and on how many samples metrics are computed (`textbench.config.Evaluation`)."""
+    """When and on how many samples metrics are computed (`textbench.config.EvaluationConfig`)."""
     seed: int
     warmup: Spec | None = None
     """The ordinary run whose final generator this run starts from."""

@@ -29,6 +29,8 @@ class Task(ABC, Generic[C]):
     config_schema: ClassVar[type[Config]]
     family: ClassVar[str] = ""
     """Tasks of one family share presets: a section ``[mle@text]`` is for all text tasks."""
+    draws_fresh: ClassVar[bool] = False
+    """Whether the law of the sequences is known, so that there can be new ones without end."""
 
     vocab_size: int
     length: int
@@ -55,6 +57,13 @@ class Task(ABC, Generic[C]):
     @abstractmethod
     def train_size(self) -> int:
         """Return N, the number of training sequences in a pass."""
+
+    def fresh(self, seed: int, number: int) -> Tensor:
+        """Return pass ``number`` of training sequences that never repeat, ``(N, T)``.
+
+        Pass 0 is that of `train`. Only for tasks with `draws_fresh`.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def validation(self) -> Tensor:

@@ -131,6 +131,15 @@ class Trainer(ABC, Generic[C]):
         return cls.own_generator
 
     @classmethod
+    def fresh_data(cls, config: C) -> bool:
+        """Tell whether ``config`` wants new training sequences in every pass.
+
+        Only tasks whose law is known have them (`textbench.task.Task.draws_fresh`). Such a row is
+        an upper bound, not a competitor: it sees more data than the others.
+        """
+        return False
+
+    @classmethod
     def warmup(cls, config: C) -> tuple[str, dict[str, Any]] | None:
         """Return the run to start from, as (trainer, changed config), or None.
 

@@ -62,6 +62,10 @@ class TrappedTask(Task[Any]):
         """Return the sequences drawn beforehand, or a later pass of a task with fresh data."""
         return self._first_pass if number == 0 else self._real.train(seed, number).clone()
 
+    def fresh(self, seed: int, number: int) -> Tensor:
+        """Return the sequences drawn beforehand, or a later pass of fresh ones."""
+        return self._first_pass if number == 0 else self._real.fresh(seed, number).clone()
+
     def train_size(self) -> int:
         """See `Task.train_size`."""
         return self._real.train_size()

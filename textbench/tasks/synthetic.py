@@ -58,6 +58,7 @@ class Synthetic(Task[SyntheticConfig]):
 
     name = "synthetic"
     config_schema = SyntheticConfig
+    draws_fresh = True
 
     def __init__(self, config: SyntheticConfig) -> None:
         super().__init__(config)
@@ -105,8 +106,11 @@ class Synthetic(Task[SyntheticConfig]):
 
     def train(self, seed: int, number: int) -> Tensor:
         """See `Task.train`; with ``data=fixed`` every pass is pass 0."""
-        draw = number if self.config.data == "fresh" else 0
-        return self._train(seed, draw)
+        return self.fresh(seed, number if self.config.data == "fresh" else 0)
+
+    def fresh(self, seed: int, number: int) -> Tensor:
+        """See `Task.fresh`."""
+        return self._train(seed, number)
 
     def train_size(self) -> int:
         """See `Task.train_size`."""
