@@ -104,7 +104,8 @@ def check(mutants: Sequence[Mutant], jobs: int, base: Path = BASE) -> dict[str, 
 
         def work(mutant: Mutant | None) -> None:
             sandbox = sandboxes.get()
-            algos = trained(mutant) if mutant else ",".join(dict.fromkeys(map(trained, mutants)))
+            every = ",".join(map(trained, [mutant] if mutant else mutants))
+            algos = ",".join(dict.fromkeys(every.split(",")))
             name = mutant.name if mutant else ""
             try:
                 found[name] = noticed(sandbox, mutant, algos, base)

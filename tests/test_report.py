@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from stores import make_run, points, spec
 
 from textbench import registry, report
+from textbench.cli import cli
 from textbench.errors import UserError
 from textbench.reading import read_store
 from textbench.report import figures, write_report
@@ -479,12 +481,25 @@ def test_the_index_links_every_file_and_says_what_is_missing(
 def test_the_exported_script_draws_the_curves(written: tuple[Path, list[Path]]) -> None:
     folder = written[1][0].parent
     subprocess.run(
-        [sys.executable, "figures.py"],
+        [sys.executable, "-W", "error::UserWarning", "figures.py"],
         cwd=folder,
         check=True,
         env={**os.environ, "MPLBACKEND": "agg"},
     )
     assert (folder / "figures.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_command_ends_with_the_counts_of_runs_and_verdicts(
+    tmp_path: Path, no_figures: None
+) -> None:
+    store = full_store(tmp_path / "results")
+    line = ["report", "--results", str(store), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(cli, line)
+    assert result.exit_code == 0
+    *_, runs, numbers, claims = result.stdout.splitlines()
+    assert runs == "7 run(s): 1 diverged, 6 done"
+    assert numbers.startswith("the paper's numbers: ") and "not comparable" in numbers
+    assert claims.startswith("the paper's claims: ") and "not run" in claims
 
 
 @pytest.mark.parametrize("fill", [full_store, nasty_store])

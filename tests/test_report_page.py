@@ -171,7 +171,9 @@ def test_the_page_works_in_a_browser(html: str, tmp_path: Path) -> None:
     </script></body>"""
     (tmp_path / "page.html").write_text(html.replace("</body>", probe), encoding="utf-8")
     command = [
-        *(browser, "--headless", "--no-sandbox", "--no-zygote", "--disable-gpu"),
+        *(browser, "--headless", "--no-sandbox", "--no-zygote", "--disable-gpu", "--disable-quic"),
+        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+        *("--disable-sync", "--disable-extensions"),
         *("--disable-dev-shm-usage", "--window-size=500,900", "--virtual-time-budget=2000"),
         *(f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"),
         (tmp_path / "page.html").as_uri(),

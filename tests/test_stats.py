@@ -99,10 +99,13 @@ def test_mann_whitney_equals_scipy_without_ties() -> None:
         assert mann_whitney_test(a.tolist(), b.tolist()) == pytest.approx(expected)
 
 
-def test_twenty_pairs_are_the_limit_of_enumeration() -> None:
+def test_forty_pairs_are_counted_exactly_and_more_by_the_normal_distribution() -> None:
     assert sign_flip_test([1.0] * 20) == 2 / 2**20
-    with pytest.raises(ValueError, match="more than 20"):
-        sign_flip_test([1.0] * 21)
+    assert sign_flip_test([1.0] * 40) == 2 / 2**40
+    d = np.random.default_rng(0).normal(0.3, size=41)
+    for values in (d[:40], d):
+        normal = 2 * reference.norm.sf(abs(values.sum()) / np.linalg.norm(values))
+        assert sign_flip_test(values.tolist()) == pytest.approx(normal, rel=0.05)
 
 
 def test_the_power_floor_is_reached_and_never_passed() -> None:

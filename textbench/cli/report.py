@@ -30,8 +30,13 @@ Examples:
     help="Where the report goes.",
 )
 def command(results: Path, out: Path) -> None:
-    """Write tables (LaTeX, CSV, Markdown) and figures (PDF, PNG); never changes the store."""
+    """Write tables (LaTeX, CSV, Markdown) and figures (PDF, PNG); never changes the store.
+
+    Ends with how many runs there are, and how many of the paper's numbers and claims reproduce.
+    """
     from textbench.report import write_report
 
-    for path in write_report(results, out):
+    summary: list[str] = []
+    for path in write_report(results, out, summary.append):
         click.echo(path)
+    click.echo("\n" + "\n".join(summary))

@@ -31,7 +31,7 @@ PALETTE = (
 )
 """Seaborn's colour-blind palette, in the order of the listed rows; the last ones go to others.
 
-Seaborn itself is not imported: it takes longer than all figures together.
+Seaborn itself, which is slow to import, draws the curves of the exported ``figures.py``.
 """
 GRID_PALETTE = (*("#0173B2", "#DE8F05", "#029E73", "#CC78BC"), *("#CA9161", "#56B4E9", "#D55E00"))
 """Of the same palette, for the rows of a grid."""

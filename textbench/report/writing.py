@@ -161,6 +161,8 @@ def data_csv(store: Store) -> str:
             where = f"{who},{_fields(at)}"
             counts = "".join(f",{m.ledger.get(name, '')}" for name in ledger)
             for metric, value in m.values.items():
-                how = (metric, value, m.reasons.get(metric, ""), m.protocols.get(metric, ""))
-                lines.append(f"{where},{_fields(how)}{counts}")
+                number = "" if math.isnan(value) else repr(value)
+                reason, protocol = m.reasons.get(metric, ""), m.protocols.get(metric, "")
+                how = f"{_quoted(metric)},{number},{_quoted(reason)},{_quoted(protocol)}"
+                lines.append(f"{where},{how}{counts}")
     return "\n".join(lines) + "\n"
