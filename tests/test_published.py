@@ -19,7 +19,8 @@ from textbench.spec import Spec
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"
-STORES = sorted(path.name for path in PUBLISHED.iterdir() if path.is_dir())
+STORES = sorted(path.name for path in PUBLISHED.iterdir() if path.is_dir() and path.name != "ci")
+"""Those with a report; `ci` is there to be compared with (test_ci_store.py)."""
 TEXT = (".md", ".tex", ".csv")
 
 

@@ -161,8 +161,8 @@ def data_csv(store: Store) -> str:
             where = f"{who},{_fields(at)}"
             counts = "".join(f",{m.ledger.get(name, '')}" for name in ledger)
             for metric, value in m.values.items():
-                number = "" if math.isnan(value) else repr(value)
+                shown = "" if math.isnan(value) else repr(value)
                 reason, protocol = m.reasons.get(metric, ""), m.protocols.get(metric, "")
-                how = f"{_quoted(metric)},{number},{_quoted(reason)},{_quoted(protocol)}"
+                how = f"{_quoted(metric)},{shown},{_quoted(reason)},{_quoted(protocol)}"
                 lines.append(f"{where},{how}{counts}")
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 """Learning curves from data.csv, to be edited: `python figures.py` writes figures.pdf.
 
-Needs pandas and matplotlib. One line per algorithm: mean and standard deviation over the seeds
+Needs pandas and seaborn. One line per algorithm: mean and standard deviation over the seeds
 that reached an epoch; runs that failed or diverged are left out.
 """
 
@@ -8,10 +8,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
 
 HERE = Path(__file__).parent
 TASK, PRESET = "synthetic", "quick"
-METRICS = ["nll_oracle", "jsd_stepwise", "nll_test"]
+METRICS = ["nll_oracle", "jsd_stepwise", "bleu5", "self_bleu5", "lm_score", "reverse_lm_score", "nll_test"]
 X = "epoch"  # or seconds, generator_updates, critic_updates, tokens_sampled, tokens_scored
 
 text = ["overrides", "preset", "reason", "na_reason", "protocol"]
@@ -20,17 +21,23 @@ data[text] = data[text].fillna("")
 data = data[(data["task"] == TASK) & (data["preset"] == PRESET)]
 data = data[~data["status"].isin(["failed", "diverged"]) & ~data["final"] & ~data["warmup"]]
 
+data["row"] = (data["label"] + " " + data["overrides"]).str.strip()
+namesakes = data.groupby("row")["group"].transform("nunique") > 1
+data.loc[namesakes, "row"] += " " + data["group"]
+
+METRICS = [metric for metric in METRICS if (data["metric"] == metric).any()]
+
+sns.set_theme(context="paper", style="whitegrid", palette="colorblind")
 figure, axes = plt.subplots(1, len(METRICS), figsize=(4.2 * len(METRICS), 3.4), squeeze=False)
 for ax, metric in zip(axes[0], METRICS):
-    rows = data[data["metric"] == metric]
-    for (label, overrides, group), runs in rows.groupby(["label", "overrides", "group"]):
-        by_epoch = runs.groupby("epoch")
-        at, mean, sd = by_epoch[X].mean(), by_epoch["value"].mean(), by_epoch["value"].std().fillna(0)
-        (line,) = ax.plot(at, mean, label=f"{label} {overrides}".strip())
-        ax.fill_between(at, mean - sd, mean + sd, color=line.get_color(), alpha=0.15, linewidth=0)
-    ax.set_xlabel(X)
-    ax.set_ylabel(metric)
-    ax.grid(alpha=0.3)
+    rows = data[data["metric"] == metric].copy()
+    # Seeds meet at an epoch; on another axis it stands at the mean of where they were.
+    rows[X] = rows.groupby(["group", "epoch"])[X].transform("mean")
+    order, first = list(data["row"].unique()), ax is axes[0][0]
+    sns.lineplot(
+        rows, x=X, y="value", hue="row", hue_order=order, errorbar="sd", legend=first, ax=ax
+    )
+    ax.set(xlabel=X, ylabel=metric)
 axes[0][0].legend(frameon=False)
 figure.tight_layout()
 figure.savefig(HERE / "figures.pdf")
