@@ -81,6 +81,15 @@ def test_false_alarms_over_500_pairs_of_resampled_stores(base: Store, count: int
     assert alarms <= 5
 
 
+def test_the_seeds_that_are_run_again_would_pass_by_tolerance_alone(base: Store) -> None:
+    """Another machine rounds otherwise; then nothing is identical, and every number is judged."""
+    pairs = [
+        Pair(values, {s: values[s] * (1 + 1e-7) for s in range(3)}, metric_direction(metric))
+        for (_, metric), values in recorded(base).items()
+    ]
+    assert {one.verdict for one in judge(pairs)} == {"within"}
+
+
 @pytest.mark.timeout(1500)
 def test_fresh_runs_show_no_regression(base: Store, tmp_path: Path) -> None:
     train(tmp_path, ",".join(ALGORITHMS), "0:3")

@@ -47,7 +47,7 @@ def test_the_same_seeds_to_the_bit_are_no_regression(call: Call) -> None:
     result = call()
     assert result.exit_code == 0
     assert result.stdout.startswith("## textbench compare: No regression\n")
-    assert "1 numbers compared: 1 identical to the bit" in result.stdout
+    assert "1 number compared: 1 identical to the bit" in result.stdout
     assert "| 10 / 3 (3 in both) |" in result.stdout
 
 
@@ -156,7 +156,7 @@ def test_a_single_seed_cannot_be_judged_and_the_summary_says_so(call: Call) -> N
     store("new", [9.0])
     result = call()
     assert result.exit_code == 0
-    assert "1 numbers compared: 1 not judged" in result.stdout
+    assert "1 number compared: 1 not judged" in result.stdout
     assert "### Cannot be judged\n\nBASE has one seed" in result.stdout
     assert call("base new --strict").exit_code == 1
 
