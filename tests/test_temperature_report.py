@@ -10,8 +10,8 @@ import pytest
 from stores import make_run, spec
 
 from textbench.reading import read_store
-from textbench.report import write_report
-from textbench.report.definitions import published_tables, table_specs
+from textbench.report import figures, write_report
+from textbench.report.definitions import figure_specs, published_tables, table_specs
 from textbench.report.sections import sections
 from textbench.report.tradeoff import sweeps
 from textbench.results import load_results
@@ -127,6 +127,22 @@ def test_without_other_temperatures_there_is_no_such_figure(tmp_path: Path) -> N
     make_run(tmp_path / "r", text_spec(), [QUALITY], final=QUALITY)
     write_report(tmp_path / "r", tmp_path / "out")
     assert not list((tmp_path / "out").glob("quality_diversity*"))
+
+
+def test_an_algorithm_looks_the_same_in_every_panel_and_as_elsewhere(results: Path) -> None:
+    (run,) = (r for r in RunDirectory.find(results) if "/mle/s0" in r.name)
+    for alpha, lm in ((0.5, 6.0), (1.0, 5.0)):
+        evaluated(run, alpha, lm_score=lm, reverse_lm_score=7.0 - lm)
+    (section,) = sections(read_store(results))
+    (spec,) = (spec for spec in figure_specs() if spec.kind == "tradeoff")
+    figure = figures.draw(spec, section)
+    assert figure is not None
+    usual = figures.colours([row for row in section.rows if row.label == "mle"])
+    lines = [line for ax in figure.axes for line in ax.lines if line.get_label() == "MLE"]
+    assert len(lines) == len(figure.axes) == 2
+    assert {(line.get_color(), line.get_linestyle()) for line in lines} == {
+        (colour, "-") for colour, _ in usual.values()
+    }
 
 
 def test_a_temperature_names_a_row_and_not_a_protocol() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -345,6 +346,15 @@ def test_kjv_is_read_from_its_package_as_data(
     path.write_text('{"verse": 1}\n', encoding="utf-8")
     with pytest.raises(UserError, match=r"task kjv: .* is not what was expected: 'text'"):
         KJV(KJV.config_schema())
+
+
+@pytest.mark.skipif(find_spec("bible") is None, reason="the extra kjv is not installed")
+def test_kjv_as_its_package_ships_it() -> None:
+    """`tox` installs the extra; there is no download."""
+    text = KJV(KJV.config_schema())
+    assert text.decode(text.test()[:1])[0].startswith("And God said , Let the waters under")
+    assert (text.length, text.vocab_size) == (51, 4644)
+    assert text.note.startswith("21,758 / 1,441 / 5,754 sentences")
 
 
 def test_kjv_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -250,7 +250,8 @@ def _draw_tradeoff(spec: FigureSpec, section: Section) -> Figure | None:
     if not panels:
         return None
     figure, axes = _figure(len(panels), 5.2, 3.7)
-    styles = colours([line.row for _, lines in panels for line in lines])
+    rows = {line.row.key: line.row for _, lines in panels for line in lines}
+    styles = colours(list(rows.values()))
     for ax, (pair, lines) in zip(axes, panels, strict=True):
         for line in lines:
             _draw_sweep(ax, line, *styles[line.row.key])
@@ -265,7 +266,7 @@ def _draw_sweep(ax: Axes, line: Sweep, colour: Colour, dash: Dash) -> None:
     drawn = ax.plot(x, y, ".-", color=colour, linewidth=1.4, label=plain(line.row.title))[0]
     if dash:
         drawn.set_dashes(dash)
-    for i in dict.fromkeys((0, len(alphas) - 1)):
+    for i in (0, len(alphas) - 1) if len(alphas) > 1 else ():
         near: dict[str, Any] = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 7}
         ax.annotate(f"{alphas[i]:g}", (x[i], y[i]), color=colour, **near)
 

@@ -1,0 +1,96 @@
+"""Every trainer on a text task, from training to samples, and what becomes of ends of sentences."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import corpus
+import pytest
+import torch
+
+from textbench import registry, worker
+from textbench.config import Request, expand
+from textbench.run import Options
+from textbench.store import RunDirectory
+from textbench.stored import load
+from textbench.task import END
+
+ROWS = [*registry.names("trainer"), "cot:strong", "cot:reverse_kl"]
+SMALL = ["ewmd.steps=2", "evaluation.samples=40", "evaluation.final_samples=60"]
+NO_LIKELIHOOD = {"real", "real_corrupted"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of 150 sentences, and the store of all tests, so that warm-ups are shared."""
+    folder = tmp_path_factory.mktemp("text")
+    corpus.write(folder / "c.txt", corpus.sentences(150))
+    return folder
+
+
+def train(folder: Path, row: str, *settings: str) -> RunDirectory:
+    """Run ``row`` under preset ``ci`` in this process; return the finished run."""
+    given = [f"text.train={folder / 'c.txt'}", "text.references=[]", *SMALL, *settings]
+    for spec in expand(Request(algos=row, task="text", preset="ci", settings=given)):
+        directory = RunDirectory(spec.directory(folder / "results"))
+        if directory.status().status != "done":
+            directory.create(spec)
+            worker.execute(directory, Options(torch.device("cpu")))
+    assert directory.status().status == "done", directory.status()
+    return directory
+
+
+def last(directory: RunDirectory) -> dict[str, Any]:
+    values: dict[str, Any] = directory.rows("metrics.jsonl")[-1]["values"]
+    return values
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_trainer_runs_on_text(row: str, folder: Path) -> None:
+    directory = train(folder, row)
+    final = directory.rows("metrics.jsonl")[-1]
+    measured = {name for name, value in final["values"].items() if value is not None}
+    assert {"bleu5", "self_bleu5", "backward_bleu5", "ewmd_test", "ewmd_train"} <= measured
+    likelihoods = {"nll_test", "nll_test_word", "nll_train", "generator_entropy"}
+    assert likelihoods & measured == (set() if row in NO_LIKELIHOOD else likelihoods)
+    assert all(math.isfinite(final["values"][name]) for name in measured)
+    lines = (directory.path / "samples.txt").read_text(encoding="utf-8").splitlines()
+    words = {word for line in corpus.sentences(150) for word in line.split()} | {"<unk>"}
+    assert {word for line in lines for word in line.split()} <= words
+
+
+def test_what_follows_the_end_of_a_sentence_is_learnt_like_its_words(folder: Path) -> None:
+    """There is no mask: a likelihood that counts T slots needs a model of all T of them."""
+    stored = load(train(folder, "mle", "mle.epochs=60"))
+    samples = stored.generator.sample(400, torch.Generator().manual_seed(0))
+    ended = (samples == END).cumsum(1) > 0
+    after = torch.zeros_like(ended)
+    after[:, 1:] = ended[:, :-1]
+    assert after.any()
+    assert float((samples[after] != END).double().mean()) < 0.02
+    log_probs = stored.generator.log_probs(stored.task.test())
+    tokens = stored.task.test()
+    followed = torch.zeros_like(tokens, dtype=torch.bool)
+    followed[:, 1:] = ((tokens == END).cumsum(1) > 0)[:, :-1]
+    assert float(log_probs[followed][:, END].exp().mean()) > 0.95
+
+
+def test_a_vocabulary_of_one_word_and_a_test_set_of_unknown_words_are_results(
+    tmp_path: Path,
+) -> None:
+    for split, line in (("train", "a"), ("valid", "a"), ("test", "b c")):
+        corpus.write(tmp_path / f"{split}.txt", [line] * 3)
+    given = [f"text.{split}={tmp_path / split}.txt" for split in ("train", "valid", "test")]
+    settings = [*given, "text.references=[]", "text.length=2", *SMALL, "mle.epochs=1"]
+    (spec,) = expand(Request(algos="mle", task="text", preset="ci", settings=settings))
+    directory = RunDirectory(spec.directory(tmp_path / "results"))
+    directory.create(spec)
+    assert worker.execute(directory, Options(torch.device("cpu"))) == 0, directory.status()
+    values = last(directory)
+    assert values["bleu2"] == 0.0  # no word of the test set is in the vocabulary
+    assert values["nll_test"] > 0.0
+    reasons = directory.rows("metrics.jsonl")[-1]["reasons"]
+    missing = {name for name, value in values.items() if value is None}
+    assert missing == set(reasons)
