@@ -63,18 +63,15 @@ def test_every_trainer_runs_on_text(row: str, folder: Path) -> None:
 
 def test_what_follows_the_end_of_a_sentence_is_learnt_like_its_words(folder: Path) -> None:
     """There is no mask: a likelihood that counts T slots needs a model of all T of them."""
-    stored = load(train(folder, "mle", "mle.epochs=60"))
-    samples = stored.generator.sample(400, torch.Generator().manual_seed(0))
-    ended = (samples == END).cumsum(1) > 0
-    after = torch.zeros_like(ended)
-    after[:, 1:] = ended[:, :-1]
-    assert after.any()
-    assert float((samples[after] != END).double().mean()) < 0.02
-    log_probs = stored.generator.log_probs(stored.task.test())
+    plan = ["mle.epochs=300", "evaluation.every=300", "backbone.hidden=24"]
+    stored = load(train(folder, "mle", *plan))
     tokens = stored.task.test()
-    followed = torch.zeros_like(tokens, dtype=torch.bool)
-    followed[:, 1:] = ((tokens == END).cumsum(1) > 0)[:, :-1]
-    assert float(log_probs[followed][:, END].exp().mean()) > 0.95
+    after = torch.zeros_like(tokens, dtype=torch.bool)
+    after[:, 1:] = ((tokens == END).cumsum(1) > 0)[:, :-1]
+    probs = stored.generator.log_probs(tokens).detach().exp()
+    assert float(probs[after][:, END].mean()) > 0.9
+    # The same symbol is the first input, and no sentence is empty: the state tells them apart.
+    assert float(probs[:, 0, END].max()) < 0.1
 
 
 def test_a_vocabulary_of_one_word_and_a_test_set_of_unknown_words_are_results(
