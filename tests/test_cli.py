@@ -259,6 +259,21 @@ def test_show_run_tells_what_the_store_knows(
         assert expected in text
 
 
+def test_show_run_says_what_an_adversarial_phase_did_and_changed(call: Call) -> None:
+    """Updates, the discriminator's accuracy, and both NLLs since the warm-up."""
+    quick = Path(__file__).parent.parent / "results" / "published" / "quick"
+    text = call(f"show seqgan/s0 --results {quick}").stdout
+    for expected in (
+        "d_accuracy = 0.9980  (step 3678)",
+        "Since the warm-up synthetic/mle/s0-d8510b97\n  generator_updates = 30\n",
+        "  critic_updates = 3648\n",
+        "  nll_oracle = -0.2989  (9.0318 to 8.7328)\n",
+        "  nll_test = +0.1288  (8.1321 to 8.2609)\n",
+    ):
+        assert expected in text, text
+    assert "Since the warm-up" not in call(f"show mle/s0 --results {quick}").stdout
+
+
 # -- run -------------------------------------------------------------------------------------
 
 

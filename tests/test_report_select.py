@@ -14,7 +14,7 @@ from stores import epoch_row, make_run, points, spec
 from textbench.reading import Moment, read_store
 from textbench.report.definitions import ColumnSpec
 from textbench.report.sections import Section, sections
-from textbench.report.select import best, final, pick
+from textbench.report.select import Pick, best, change, final, pick
 from textbench.report.tables import Cell, _fill
 from textbench.store import Status
 
@@ -65,6 +65,34 @@ def test_final_says_why_there_is_none() -> None:
     assert final([moment(a=1.0)], FINAL).reason == "no final evaluation"
     assert final([moment(a=math.nan, final=True)], FINAL).reason == "no oracle"
     assert final([moment(b=1.0, final=True)], FINAL).reason == "a was not computed"
+
+
+def test_change_is_since_the_end_of_the_warm_up_under_one_protocol() -> None:
+    column = ColumnSpec("c", "C", "change", metrics=("a",))
+    warm = [moment(warmup=True, a=9.0), moment(warmup=True, a=7.0)]
+    long = moment(warmup=True, protocol="2", a=7.5)
+    own = [moment(a=6.0), moment(a=5.5, final=True, protocol="2")]
+    found = change([*warm, long, *own], column)
+    assert (found.values, found.protocol) == ((-2.0,), "a/2")
+    assert change([*warm, *own], column).reason == (
+        "its warm-up was not evaluated under the same protocol"
+    )
+    assert change(own, column).reason == "it starts from no warm-up"
+    assert change([*warm, moment(a=1.0)], column).reason == "no final evaluation"
+
+
+def test_ledger_and_log_are_the_last_ones(tmp_path: Path) -> None:
+    counts = ColumnSpec("c", "C", "ledger", metrics=("generator_updates",))
+    accuracy = ColumnSpec("c", "C", "logged", metrics=("d_accuracy",))
+    make_run(tmp_path, spec("x"), points(3.0, 2.0, 1.0), log={"d_accuracy": [0.1, 0.2, 0.6, 0.8]})
+    make_run(tmp_path, spec("y"), points(3.0))
+    section = only(tmp_path)
+    x, y = (row.runs[0] for row in section.rows)
+    assert pick(section, x, counts) == Pick((20.0,), "ledger/1")
+    assert pick(section, x, accuracy).values == pytest.approx((0.7,))
+    assert pick(section, y, accuracy).reason == "it logs no d_accuracy"
+    unknown = ColumnSpec("c", "C", "ledger", metrics=("joules",))
+    assert pick(section, x, unknown).reason == "its ledger has no joules"
 
 
 def test_best_of_a_pair_minimises_the_sum_not_either_part() -> None:

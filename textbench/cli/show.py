@@ -228,6 +228,33 @@ def _show_last_evaluation(run: RunDirectory) -> None:
     _show_section(f"Last evaluation ({where}{', final' if last['final'] else ''})", values)
     cost = {"seconds": last["seconds"], "cpu_seconds": last["cpu_seconds"]}
     _show_section("Cost so far", {**last["ledger"], **cost})
+    _show_evidence(run, last)
+
+
+def _show_evidence(run: RunDirectory, last: dict[str, Any]) -> None:
+    """Print what was logged last, and what has changed since the warm-up."""
+    losses = [row for row in run.rows("curve.jsonl") if row["kind"] == "loss"]
+    logged = {name: (row, row["values"][name]) for row in losses for name in row["values"]}
+    shown = {name: f"{value:.4f}  (step {row['step']})" for name, (row, value) in logged.items()}
+    _show_section("Last values of the training log", shown)
+    warmup = run.spec().warmup
+    if warmup is None:
+        return
+    source = RunDirectory(warmup.directory(run.path.parents[2]))
+    before = source.rows("metrics.jsonl") if source.path.is_dir() else []
+    changes: dict[str, Any] = {}
+    for name, value in last["values"].items():
+        protocol = last["protocols"].get(name)
+        same = [row for row in before if protocol and row["protocols"].get(name) == protocol]
+        if same and value is not None:
+            start = same[-1]["values"][name]
+            changes[name] = f"{value - start:+.4f}  ({start:.4f} to {value:.4f})"
+    updates = (
+        {key: last["ledger"][key] - before[-1]["ledger"][key] for key in last["ledger"]}
+        if before
+        else {}
+    )
+    _show_section(f"Since the warm-up {source.name}", {**updates, **changes})
 
 
 def _show_section(title: str, pairs: dict[str, Any]) -> None:

@@ -10,7 +10,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-Select = Literal["final", "best", "epoch_seconds", "epoch_cpu_seconds"]
+Select = Literal[
+    "final", "best", "change", "ledger", "logged", "epoch_seconds", "epoch_cpu_seconds"
+]
 HERE = Path(__file__).parent
 TEMPERED = "* alpha=*"
 """The rows of generators that were evaluated again at another inverse temperature."""
@@ -18,7 +20,10 @@ TEMPERED = "* alpha=*"
 
 @dataclass(frozen=True)
 class ColumnSpec:
-    """One column of a table: a metric, or several, and the rule that selects the evaluation."""
+    """One column of a table: a metric, or several, and the rule that selects the evaluation.
+
+    Of `ledger` the "metrics" are counts of the ledger, of `logged` quantities of the training log.
+    """
 
     id: str
     title: str

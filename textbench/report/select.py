@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 from textbench.reading import Epoch, Moment, Run, hardware
@@ -32,7 +33,13 @@ def pick(section: Section, run: Run, column: ColumnSpec) -> Pick:
         return Pick(reason=UNFINISHED)
     if column.is_time:
         return epoch_times(section.store.epochs(run), column.clock, hardware(run.env))
+    if column.select == "logged":
+        return last_logged(section.store.logged(run, column.metrics[0]), column.metrics[0])
     evaluated = section.store.evaluations(run)
+    if column.select == "change":
+        return change(evaluated, column)
+    if column.select == "ledger":
+        return counted(evaluated, column)
     if column.select == "final":
         return final(evaluated, column)
     return best(evaluated, column, has_warmup=run.spec.warmup is not None)
@@ -66,6 +73,46 @@ def final(evaluated: list[Moment], column: ColumnSpec) -> Pick:
     if not at[-1].has(*column.metrics):
         return Pick(reason=at[-1].missing(*column.metrics))
     return _picked(at[-1], column)
+
+
+def change(evaluated: list[Moment], column: ColumnSpec) -> Pick:
+    """Pick the difference between the last evaluation and the warm-up's last, of one protocol."""
+    if not any(moment.warmup for moment in evaluated):
+        return Pick(reason="it starts from no warm-up")
+    end = final(evaluated, column)
+    if not end.values:
+        return end
+    comparable = [
+        moment
+        for moment in evaluated
+        if moment.warmup
+        and moment.has(*column.metrics)
+        and moment.protocol(*column.metrics) == end.protocol
+    ]
+    if not comparable:
+        return Pick(reason="its warm-up was not evaluated under the same protocol")
+    start = (comparable[-1].values[metric] for metric in column.metrics)
+    values = tuple(after - before for after, before in zip(end.values, start, strict=True))
+    return Pick(values, end.protocol)
+
+
+def counted(evaluated: list[Moment], column: ColumnSpec) -> Pick:
+    """Pick counts of the ledger at the end of training, the warm-up's included."""
+    at = [moment for moment in evaluated if moment.final]
+    if not at:
+        return Pick(reason="no final evaluation")
+    missing = [name for name in column.metrics if name not in at[-1].ledger]
+    if missing:
+        return Pick(reason=f"its ledger has no {missing[0]}")
+    return Pick(tuple(float(at[-1].ledger[name]) for name in column.metrics), "ledger/1")
+
+
+def last_logged(logged: list[tuple[int, float]], name: str) -> Pick:
+    """Pick the mean of a logged quantity over the last epoch that has it."""
+    if not logged:
+        return Pick(reason=f"it logs no {name}")
+    last = max(epoch for epoch, _ in logged)
+    return Pick((fmean(value for epoch, value in logged if epoch == last),), "log/1")
 
 
 def best(evaluated: list[Moment], column: ColumnSpec, *, has_warmup: bool) -> Pick:
