@@ -164,11 +164,8 @@ class Run:
 
     def _where(self) -> dict[str, Any]:
         position = self.schedule.at(max(self.step - 1, 0))
-        return {
-            "step": self.step,
-            "phase": position.phase,
-            "epoch": self.schedule.epoch(self.step),
-        }
+        epoch = self.schedule.epoch(self.step)
+        return {"step": self.step, "phase": position.phase, "epoch": epoch}
 
     def _log_losses(self) -> None:
         values = {key: float(total) / count for key, (total, count) in self.sums.items()}
