@@ -338,7 +338,9 @@ def test_latex_tables_compile(tmp_path: Path) -> None:
         pytest.skip("no pdflatex on this machine")
     write_report(nasty_store(tmp_path / "results"), tmp_path / "out")
     tables = sorted((tmp_path / "out").glob("*.tex"))
-    assert [table.stem.split("-")[0] for table in tables] == ["all", "table1", "table1"]
+    assert [table.stem.split("-")[0] for table in tables] == [
+        *("all", "table1", "table1", "table_training"),
+    ]
     inputs = "".join(rf"\input{{{table.stem}}}" for table in tables)
     (tmp_path / "out" / "doc.tex").write_text(
         r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}"

@@ -7,6 +7,7 @@ nobody killed: generator, samples and every log row, the clock's readings aside.
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import random
@@ -21,6 +22,7 @@ import torch
 from textbench import checkpoint, registry, worker
 from textbench.config import Request, expand
 from textbench.run import Options
+from textbench.spec import Spec
 from textbench.store import RunDirectory
 
 CLOCKS = ("seconds", "cpu_seconds")
@@ -197,3 +199,46 @@ def test_stopping_at_the_deadline_and_going_on(
     assert directory.status().status == "timeout"
     assert execute(directory) == 0
     assert outcome(directory) == undisturbed("mle")
+
+
+def test_a_run_whose_plugin_is_gone_says_so_in_one_line_and_goes_on_at_its_new_place(
+    tmp_path: Path,
+) -> None:
+    """The directory remembers where the file was; the command says where it is now."""
+    file, moved = tmp_path / "mine.py", tmp_path / "elsewhere.py"
+    file.write_text(PLUGIN, encoding="utf-8")
+
+    def spec_of(plugin: Path) -> Spec:
+        request = Request(algos="mine", task="synthetic-tiny", preset="ci", settings=SMALL[:5])
+        (spec,) = expand(dataclasses.replace(request, plugins=(plugin,)))
+        return spec
+
+    first = spec_of(file)
+    directory = RunDirectory(first.directory(tmp_path))
+    directory.create(first)
+    registry._plugins.clear()
+    file.rename(moved)
+    assert worker.execute(directory, Options(torch.device("cpu"))) == 1
+    reason = directory.status().reason
+    assert reason.startswith(f"{directory.name} was made with plugin {file}, which is no longer")
+    assert "\n" not in reason and "--plugin FILE" in reason and not directory.status().traceback
+    again = spec_of(moved)
+    assert again.hash == first.hash
+    directory.create(again)
+    assert worker.execute(directory, Options(torch.device("cpu"))) == 0
+    registry._plugins.clear()
+
+
+PLUGIN = """
+from textbench.algorithms.mle import MLE, MLEConfig
+from pydantic import Field
+
+
+class MineConfig(MLEConfig):
+    epochs: int = Field(1, ge=1)
+
+
+class Mine(MLE):
+    name = "mine"
+    config_schema = MineConfig
+"""

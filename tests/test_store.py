@@ -36,6 +36,22 @@ def directory(tmp_path: Path) -> RunDirectory:
 # -- files ---------------------------------------------------------------------------------------
 
 
+def test_a_plugin_that_was_moved_is_found_at_its_new_place(tmp_path: Path) -> None:
+    """An existing directory keeps its spec; only plug-in files that are gone give way."""
+    old, new = tmp_path / "old.py", tmp_path / "new.py"
+    old.touch()
+    first = make_spec(plugins=(str(old),), variant="said first")
+    again = make_spec(plugins=(str(new),), variant="said later")
+    run = RunDirectory(tmp_path / "run")
+    run.create(first)
+    run.create(again)
+    assert run.spec() == first
+    old.rename(new)
+    run.create(again)
+    assert run.spec() == replace(first, plugins=(str(new),))
+    assert run.read_json("spec.json")["hash"] == first.hash == again.hash
+
+
 def test_a_new_directory_is_queued_and_holds_its_spec(directory: RunDirectory) -> None:
     assert directory.spec() == make_spec()
     assert directory.read_json("spec.json")["hash"] == make_spec().hash

@@ -40,7 +40,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -97,10 +97,16 @@ class RunDirectory:
     # -- identity and status ---------------------------------------------------------------
 
     def create(self, spec: Spec) -> None:
-        """Make the directory for ``spec``; an existing one keeps its first spec."""
+        """Make the directory for ``spec``; an existing one keeps its first spec.
+
+        Only where its plug-in files are: those that are no longer there give way to ``spec``'s.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / "spec.json").exists():
             self.write_json("spec.json", {**spec.to_json(), "hash": spec.hash})
+        elif spec.plugins and not all(Path(file).is_file() for file in self.spec().plugins):
+            moved = replace(self.spec(), plugins=spec.plugins)
+            self.write_json("spec.json", {**moved.to_json(), "hash": moved.hash})
         if not (self.path / "status.json").exists():
             self.write_status(Status("queued"))
 

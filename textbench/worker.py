@@ -116,6 +116,11 @@ def prepare(directory: RunDirectory, options: Options) -> Run:
     """Resolve the names of a run's spec, and its warm-up, and return it ready to go."""
     spec = directory.spec()
     for plugin in spec.plugins:
+        if not Path(plugin).is_file():
+            raise UserError(
+                f"{directory.name} was made with plugin {plugin}, which is no longer there: repeat "
+                "the command with --plugin FILE"
+            )
         registry.load_plugin(plugin)
     if spec.hash != directory.read_json("spec.json")["hash"]:
         raise UserError(f"{directory.path / 'spec.json'} was edited: its hash does not fit")
