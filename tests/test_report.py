@@ -457,6 +457,7 @@ def test_the_same_store_gives_the_same_bytes(
         *(f"table1-synthetic-quick.{kind}" for kind in ("tex", "csv", "md")),
         *(f"table1-differences-synthetic-quick.{kind}" for kind in ("tex", "csv", "md")),
         *(f"all-synthetic-quick.{kind}" for kind in ("tex", "csv", "md")),
+        *(f"table_training-synthetic-quick.{kind}" for kind in ("tex", "csv", "md")),
         *(f"{name}-synthetic-quick.{kind}" for name in drawn for kind in ("pdf", "png")),
     }
     assert first == second
