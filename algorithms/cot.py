@@ -12,10 +12,10 @@ mediator first).
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
@@ -71,6 +71,16 @@ class CoTConfig(Config):
     """Eq. 13 with constant prefixes, or with the gradient of their distribution as well."""
     generator: Literal["lstm", "goal_factored"] = "lstm"
     """The shared LSTM, or Manager and Worker as in LeakGAN (our reading of CoT-strong)."""
+    g_hidden: int = Field(0, ge=0)
+    """Width of embedding and states of Manager and Worker; 0 takes the backbone's."""
+
+    added_options: ClassVar[frozenset[str]] = frozenset({"g_hidden"})
+
+    @model_validator(mode="after")
+    def _sizes_of_the_shared_generator(self) -> Self:
+        if self.g_hidden and self.generator == "lstm":
+            raise ValueError("g_hidden is for generator=goal_factored, the row cot:strong")
+        return self
 
 
 class CoT(Trainer[CoTConfig]):
@@ -196,8 +206,8 @@ class CoT(Trainer[CoTConfig]):
     def _new_generator(self) -> LSTMLanguageModel | GoalFactoredGenerator:
         if self.config.generator == "lstm":
             return self.context.initial_generator()
-        generator = GoalFactoredGenerator(
-            self.context.vocab_size, self.context.length, **self.context.backbone
-        )
+        wanted, backbone = self.config.g_hidden, self.context.backbone
+        sizes = {key: wanted or size for key, size in backbone.items()}
+        generator = GoalFactoredGenerator(self.context.vocab_size, self.context.length, **sizes)
         generator.initialise(self.context.stream("generator"))
         return generator.to(self.context.device)

@@ -1,9 +1,8 @@
 """LeakGAN: the discriminator leaks its features to a hierarchical generator.
 
 "Long Text Generation via Adversarial Training with Leaked Information" (Guo et al., AAAI 2018) and
-CR-Gjx/LeakGAN, ``Synthetic Data``; the defaults are that code's for T = 20, save that every
-sample is drawn at temperature 1 (the authors' "No Temperature" copy), as the harness evaluates.
-`leakgan:paper_temperature` is the other copy.
+CR-Gjx/LeakGAN, ``Synthetic Data``; the defaults are that code's for T = 20, save that every sample
+is drawn at temperature 1 (its "No Temperature" copy; `leakgan:paper_temperature` is the other).
 
 What the code does differently by accident, and we do not repeat:
 
@@ -14,11 +13,12 @@ What the code does differently by accident, and we do not repeat:
 * its sampler and its teacher forcing add up different sub-goals (steps 4b−4..4b−1 and 4b−3..4b),
   so the likelihood is not that of the samples; ours is the sampler's, in both;
 * T must be divisible by 4 there; here the last block is shorter;
-* its discriminator gets new real data from the oracle for every load; ours has the training set,
-  as every other trainer.
+* its discriminator gets new real data for every load; ours has the training set, as all others.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -56,13 +56,14 @@ class LeakGANConfig(Config):
     """Tokens per goal: the paper's c."""
     goal_size: int = Field(16, ge=1)
     """Width of the projected goal: the paper's k."""
+    hidden: int = Field(0, ge=0)
+    """Width of embedding and LSTM states; 0 takes the backbone's (authors: 128 on real text)."""
     rollouts: int = Field(4, ge=1)
     """Completions of every prefix that ends a block, by the current generator."""
     rank_slope: float = Field(16.0, gt=0)
     """Rewards become sigmoid(slope · (rank/B - 1/2)), rank 1 the lowest: the paper's delta."""
     first_alpha: float = Field(1.0, gt=0)
-    """Inverse temperature of the first `first_tokens` tokens of the generator's training samples
-    (authors' main code: 1.5)."""
+    """Inverse temperature of a training sample's first `first_tokens` tokens (main code: 1.5)."""
     first_tokens: int = Field(2, ge=0)
     """How many tokens that is."""
     alpha: float = Field(1.0, gt=0)
@@ -85,6 +86,8 @@ class LeakGANConfig(Config):
     """Multiplies the number of filters of every window, and with it the width of the features."""
     d_filters: tuple[tuple[int, int], ...] = ()
     """(window, filters) pairs; empty takes SeqGAN's table for the sequences' length."""
+
+    added_options: ClassVar[frozenset[str]] = frozenset({"hidden"})
 
 
 class LeakGAN(Trainer[LeakGANConfig]):
@@ -116,7 +119,7 @@ class LeakGAN(Trainer[LeakGANConfig]):
         self.generator = LeakedGenerator(
             discriminator,
             context.length,
-            **context.backbone,
+            **{key: c.hidden or size for key, size in context.backbone.items()},
             goal_size=c.goal_size,
             block=c.block,
         )

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 import torch
-from textbench.algorithms.cot import CoT
+from textbench.algorithms.cot import CoT, CoTConfig
 from torch import Tensor, nn
 
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.config import Request, expand
+from textbench.errors import UserError
 from textbench.generator import Generator
 from textbench.randomness import stream
 from textbench.run import Options
+from textbench.schema import validate
 from textbench.store import RunDirectory
 from textbench.trainer import Context, Position, Trainer
 from textbench.worker import execute
@@ -434,3 +436,8 @@ def test_a_reverse_kl_that_is_not_finite_ends_the_run_as_diverged(
     status = directory.status()
     assert status.status == "diverged"
     assert status.reason.startswith("kl_to_mediator is ") and " at step " in status.reason
+
+
+def test_sizes_of_the_shared_generator_are_no_option() -> None:
+    with pytest.raises(UserError, match=r"cot: g_hidden is for generator=goal_factored"):
+        validate(CoTConfig, {"g_hidden": 64}, "cot")

@@ -91,3 +91,16 @@ def test_a_vocabulary_of_one_word_and_a_test_set_of_unknown_words_are_results(
     reasons = directory.rows("metrics.jsonl")[-1]["reasons"]
     missing = {name for name, value in values.items() if value is None}
     assert missing == set(reasons)
+
+
+@pytest.mark.parametrize(("row", "option"), [("leakgan", "hidden"), ("cot:strong", "g_hidden")])
+def test_a_generator_of_its_own_may_have_sizes_of_its_own(
+    row: str, option: str, folder: Path
+) -> None:
+    """What the shared LSTM has is the default; the option changes one row, not all."""
+    wide = f"{row.partition(':')[0]}.{option}=12"
+    widths = []
+    for settings in ((), (wide,)):
+        generator: Any = load(train(folder, row, *settings)).generator
+        widths.append(generator.embedding.shape[1])
+    assert widths == [8, 12]

@@ -174,10 +174,11 @@ def test_the_warm_up_of_a_row(row: str, epochs: int, lr: float) -> None:
 
 
 def test_leakgan_on_text_has_the_authors_image_coco_schedule() -> None:
-    """16 x (5 loads of 3 passes for D, 12 epochs for G), rate 1e-3, D's embedding 256."""
-    section = registry.read_toml(presets.path("paper"))["leakgan@text"]
+    """16 x (5 loads of 3 passes for D, 12 epochs for G), rate 1e-3; sizes 256 of D, 128 of G."""
+    preset = registry.read_toml(presets.path("paper"))
     coco = {"pretrain_rounds": 16, "pretrain_g_epochs": 12, "g_lr": 1e-3, "d_embedding": 256}
-    assert section == coco
+    assert preset["leakgan@text"] == coco | {"hidden": 128}
+    assert preset["cot:strong@text"] == {"g_hidden": 128}
 
 
 def test_the_windows_of_the_other_discriminators() -> None:

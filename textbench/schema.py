@@ -61,4 +61,5 @@ def validate(schema: type[C], values: Mapping[str, Any], where: str) -> C:
             known = schema.model_fields
             raise UserError(f"{where}.{key} is not an option{did_you_mean(key, known)}") from None
         given = f" (given {first['input']!r})" if key else ""
-        raise UserError(f"{where}.{key}: {first['msg']}{given}".replace(".:", ":")) from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{where}.{key}: {message}{given}".replace(".:", ":")) from None
