@@ -155,10 +155,20 @@ def test_a_single_seed_cannot_be_judged_and_the_summary_says_so(call: Call) -> N
     store("base", VALUES[:1])
     store("new", [9.0])
     result = call()
-    assert result.exit_code == 0
+    assert result.exit_code == 2
+    assert result.stderr.startswith("textbench: error: nothing could be judged: ")
+    assert result.stdout.startswith("## textbench compare: Nothing could be judged")
     assert "1 number compared: 1 not judged" in result.stdout
     assert "### Cannot be judged\n\nBASE has one seed" in result.stdout
     assert call("base new --strict").exit_code == 1
+
+
+def test_stores_without_finished_runs_are_not_called_equal(call: Call) -> None:
+    for name in ("base", "new"):
+        make_run(Path(name), spec("mle", 0), [], final=None, status=Status("failed"))
+    result = call()
+    assert result.exit_code == 2
+    assert "nothing could be judged" in result.stderr
 
 
 def test_a_raised_version_is_compared_and_noted(call: Call) -> None:

@@ -120,6 +120,15 @@ def test_a_folder_of_local_copies_may_lack_one(
     assert fetch(remote(server)) == cache() / "folder/file.bin"
 
 
+def test_local_copies_in_a_folder_that_does_not_exist(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A misspelt name must not send anyone to the network in silence."""
+    monkeypatch.setenv("TEXTBENCH_DATA", str(tmp_path / "misspelt"))
+    assert "misspelt: there is no such folder" in complaint(remote(server))
+    assert server.requests == 0
+
+
 def test_a_file_may_be_known_by_its_git_blob_id(server: Server) -> None:
     """`git hash-object` of the content, where a source publishes no other checksum."""
     by_git = remote(server, sha256="")._replace(git_blob=GIT_BLOB)

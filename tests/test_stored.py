@@ -98,7 +98,10 @@ def test_alphas(text: str, alphas: list[float]) -> None:
     assert parse_alphas(text) == alphas
 
 
-@pytest.mark.parametrize("text", ["", "x", "0", "-1", "1:2", "1:2:0", "nan", "2:1:0.1", "1:9:1e-9"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "0", "-1", "1:2", "1:2:0", "nan", "snan", "1e400", "1e-400", "2:1:0.1", "1:9:1e-9"],
+)
 def test_what_is_no_alpha(text: str) -> None:
     with pytest.raises(UserError, match="--alpha"):
         parse_alphas(text)

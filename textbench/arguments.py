@@ -135,6 +135,11 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def _is_alpha(number: Decimal) -> bool:
+    """Tell whether it is finite and positive, also as a float."""
+    return number.is_finite() and 0 < float(number) < math.inf
+
+
 def parse_alphas(text: str, *, single: bool = False) -> list[float]:
     """Return the inverse temperatures of ``"1.5"``, ``"0.7,1,1.5"`` or ``"0.7:2.0:0.1"``.
 
@@ -151,7 +156,7 @@ def parse_alphas(text: str, *, single: bool = False) -> list[float]:
         except InvalidOperation:
             raise UserError(wrong) from None
         first, end, step = numbers if len(numbers) == 3 else (numbers[0], numbers[0], Decimal(1))
-        if len(numbers) not in (1, 3) or not all(n.is_finite() and n > 0 for n in numbers):
+        if len(numbers) not in (1, 3) or not all(map(_is_alpha, numbers)):
             raise UserError(f"{wrong}, all above 0")
         count = (end - first) // step + 1
         if not 1 <= count <= MAX_ALPHAS:

@@ -81,6 +81,11 @@ class Comparison:
         return len(self.alarms) + sum(run.regression for run in self.broken)
 
     @property
+    def judged(self) -> bool:
+        """Whether there was a spread, or equality to the bit, to judge any number by."""
+        return len(self.unjudged) < len(self.compared)
+
+    @property
     def incomplete(self) -> bool:
         """Whether anything of BASE was not compared or could not be judged."""
         return bool(self.missing or self.mismatched or self.unjudged)

@@ -47,8 +47,14 @@ def cache() -> Path:
 
 
 def local_data() -> Path | None:
-    """Return the folder of local copies that ``TEXTBENCH_DATA`` names, if it is set."""
+    """Return the folder of local copies that ``TEXTBENCH_DATA`` names, if it is set.
+
+    Raises:
+        UserError: There is no such folder.
+    """
     given = os.environ.get("TEXTBENCH_DATA")
+    if given and not Path(given).is_dir():
+        raise UserError(f"TEXTBENCH_DATA={given}: there is no such folder")
     return Path(given) if given else None
 
 

@@ -20,7 +20,7 @@ Examples:
   textbench compare main/results results --strict --out summary.md
 
 \b
-Exit codes: 0 no regression, 1 a regression, 2 usage, or nothing to compare."""
+Exit codes: 0 no regression, 1 a regression, 2 usage, or nothing that can be judged."""
 
 
 @click.command(epilog=EPILOG)
@@ -49,7 +49,8 @@ def command(base: Path, new: Path, out: Path | None, strict: bool) -> None:
     stores = [(str(path), _read(role, path)) for role, path in (("BASE", base), ("NEW", new))]
     found = compare_stores(stores[0][1], stores[1][1])
     if found.empty:
-        reasons = [*found.mismatched, *found.missing, *found.added, *found.notes]
+        missing = [f"missing in NEW: {one}" for one in found.missing]
+        reasons = [*found.mismatched, *missing, *found.notes]
         raise UserError(f"{base} and {new} have nothing to compare: {'; '.join(reasons[:3])}")
     text = to_markdown(found, stores, strict)
     click.echo(text, nl=False)
@@ -59,6 +60,11 @@ def command(base: Path, new: Path, out: Path | None, strict: bool) -> None:
             out.write_text(text, encoding="utf-8")
         except OSError as error:
             raise UserError(f"--out {out}: {error.strerror}") from None
+    if not (found.judged or found.regressions or strict):
+        raise UserError(
+            "nothing could be judged: compare finished runs, and of several seeds in BASE "
+            "(--seeds 0:10), or of equal seeds"
+        )
     sys.exit(1 if found.regressions or (strict and found.incomplete) else 0)
 
 

@@ -54,6 +54,8 @@ def _headline(found: Comparison, strict: bool) -> str:
         return f"{found.regressions} regression{'s' * (found.regressions != 1)}"
     if strict and found.incomplete:
         return "Incomplete, which --strict does not allow"
+    if not found.judged:
+        return "Nothing could be judged"
     return "No regression"
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from textbench.report.curves import Curve, log_curves, metric_curves
 from textbench.report.definitions import FigureSpec, axis_titles, row_names
+from textbench.report.legend import add_legend
 from textbench.report.sections import Row, Section
 from textbench.report.tradeoff import Sweep, sweeps
 
@@ -87,10 +88,15 @@ def colours(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[Colour, Dash]]:
     """Return a colour and a dash pattern per row.
 
     Listed algorithms are solid and keep their colour from report to report; all others are
-    dashed, in the colours that are left, then in all.
+    dashed, in the colours that these rows leave, then in all.
     """
     listed = list(row_names())
-    others = itertools.cycle(itertools.product(DASHES[1:], PALETTE[::-1]))
+    present = {row.label for row in rows}
+    used = {colour for label, colour in zip(listed, PALETTE, strict=False) if label in present}
+    left = [colour for colour in PALETTE[::-1] if colour not in used]
+    others = itertools.cycle(
+        [*itertools.product(DASHES[1:], left), *itertools.product(DASHES[1:], PALETTE[::-1])]
+    )
     chosen: dict[tuple[str, str], tuple[Colour, Dash]] = {}
     taken: set[str] = set()
     for row in rows:
@@ -157,7 +163,7 @@ def _draw_curves(spec: FigureSpec, section: Section) -> Figure | None:
         ax.set_title(plain(panel.title))
         beside = [curve for p in panels if p.metric == panel.metric for curve in p.curves]
         _zoom(ax, _end(spec, beside), beside, one_scale=len(beside) > len(panel.curves))
-    _add_legend(figure, axes, columns=3 if one else 6)
+    add_legend(figure, axes, columns=3 if one else 6)
     return figure
 
 
@@ -176,24 +182,6 @@ def _zoom(ax: Axes, end: float, curves: Sequence[Curve], *, one_scale: bool = Fa
     if shown and (hides or one_scale):
         margin = 0.05 * (max(shown) - min(shown)) or 0.5
         ax.set_ylim(min(shown) - margin, max(shown) + margin)
-
-
-def _add_legend(figure: Figure, axes: Sequence[Axes], columns: int) -> None:
-    """Name every line once, below the panels, in the rows' order from left to right."""
-    named: dict[str, Any] = {}
-    for ax in axes:
-        handles, labels = ax.get_legend_handles_labels()
-        named |= {label: handle for label, handle in zip(labels, handles, strict=True)}
-    columns = min(columns, len(named))
-    # matplotlib fills a legend column by column.
-    order = [label for first in range(columns) for label in list(named)[first::columns]]
-    figure.legend(
-        [named[label] for label in order],
-        order,
-        loc="outside lower center",
-        ncols=columns,
-        frameon=False,
-    )
 
 
 def _draw_curve(ax: Axes, curve: Curve, colour: Colour, dash: Dash) -> None:
@@ -257,7 +245,7 @@ def _draw_tradeoff(spec: FigureSpec, section: Section) -> Figure | None:
             _draw_sweep(ax, line, *styles[line.row.key])
         x, y = (axis_titles().get(metric, metric) for metric in pair)
         ax.set(xlabel=x, ylabel=y)
-    _add_legend(figure, axes, columns=4)
+    add_legend(figure, axes, columns=4)
     return figure
 
 
