@@ -91,9 +91,8 @@ def _download(remote: Remote) -> Path:
     except Exception as error:  # pooch lets requests', urllib's and its own errors through
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"could not download {remote.what} from {remote.url} ({reason}); "
-            f"place the file at {target} by hand, or set TEXTBENCH_DATA to a folder "
-            f"that holds {remote.name}"
+            f"could not download {remote.what} from {remote.url}: place the file at {target} by "
+            f"hand, or set TEXTBENCH_DATA to a folder that holds {remote.name} ({reason[:200]})"
         ) from None
     if wrong:
         raise UserError(f"what {remote.url} sent is not {remote.what}: {wrong}; nothing was kept")
