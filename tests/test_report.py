@@ -25,7 +25,7 @@ from textbench.errors import UserError
 from textbench.reading import read_store
 from textbench.report import figures, write_report
 from textbench.report.curves import log_curves, metric_curves
-from textbench.report.definitions import figure_specs, published_tables, table_specs
+from textbench.report.definitions import HERE, figure_specs, published_tables, table_specs
 from textbench.report.differences import Differences, csv_lines, differences
 from textbench.report.differences import layout as difference_layout
 from textbench.report.markup import latex, markdown
@@ -319,6 +319,11 @@ def test_latex_has_no_live_special_character(character: str) -> None:
     assert re.fullmatch(r"x.+y", escaped) and escaped.isascii()
     bare = re.sub(r"\\[_%&#${}]|\\[a-z]+|\$\\[a-z]+\$|\{\}", "", escaped)
     assert not set("_%&#$~^\\{}") & set(bare)
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.toml")), ids=lambda path: path.stem)
+def test_latex_can_set_what_our_tables_say(path: Path) -> None:
+    assert "[U+" not in latex(path.read_text(encoding="utf-8").replace("\n", " "))
 
 
 def nasty_store(folder: Path) -> Path:

@@ -14,6 +14,10 @@ MISSING = "—"
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 
+GREEK = (
+    *("alpha", "beta", "gamma", "delta", "varepsilon"),
+    *("lambda", "mu", "pi", "sigma", "tau"),
+)
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -31,8 +35,20 @@ _LATEX = {
     "·": r"$\cdot$",
     "†": r"$^\dagger$",
     "§": r"$^\S$",
+    "\N{LEFT SINGLE QUOTATION MARK}": "`{}",
+    "\N{RIGHT SINGLE QUOTATION MARK}": "'{}",
+    "\N{EN DASH}": "--",
+    "…": r"\ldots{}",
+    "½": r"$\frac12$",
+    "²": "$^2$",
+    "‖": r"$\Vert$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "∇": r"$\nabla$",
+    "Σ": r"$\Sigma$",
     "\N{WORD JOINER}": "{}",
     **{character: f"\\{character}" for character in "_%&#${}"},
+    **{letter: f"$\\{name}$" for letter, name in zip("αβγδελμπστ", GREEK, strict=True)},
 }
 
 
