@@ -110,6 +110,7 @@ def store(tmp_path: Path) -> Callable[..., RunDirectory]:
         ("show trainer:mlee", "unknown trainer 'mlee'; did you mean 'mle'"),
         ("show trainer:cot:hed", "unknown variant of cot 'hed'; did you mean 'head'"),
         ("show nothing", "no run in results is called 'nothing'"),
+        ("show cot:head", "no run in results is called 'cot:head'; did you mean trainer:cot?"),
         ("show mle", "did you mean trainer:mle?"),
         ("show", "Missing argument"),
     ],

@@ -159,6 +159,8 @@ def describe_type(field: FieldInfo) -> str:
 def find_run(part: str, results: Path) -> RunDirectory:
     """Return the one run whose name contains ``part``, or whose hash starts with it.
 
+    A row may be called as in tables: the runs of ``cot:head`` lie in ``cot-head``.
+
     Raises:
         UserError: No run, or several.
     """
@@ -166,14 +168,16 @@ def find_run(part: str, results: Path) -> RunDirectory:
         return RunDirectory(Path(part).resolve())
     runs = list(RunDirectory.find(results))
     found = [run for run in runs if run.name == part.strip("/")]
-    found = found or [run for run in runs if part in run.name or run.spec().hash.startswith(part)]
+    folder = part.replace(":", "-")
+    found = found or [r for r in runs if folder in r.name or r.spec().hash.startswith(part)]
     if len(found) == 1:
         return found[0]
     if found:
         names = ", ".join(run.name for run in found[:3])
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise UserError(f"{part!r} fits {len(found)} runs: {names}{more}")
-    kinds = [f"{kind}:{part}" for kind in registry.KINDS if part in registry.names(kind)]
+    name = part.partition(":")[0].partition("/")[0]  # of a row such as cot:head, or of a run of it
+    kinds = [f"{kind}:{name}" for kind in registry.KINDS if name in registry.names(kind)]
     kinds += [f"preset:{part}"] if part in presets.names() else []
     kinds += [f"grid:{part}"] if part in grids.names() else []
     hint = f"; did you mean {' or '.join(kinds)}?" if kinds else " (`textbench status` lists all)"
