@@ -26,8 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from textbench.backbone.losses import linear_cross_entropy, linear_kl
-from textbench.backbone.lstm import SAMPLE_BATCH, START, LSTMLanguageModel, LSTMState
+from textbench.backbone.losses import linear_cross_entropy
+from textbench.backbone.lstm import SAMPLE_BATCH, START, LSTMState
 from textbench.backbone.sampling import draw
 from textbench.generator import Generator
 
@@ -181,17 +181,6 @@ class GoalFactoredGenerator(Generator):
             self.head_bias,
             tokens.flatten(),
             weights.detach().flatten(),
-        )
-
-    def kl_at_prefixes(self, tokens: Tensor, other: LSTMLanguageModel) -> Tensor:
-        """Return sum_{b,t} KL(self(·|x_<t) ‖ other(·|x_<t)), ``other`` and prefixes constants."""
-        with torch.no_grad():
-            other_hidden = other.hidden(tokens).flatten(0, 1)
-        return linear_kl(
-            self.hidden(tokens).flatten(0, 1),
-            self.head_weight,
-            self.head_bias,
-            (other_hidden, other.head_weight, other.head_bias),
         )
 
     # -- sampling --------------------------------------------------------------------------
