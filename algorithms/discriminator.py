@@ -109,7 +109,7 @@ class TextFeatures(nn.Module):
         """
         for group in tokens.split(SCORE_GROUP):
             pooled = max_over_time_of_many(group, self.embedding, [*self.kernels])
-            for part in pooled.split(SCORE_CHUNK if tokens.is_cpu else max(len(group), 1)):
+            for part in pooled.split(SCORE_CHUNK if tokens.is_cpu else SCORE_GROUP):
                 yield self._finish(part, dropout, rng)
 
     def _finish(self, pooled: Tensor, dropout: float, rng: torch.Generator | None) -> Tensor:

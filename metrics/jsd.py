@@ -12,7 +12,8 @@ import math
 
 import torch
 
-from textbench.evaluation import Evaluation, PairScores
+from textbench.backbone.scoring import PairScores
+from textbench.evaluation import Evaluation
 from textbench.metric import Metric
 
 

@@ -15,8 +15,9 @@ from textbench.metrics.nll import NLLOracle, NLLTest
 from torch import Tensor, nn
 
 from textbench import checkpoint
+from textbench.backbone.scoring import mean_nll
 from textbench.config import EvaluationConfig
-from textbench.evaluation import Evaluation, mean_nll, undisturbed
+from textbench.evaluation import Evaluation, undisturbed
 from textbench.generator import Generator
 from textbench.metric import Metric
 from textbench.run import Options, Run

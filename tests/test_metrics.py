@@ -25,10 +25,11 @@ from textbench.metrics.nll import (
 )
 from torch import Tensor
 
-from textbench import evaluation as evaluations
 from textbench import registry
+from textbench.backbone import scoring
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.evaluation import DivergedError, Evaluation, PairScores, compare, mean_nll, measure
+from textbench.backbone.scoring import PairScores, mean_nll, score_pair
+from textbench.evaluation import DivergedError, Evaluation, measure
 from textbench.metric import Metric, NotApplicableError
 from textbench.randomness import stream
 
@@ -195,7 +196,7 @@ def test_pair_scores_of_lstms(
     with torch.no_grad():
         a, b = sequence_probs(A).double(), sequence_probs(B).double()
         a_t, b_t = A.log_probs(every).double().exp(), B.log_probs(every).double().exp()
-    alone = [compare(A, B, s.unsqueeze(0)) for s in every]
+    alone = [score_pair(A, B, s.unsqueeze(0)) for s in every]
     assert torch.cat([x.log_a for x in alone]).exp() == approx(a)
     assert torch.cat([x.log_b for x in alone]).exp() == approx(b)
     assert weighted(a, [x.entropy for x in alone]) == pytest.approx(
@@ -211,7 +212,7 @@ def test_pair_scores_of_lstms(
 def test_scores_of_many_are_the_means_of_each(all_sequences: Callable[[int, int], Tensor]) -> None:
     A, B = lstm("one"), lstm("other")
     every = all_sequences(V, T)
-    together, alone = compare(A, B, every), [compare(A, B, s.unsqueeze(0)) for s in every]
+    together, alone = score_pair(A, B, every), [score_pair(A, B, s.unsqueeze(0)) for s in every]
     for name in ("entropy", "kl", "kl_mixture"):
         mean = sum(getattr(x, name) for x in alone) / len(alone)
         assert getattr(together, name) == pytest.approx(mean, abs=1e-5)
@@ -223,10 +224,11 @@ def test_the_size_of_a_block_changes_no_value(
 ) -> None:
     A, B = lstm("one"), lstm("other")
     sample = A.sample(37, stream(0, "tests"))
-    reference: PairScores = compare(A, B, sample)
+    reference: PairScores = score_pair(A, B, sample)
     nll = mean_nll(A, sample)
-    monkeypatch.setattr(evaluations, "CPU_ELEMENTS", elements)
-    found = compare(A, B, sample)
+    monkeypatch.setattr(scoring, "CPU_ELEMENTS", elements)
+    monkeypatch.setattr(scoring, "CPU_POSITIONS", elements // V)
+    found = score_pair(A, B, sample)
     assert torch.allclose(found.log_a, reference.log_a, atol=1e-6)
     assert torch.allclose(found.log_b, reference.log_b, atol=1e-6)
     for name in ("entropy", "kl", "kl_mixture"):

@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textbench.metrics.jsd import JSDStepwise
 
+from textbench.backbone.scoring import mean_nll
 from textbench.errors import UserError
-from textbench.evaluation import Evaluation, mean_nll
+from textbench.evaluation import Evaluation
 from textbench.randomness import stream
 from textbench.tasks import oracle
 from textbench.tasks.synthetic import Synthetic, SyntheticConfig
