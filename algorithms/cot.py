@@ -21,12 +21,12 @@ from torch.nn.utils import clip_grad_norm_
 
 from textbench.backbone.losses import linear_kl_rows
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.schema import Config
-from textbench.trainer import Phase, Position, Trainer
+from textbench.contracts.config import Config
+from textbench.contracts.trainer import Phase, Position, Trainer
 
-from .cudnn import initialise_like_cudnn
+from .cudnn_init import initialise_like_cudnn
 from .full_gradient import prefix_term
-from .hierarchical import GoalFactoredGenerator
+from .goal_generator import GoalFactoredGenerator
 
 LOG_EVERY = 10
 """Iterations between two measurements of the balanced NLL, as in the authors' code."""
@@ -58,7 +58,7 @@ class CoTConfig(Config):
     m_dropout: float = Field(0.5, ge=0, lt=1)
     """Probability of dropping a unit before the mediator's output layer, in its own update only."""
     m_init: Literal["normal", "cudnn"] = "normal"
-    """``normal``: all N(0, 0.1²); ``cudnn``: orthogonal LSTM kernels and zero LSTM biases."""
+    """``normal``: all N(0, 0.1²); ``cudnn_init``: orthogonal LSTM kernels and zero LSTM biases."""
     m_batch: Literal["both", "half"] = "both"
     """``both``: batch + batch sequences; ``half``: only half of them, drawn from the mixture."""
     g_scale: Literal["sequence", "token"] = "sequence"

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from textbench.errors import UserError
+from textbench.contracts.errors import UserError
 
 FAKE, REAL = 0, 1
 """The columns of the logits."""

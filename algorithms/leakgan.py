@@ -26,11 +26,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from textbench.schema import Config
-from textbench.trainer import Phase, Position, Trainer
+from textbench.contracts.config import Config
+from textbench.contracts.trainer import Phase, Position, Trainer
 
 from .discriminator import FAKE, REAL, TextCNN, filters_for
-from .leaked import LeakedGenerator
+from .leak_generator import LeakedGenerator
 
 
 class LeakGANConfig(Config):

@@ -19,7 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textbench.trainer import Position
+from textbench.contracts.trainer import Position
 
 from .adversarial import AdversarialConfig, AdversarialTrainer
 from .discriminator import TextCNN

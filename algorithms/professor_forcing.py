@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.schema import Config
-from textbench.trainer import Phase, Position, Trainer
+from textbench.contracts.config import Config
+from textbench.contracts.trainer import Phase, Position, Trainer
 
 CLIP_LOGIT = 10.0
 """D's output is kept within ±10, as in the authors' code."""

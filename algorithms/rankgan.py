@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from textbench.backbone.rollout import rollouts
-from textbench.trainer import Position
+from textbench.contracts.trainer import Position
 
 from .adversarial import AdversarialConfig, AdversarialTrainer
 from .discriminator import FAKE, REAL, TextFeatures, score_chunks

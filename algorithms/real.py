@@ -10,10 +10,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textbench.generator import Generator
-from textbench.metric import NotApplicableError
-from textbench.schema import Config
-from textbench.trainer import Phase, Position, Trainer
+from textbench.backbone.generator import Generator
+from textbench.contracts.config import Config
+from textbench.contracts.metric import NotApplicableError
+from textbench.contracts.trainer import Phase, Position, Trainer
 
 
 class Archive(Generator):

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from textbench.backbone.lstm import START, LSTMLanguageModel
-from textbench.schema import Config
-from textbench.trainer import Phase, Position, Trainer
+from textbench.contracts.config import Config
+from textbench.contracts.trainer import Phase, Position, Trainer
 
 
 class ScheduledSamplingConfig(Config):

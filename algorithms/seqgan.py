@@ -20,7 +20,7 @@ from torch import Tensor
 
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.backbone.rollout import rollouts
-from textbench.trainer import Position
+from textbench.contracts.trainer import Position
 
 from .adversarial import AdversarialConfig, AdversarialTrainer
 from .discriminator import TextCNN

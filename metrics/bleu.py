@@ -15,9 +15,9 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-from textbench.evaluation import Evaluation
-from textbench.metric import Metric, NotApplicableError
-from textbench.task import UNKNOWN_WORD, TextTask
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric, NotApplicableError
+from textbench.contracts.task import UNKNOWN_WORD, TextTask
 
 from .sentence_bleu import Floats, SentenceBLEU
 

@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from textbench.randomness import numpy_stream
-from textbench.task import END, inside
+from textbench.contracts.streams import numpy_stream
+from textbench.contracts.task import END, inside
 
 WIDTH = 32
 """d, the length of a symbol's vector."""

@@ -16,10 +16,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textbench.evaluation import Evaluation
-from textbench.metric import Metric, NotApplicableError
-from textbench.randomness import stream
-from textbench.schema import Config
+from textbench.contracts.config import Config
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric, NotApplicableError
+from textbench.contracts.streams import stream
 
 from .critic import RECIPES, Distance, distance, embedding, encode
 

@@ -12,8 +12,9 @@ import math
 
 import torch
 
-from textbench.evaluation import Evaluation, PairScores
-from textbench.metric import Metric
+from textbench.backbone.scoring import PairScores
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric
 
 
 class JSDStepwise(Metric):

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from textbench.evaluation import Evaluation
-from textbench.metric import Metric
-from textbench.task import END, inside
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric
+from textbench.contracts.task import END, inside
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from textbench.evaluation import Evaluation
-from textbench.metric import Metric, NotApplicableError
-from textbench.task import END, inside
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric, NotApplicableError
+from textbench.contracts.task import END, inside
 
 from .ngram_index import NgramIndex, Sentences
 

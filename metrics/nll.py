@@ -8,9 +8,9 @@ KL(G ‖ P)/T = NLL_oracle − H(G).
 
 from __future__ import annotations
 
-from textbench.evaluation import Evaluation
-from textbench.metric import Metric
-from textbench.task import inside
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric
+from textbench.contracts.task import inside
 
 
 class NLLOracle(Metric):

@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from textbench.backbone.generator import Generator
 from textbench.backbone.losses import linear_cross_entropy, linear_kl
 from textbench.backbone.sampling import draw
-from textbench.generator import Generator
 
 START = 0
 """The symbol fed before the first one."""

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from textbench.generator import Generator
+from textbench.backbone.generator import Generator
 
 
 @contextmanager

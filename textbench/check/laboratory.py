@@ -15,15 +15,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from textbench import checkpoint, registry
+from textbench.backbone.generator import Generator
 from textbench.check.counting import counting_samples, counting_updates
 from textbench.check.trap import TrappedTask
-from textbench.generator import Generator
-from textbench.run import Options, Run, Warmup
-from textbench.spec import Spec
-from textbench.store import RunDirectory
-from textbench.task import Task
-from textbench.trainer import Phase
+from textbench.contracts.spec import Spec
+from textbench.contracts.task import Task
+from textbench.contracts.trainer import Phase
+from textbench.plan import registry
+from textbench.run import checkpoint
+from textbench.run.loop import Conditions, Run, Warmup
+from textbench.store.directory import RunDirectory
 
 
 class Violation(Exception):  # noqa: N818 - a broken promise, not an error of ours
@@ -130,7 +131,7 @@ class Laboratory:
         """Return a run that is not even set up."""
         directory = RunDirectory(spec.directory(self.folder))
         directory.create(spec)
-        cpu = Options(torch.device("cpu"))
+        cpu = Conditions(torch.device("cpu"))
         return Run(directory, self.trainer_class, task, [], self.warmup, cpu)
 
     def reference(self) -> Record:

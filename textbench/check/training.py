@@ -22,10 +22,11 @@ from textbench.check.laboratory import (
     state_of,
     train,
 )
-from textbench.evaluation import Evaluation, undisturbed
-from textbench.metric import NotApplicableError
-from textbench.run import Run
-from textbench.trainer import LEDGER, Phase
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import NotApplicableError
+from textbench.contracts.trainer import LEDGER, Phase
+from textbench.run.loop import Run
+from textbench.run.measure import undisturbed
 
 EVALUATIONS = 8
 """How often a run is evaluated, at least, to see whether that changes it."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from textbench.generator import Generator
-from textbench.task import Task
+from textbench.backbone.generator import Generator
+from textbench.contracts.task import Task
 
 PUBLIC = (bool, int, str, type(None))
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from textbench import __version__
-from textbench.errors import UserError, did_you_mean
+from textbench.contracts.errors import UserError, did_you_mean
 
 COMMANDS = {
     "run": "Train and evaluate; repeat the command to resume.",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from textbench import registry
-from textbench.errors import UserError
+from textbench.contracts.errors import UserError
+from textbench.plan import registry
 
 EPILOG = """\b
 Examples:
@@ -88,7 +88,7 @@ def _check(
 ) -> bool:
     """Check one trainer and print the findings; tell whether all is well."""
     from textbench.check import check
-    from textbench.config import Request, expand
+    from textbench.plan.resolve import Request, expand
 
     request = Request(
         algos=name, task=task, preset=preset, settings=settings, plugins=plugins, seeds="0"

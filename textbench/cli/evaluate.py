@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textbench import registry
-from textbench.arguments import parse_alphas, parse_settings
 from textbench.cli.run import choose_devices
 from textbench.cli.show import find_run
-from textbench.errors import UserError
-from textbench.store import RunDirectory
+from textbench.contracts.errors import UserError
+from textbench.plan import registry
+from textbench.plan.arguments import parse_alphas, parse_settings
+from textbench.store.directory import RunDirectory
 
 if TYPE_CHECKING:
-    from textbench.metric import Metric
-    from textbench.spec import Spec
+    from textbench.contracts.metric import Metric
+    from textbench.contracts.spec import Spec
 
 EPILOG = """\b
 Examples:
@@ -102,7 +102,7 @@ def command(
     found = find_runs(runs, results)
     import torch
 
-    from textbench.stored import build_task, evaluate, load
+    from textbench.run.again import build_task, evaluate, load
 
     torch.set_num_threads(1)
     place = choose_devices(device)[0]
@@ -155,7 +155,7 @@ def resolve(names: Sequence[str], spec: Spec, settings: Sequence[str]) -> list[M
     Raises:
         UserError: A setting is no option of a metric.
     """
-    from textbench.schema import validate
+    from textbench.contracts.config import validate
 
     changed = parse_settings(settings)
     for section in changed:

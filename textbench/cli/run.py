@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textbench import registry
-from textbench.arguments import parse_duration, parse_shard
-from textbench.errors import UserError
-from textbench.store import FINISHED, RunDirectory, Status
+from textbench.contracts.errors import UserError
+from textbench.plan import registry
+from textbench.plan.arguments import parse_duration, parse_shard
+from textbench.store.directory import FINISHED, RunDirectory, Status
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from textbench.spec import Spec
+    from textbench.contracts.spec import Spec
 
 EPILOG = """\b
 Examples:
@@ -117,7 +117,7 @@ def command(**given: Any) -> None:
     A run is one trainer on one task with one seed. Repeating a command skips the runs that are
     finished and resumes the others from their last checkpoints.
     """
-    from textbench.config import Request, expand
+    from textbench.plan.resolve import Request, expand
 
     budget = given["time_budget"]
     deadline = time.time() + parse_duration(budget, "--time-budget") if budget else None
@@ -147,9 +147,9 @@ def _run(
     """Run the specs, show progress and the table; return the exit code."""
     from rich.console import Console
 
-    from textbench.engine import LocalEngine
-    from textbench.progress import Progress, summary
-    from textbench.provenance import COMMAND
+    from textbench.cli.progress import Progress, summary
+    from textbench.run.engine import LocalEngine
+    from textbench.run.provenance import COMMAND
 
     os.environ[COMMAND] = shlex.join(["textbench", *sys.argv[1:]])
     entries = registry.entries("metric")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from textbench.arguments import parse_alphas
 from textbench.cli.show import find_run
+from textbench.plan.arguments import parse_alphas
 
 EPILOG = """\b
 Examples:
@@ -56,7 +56,7 @@ def command(run: str, number: int, alpha: str, seed: int | None, results: Path) 
     directory = find_run(run, results)
     import torch
 
-    from textbench.stored import load, sample
+    from textbench.run.again import load, sample
 
     torch.set_num_threads(1)
     for line in sample(load(directory), number, value, seed):

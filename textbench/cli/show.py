@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textbench import grids, presets, registry
-from textbench.errors import UserError
-from textbench.store import RunDirectory
+from textbench.contracts.errors import UserError
+from textbench.plan import grids, presets, registry
+from textbench.store.directory import RunDirectory
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from textbench.schema import Config
+    from textbench.contracts.config import Config
 
 EPILOG = """\b
 Examples:
@@ -66,7 +66,7 @@ def command(what: str, results: Path, plugins: tuple[Path, ...]) -> None:
     elif colon and kind == "metric":
         _show_metric(name)
     elif what in ("backbone", "evaluation"):
-        from textbench import config
+        from textbench.plan import resolve as config
 
         schemas: dict[str, type[Config]] = {
             "backbone": config.BackboneConfig,
@@ -91,7 +91,7 @@ def _show_trainer(label: str) -> None:
             click.echo(f"  {summary}")
             _show_pairs(options.items())
         return
-    from textbench.config import check_variant
+    from textbench.plan.resolve import check_variant
 
     summary, options = check_variant(name, variant, variants)
     click.secho(f"{label}", bold=True, nl=False)

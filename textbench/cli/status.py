@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from textbench import registry
-from textbench.errors import UserError
-from textbench.spec import Spec
-from textbench.store import RunDirectory, Status
+from textbench.contracts.errors import UserError
+from textbench.contracts.spec import Spec
+from textbench.plan import registry
+from textbench.store.directory import RunDirectory, Status
 
 ORDER = ("done", "running", "queued", "interrupted", "timeout", "failed", "diverged")
 
@@ -72,7 +72,7 @@ def _code_hash(trainer: str, plugins: tuple[str, ...]) -> str:
 
 
 def _row(run: RunDirectory, status: Status, stale: bool) -> list[str]:
-    from textbench.progress import clock
+    from textbench.cli.progress import clock
 
     progress = f"{status.step}/{status.total}" if status.total else ""
     age = f"{clock(time.time() - status.heartbeat)} ago" if status.heartbeat else ""
@@ -86,7 +86,7 @@ def _print(rows: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from textbench.progress import STYLES
+    from textbench.cli.progress import STYLES
 
     # In a pipe nothing is cut: `textbench status | grep failed` sees whole lines.
     console = Console(width=None if sys.stdout.isatty() else 400)

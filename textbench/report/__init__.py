@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from textbench.errors import UserError
-from textbench.reading import Store, read_store
+from textbench.contracts.errors import UserError
 from textbench.report import figures, page, provenance, samples, verdicts
 from textbench.report.curves import BROKEN
 from textbench.report.definitions import (
@@ -25,9 +24,10 @@ from textbench.report.differences import layout as difference_layout
 from textbench.report.markup import render
 from textbench.report.notes import describe_preset
 from textbench.report.output import Output
-from textbench.report.sections import Section, sections
 from textbench.report.tables import build
 from textbench.report.writing import csv_text, data_csv, layout, to_csv, to_latex, to_markdown
+from textbench.store.read import Results, read_store
+from textbench.store.replicates import Comparable, sections
 
 BAND = "Lines are means over seeds, bands ± one standard deviation, thin lines the seeds."
 
@@ -81,7 +81,7 @@ def write_report(
     return files
 
 
-def _summary(store: Store, judged: list[verdicts.Verdict]) -> list[str]:
+def _summary(store: Results, judged: list[verdicts.Verdict]) -> list[str]:
     """Return what is to be known first, line by line."""
     numbers = verdicts.count(verdict for verdict in judged if not verdict.is_claim)
     in_words = verdicts.count(verdict for verdict in judged if verdict.is_claim)
@@ -92,7 +92,7 @@ def _summary(store: Store, judged: list[verdicts.Verdict]) -> list[str]:
     ]
 
 
-def _script(section: Section) -> str:
+def _script(section: Comparable) -> str:
     """Return an editable script that draws the first section's curves from ``data.csv``."""
     metrics = list(dict.fromkeys(metric for spec in figure_specs() for metric in spec.metrics))
     names = {"task": section.task, "preset": section.preset, "metrics": metrics}
@@ -107,7 +107,7 @@ def _nothing(results: Path, unreadable: dict[str, str]) -> str:
     return f"no runs in {results}; make some with `{command} --results {results}`"
 
 
-def _write_section(section: Section, output: Output) -> dict[str, Any]:
+def _write_section(section: Comparable, output: Output) -> dict[str, Any]:
     """Write a section's files and return what the index shows of it."""
     general = section.without(*grid_rows())
     tables = []
@@ -142,7 +142,7 @@ def _write_section(section: Section, output: Output) -> dict[str, Any]:
     }
 
 
-def _part(spec: TableSpec, section: Section) -> Section | None:
+def _part(spec: TableSpec, section: Comparable) -> Comparable | None:
     """Return the rows that a table is about."""
     if spec.every_metric:
         return section
@@ -164,7 +164,7 @@ def _add_table(stem: str, tex: str, csv: str, text: str, output: Output) -> dict
     return {"markdown": text, "files": files}
 
 
-def _write_samples(section: Section, output: Output) -> dict[str, Any] | None:
+def _write_samples(section: Comparable, output: Output) -> dict[str, Any] | None:
     built = samples.build_samples(section)
     if built is None:
         return None
@@ -173,7 +173,7 @@ def _write_samples(section: Section, output: Output) -> dict[str, Any] | None:
     return _add_table(context["id"], samples.to_latex(context), csv, text, output)
 
 
-def _write_figure(spec: FigureSpec, section: Section, output: Output) -> dict[str, Any] | None:
+def _write_figure(spec: FigureSpec, section: Comparable, output: Output) -> dict[str, Any] | None:
     figure = figures.draw(spec, section)
     if figure is None:
         return None

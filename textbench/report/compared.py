@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from textbench.comparison import Compared, Comparison
-from textbench.reading import Store
+from textbench.judge.comparison import Compared, Comparison
+from textbench.judge.stats import Summary
+from textbench.judge.tolerance import Verdict
 from textbench.report import provenance
 from textbench.report.markup import MINUS, MISSING, render
-from textbench.stats import Summary
-from textbench.tolerance import Verdict
+from textbench.store.read import Results
 
 VERDICTS: dict[Verdict, str] = {
     "identical": "identical to the bit",
@@ -24,7 +24,7 @@ VERDICTS: dict[Verdict, str] = {
 FACTS = ("commit", "torch", "cpu", "device")
 
 
-def to_markdown(found: Comparison, stores: Iterable[tuple[str, Store]], strict: bool) -> str:
+def to_markdown(found: Comparison, stores: Iterable[tuple[str, Results]], strict: bool) -> str:
     """Return the summary.
 
     Args:
@@ -59,7 +59,7 @@ def _headline(found: Comparison, strict: bool) -> str:
     return "No regression"
 
 
-def _store(role: str, name: str, store: Store) -> dict[str, str]:
+def _store(role: str, name: str, store: Results) -> dict[str, str]:
     facts = dict(provenance.facts(store))
     made = "; ".join(f"{key} {facts[key]}" for key in FACTS if key in facts)
     runs = f"{len(store.runs)} run(s): {provenance.statuses(store.runs)}"

@@ -8,8 +8,8 @@ from statistics import fmean
 
 import numpy as np
 
-from textbench.reading import Moment, Run, Store
-from textbench.report.sections import Row, Section
+from textbench.store.read import Moment, RecordedRun, Results
+from textbench.store.replicates import Comparable, Row
 
 Points = dict[float, float]
 """Values by x, in the order of the run."""
@@ -50,7 +50,7 @@ class Curve:
         return list(zip(shared, values.mean(axis=0).tolist(), sd.tolist(), strict=True))
 
 
-def metric_curves(section: Section, metric: str, x: str) -> list[Curve]:
+def metric_curves(section: Comparable, metric: str, x: str) -> list[Curve]:
     """Return every row's curve of a metric against ``epoch``, ``seconds`` or a ledger's count.
 
     The warm-up's part is left to the warm-up's own row, but for its last point: the line starts
@@ -58,7 +58,7 @@ def metric_curves(section: Section, metric: str, x: str) -> list[Curve]:
     than the curve's.
     """
 
-    def points(run: Run, store: Store) -> Points:
+    def points(run: RecordedRun, store: Results) -> Points:
         found = [moment for moment in store.evaluations(run) if moment.has(metric)]
         regular = [moment for moment in found if not moment.final] or found
         usual = regular[-1].protocol(metric) if regular else ""
@@ -77,14 +77,14 @@ def position(moment: Moment, x: str) -> float:
     return float(moment.ledger[x])
 
 
-def log_curves(section: Section, name: str) -> list[Curve]:
+def log_curves(section: Comparable, name: str) -> list[Curve]:
     """Return every row's curve of a logged quantity: its mean over each epoch.
 
     An entry carries the number of epochs finished when it was logged, so those of epoch e lie
     between e and e + 1 and their mean stands in the middle.
     """
 
-    def points(run: Run, store: Store) -> Points:
+    def points(run: RecordedRun, store: Results) -> Points:
         by_epoch: dict[int, list[float]] = {}
         for epoch, value in store.logged(run, name):
             by_epoch.setdefault(epoch, []).append(value)
@@ -93,7 +93,7 @@ def log_curves(section: Section, name: str) -> list[Curve]:
     return _curves(section, points)
 
 
-def _curves(section: Section, points: Callable[[Run, Store], Points]) -> list[Curve]:
+def _curves(section: Comparable, points: Callable[[RecordedRun, Results], Points]) -> list[Curve]:
     curves = []
     for row in section.rows:
         seeds = {run.name: points(run, section.store) for run in row.runs}
@@ -103,6 +103,6 @@ def _curves(section: Section, points: Callable[[Run, Store], Points]) -> list[Cu
     return curves
 
 
-def broken(runs: Iterable[Run]) -> frozenset[str]:
+def broken(runs: Iterable[RecordedRun]) -> frozenset[str]:
     """Return the names of the runs that failed or diverged."""
     return frozenset(run.name for run in runs if run.status.status in BROKEN)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from textbench.judge.stats import Difference, compare, holm, seeds_needed
 from textbench.report.markup import MISSING, number
-from textbench.report.sections import Row
 from textbench.report.tables import Column, Key, Table
-from textbench.results import SHORT
-from textbench.stats import Difference, compare, holm, seeds_needed
+from textbench.store.frames import SHORT
+from textbench.store.replicates import Row
 
 CSV_COLUMNS = (
     *("table", "task", "task_fingerprint", "preset", "baseline", "row", "label", "options"),

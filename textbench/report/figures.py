@@ -15,8 +15,8 @@ import numpy as np
 from textbench.report.curves import Curve, log_curves, metric_curves
 from textbench.report.definitions import FigureSpec, axis_titles, row_names
 from textbench.report.legend import add_legend
-from textbench.report.sections import Row, Section
 from textbench.report.tradeoff import Sweep, sweeps
+from textbench.store.replicates import Comparable, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ GRID_PALETTE = (*("#0173B2", "#DE8F05", "#029E73", "#CC78BC"), *("#CA9161", "#56
 """Of the same palette, for the rows of a grid."""
 
 
-def draw(spec: FigureSpec, section: Section) -> Figure | None:
+def draw(spec: FigureSpec, section: Comparable) -> Figure | None:
     """Draw a figure; None where the store has nothing for it."""
     drawn = {"curves": _draw_curves, "twin": _draw_twin, "tradeoff": _draw_tradeoff}
     with _style():
@@ -129,7 +129,7 @@ class Panel:
     """Their rows are named as in the legend."""
 
 
-def _panels(spec: FigureSpec, section: Section) -> list[Panel]:
+def _panels(spec: FigureSpec, section: Comparable) -> list[Panel]:
     """Return the panels that have anything to show."""
     parts = [(title, p, section.only(p)) for title, p in spec.panels.items()]
     found = [
@@ -148,7 +148,7 @@ def _named_after(pattern: str, curves: Sequence[Curve]) -> Iterator[Curve]:
         yield replace(curve, row=replace(curve.row, name=name))
 
 
-def _draw_curves(spec: FigureSpec, section: Section) -> Figure | None:
+def _draw_curves(spec: FigureSpec, section: Comparable) -> Figure | None:
     panels = _panels(spec, section)
     if not panels:
         return None
@@ -207,7 +207,7 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _draw_twin(spec: FigureSpec, section: Section) -> Figure | None:
+def _draw_twin(spec: FigureSpec, section: Comparable) -> Figure | None:
     logged = {curve.row.key: curve for curve in log_curves(section, spec.log)}
     metric = spec.metrics[0]
     measured = {curve.row.key: curve for curve in metric_curves(section, metric, spec.x)}
@@ -230,7 +230,7 @@ def _draw_twin(spec: FigureSpec, section: Section) -> Figure | None:
     return figure
 
 
-def _draw_tradeoff(spec: FigureSpec, section: Section) -> Figure | None:
+def _draw_tradeoff(spec: FigureSpec, section: Comparable) -> Figure | None:
     """Draw the second metric of each pair against the first, over inverse temperatures."""
     pairs = list(zip(spec.metrics[::2], spec.metrics[1::2], strict=True))
     panels = [(pair, sweeps(section, *pair)) for pair in pairs]

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from textbench import presets, registry
-from textbench.errors import UserError
+from textbench.contracts.errors import UserError
+from textbench.judge.stats import seeds_needed
+from textbench.plan import presets, registry
 from textbench.report.definitions import paper_title
 from textbench.report.provenance import progress
-from textbench.report.sections import Row
 from textbench.report.tables import Table
 from textbench.report.text import in_warmup
-from textbench.stats import seeds_needed
+from textbench.store.replicates import Row
 
 OTHER_ORACLE = "†"
 OWN_GENERATOR = "§"

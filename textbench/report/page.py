@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from textbench.reading import Run
 from textbench.report.curves import Curve, metric_curves
 from textbench.report.definitions import axis_titles
 from textbench.report.figures import colours
 from textbench.report.notes import metric_summary
 from textbench.report.samples import read_samples
-from textbench.report.sections import Row, Section
+from textbench.store.read import RecordedRun
+from textbench.store.replicates import Comparable, Row
 
 AXES = (
     *("epoch", "generator_updates", "critic_updates"),
@@ -26,7 +26,7 @@ SAMPLES = 5
 """Lines of samples shown of each row."""
 
 
-def chart(section: Section) -> dict[str, Any]:
+def chart(section: Comparable) -> dict[str, Any]:
     """Return the data of a section's interactive learning curves.
 
     Seeds are averaged epoch by epoch; against updates, tokens or seconds, an epoch's mean stands
@@ -59,7 +59,7 @@ def chart(section: Section) -> dict[str, Any]:
     }
 
 
-def _metrics(section: Section) -> list[str]:
+def _metrics(section: Comparable) -> list[str]:
     """Return every metric that was evaluated, those with a titled axis first."""
     found = {
         metric
@@ -83,7 +83,7 @@ def _line(curve: Curve, places: _Places) -> dict[str, Any]:
 class _Places:
     """Where curves stand on every axis; the metrics of a row share one such place."""
 
-    def __init__(self, section: Section) -> None:
+    def __init__(self, section: Comparable) -> None:
         self.section = section
         self.shown: list[dict[str, list[float]]] = []
         self._numbers: dict[tuple[Any, ...], int] = {}
@@ -101,7 +101,7 @@ class _Places:
             self.shown.append({axis: _round(x) for axis, x in known if np.isfinite(x).all()})
         return self._numbers[key]
 
-    def _of_run(self, run: Run, epochs: tuple[float, ...]) -> list[list[float]]:
+    def _of_run(self, run: RecordedRun, epochs: tuple[float, ...]) -> list[list[float]]:
         """Return (epochs, axes); NaN where the run's ledger does not count something."""
         moments = {moment.epoch: moment for moment in self.section.store.evaluations(run)}
         return [

@@ -7,24 +7,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from textbench import __version__
-from textbench.reading import Run, Store
-from textbench.store import Status
+from textbench.store.directory import Status
+from textbench.store.read import RecordedRun, Results
 
 FACTS = ("textbench", "commit", "torch", "python", "machine", "cpu", "device", "threads")
 
 
-def statuses(runs: Iterable[Run]) -> str:
+def statuses(runs: Iterable[RecordedRun]) -> str:
     """Count runs by status: ``"5 done, 1 running"``."""
     counts = Counter(run.status.status for run in runs)
     return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
 
 
-def starts(store: Store) -> list[dict[str, Any]]:
+def starts(store: Results) -> list[dict[str, Any]]:
     """Return every start of every run, as ``env.json`` has it."""
     return [start for run in store.runs for start in run.env.get("starts", [])]
 
 
-def facts(store: Store) -> list[tuple[str, str]]:
+def facts(store: Results) -> list[tuple[str, str]]:
     """Return what the runs were made with: each fact with all its values and how often."""
     found = []
     all_starts = starts(store)
@@ -47,12 +47,12 @@ def _shown(fact: str, start: dict[str, Any]) -> str:
     return str(value)
 
 
-def commands(store: Store) -> list[str]:
+def commands(store: Results) -> list[str]:
     """Return the distinct commands that started the runs."""
     return sorted({str(s["command"]) for s in starts(store) if s.get("command")})
 
 
-def problems(store: Store) -> list[dict[str, str]]:
+def problems(store: Results) -> list[dict[str, str]]:
     """Return every run that has no final result, with its status, progress and reason."""
     rows = [
         {

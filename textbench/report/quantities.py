@@ -7,18 +7,18 @@ from statistics import fmean
 
 import numpy as np
 
-from textbench.reading import Moment, Run
+from textbench.judge.stats import rank_correlation
 from textbench.report.curves import log_curves
 from textbench.report.definitions import ColumnSpec, Quantity
-from textbench.report.sections import Row, Section
 from textbench.report.select import pick
-from textbench.stats import rank_correlation
+from textbench.store.read import Moment, RecordedRun
+from textbench.store.replicates import Comparable, Row
 
 Measured = dict[int, tuple[float, str]]
 """Value and protocol by seed."""
 
 
-def measure(quantity: Quantity, section: Section) -> Measured:
+def measure(quantity: Quantity, section: Comparable) -> Measured:
     """Measure a quantity on the finished runs of its row; empty if there are none."""
     row = find_row(quantity, section)
     if row is None:
@@ -27,7 +27,7 @@ def measure(quantity: Quantity, section: Section) -> Measured:
     return {seed: value for seed, value in found.items() if value is not None}
 
 
-def find_row(quantity: Quantity, section: Section) -> Row | None:
+def find_row(quantity: Quantity, section: Comparable) -> Row | None:
     """Return the row a quantity is about; of several, the one with most finished runs.
 
     Where the algorithm was only run with changed options, and in one way, that row stands in.
@@ -40,7 +40,9 @@ def find_row(quantity: Quantity, section: Section) -> Row | None:
     return max(rows, key=lambda row: len(row.done), default=None)
 
 
-def _value(quantity: Quantity, row: Row, run: Run, section: Section) -> tuple[float, str] | None:
+def _value(
+    quantity: Quantity, row: Row, run: RecordedRun, section: Comparable
+) -> tuple[float, str] | None:
     if quantity.stat in ("final", "epoch_seconds"):
         found = pick(section, run, ColumnSpec("", "", quantity.stat, metrics=quantity.metrics))
         total = fmean if quantity.stat == "epoch_seconds" else sum
@@ -76,7 +78,7 @@ def _of_curve(curve: list[Moment], quantity: Quantity) -> float:
 
 
 def _correlation(
-    curve: list[Moment], quantity: Quantity, section: Section, row: Row, run: Run
+    curve: list[Moment], quantity: Quantity, section: Comparable, row: Row, run: RecordedRun
 ) -> float:
     """Return the rank correlation of a metric with a logged quantity; NaN below 3 points.
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from textbench.report.definitions import TEMPERED, SampleSpec, paper_title, sample_spec
 from textbench.report.markup import render
-from textbench.report.sections import Row, Section
 from textbench.report.writing import csv_text
-from textbench.results import SHORT
+from textbench.store.frames import SHORT
+from textbench.store.replicates import Comparable, Row
 
 CSV_COLUMNS = (
     *("table", "task", "task_fingerprint", "preset", "row", "label", "options", "group"),
@@ -38,7 +38,7 @@ def read_samples(rows: Iterable[Row], number: int) -> list[Samples]:
     return found
 
 
-def build_samples(section: Section) -> tuple[dict[str, Any], str] | None:
+def build_samples(section: Comparable) -> tuple[dict[str, Any], str] | None:
     """Return a section's table of samples as (what the templates need, CSV).
 
     None where the task is not one of text, or nothing is finished. Rows of other temperatures
@@ -62,7 +62,7 @@ def build_samples(section: Section) -> tuple[dict[str, Any], str] | None:
     return context, csv_text(CSV_COLUMNS, _csv_lines(spec, section, found))
 
 
-def _notes(spec: SampleSpec, section: Section) -> list[str]:
+def _notes(spec: SampleSpec, section: Comparable) -> list[str]:
     notes = [
         f"The first {spec.lines} lines of each row's samples.txt, in the order in which they were "
         "drawn at alpha = 1 and without a choice; `textbench sample RUN` prints more.",
@@ -71,7 +71,7 @@ def _notes(spec: SampleSpec, section: Section) -> list[str]:
     return [*notes, f"Data: {section.note}."] if section.note else notes
 
 
-def _csv_lines(spec: SampleSpec, section: Section, found: Iterable[Samples]) -> list[list[Any]]:
+def _csv_lines(spec: SampleSpec, section: Comparable, found: Iterable[Samples]) -> list[list[Any]]:
     return [
         [
             *(spec.id, section.task, section.fingerprint[:SHORT], section.preset),

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from textbench.reading import Epoch, Moment, Run, hardware
 from textbench.report.definitions import ColumnSpec
-from textbench.report.sections import Section
+from textbench.store.read import Epoch, Moment, RecordedRun, hardware
+from textbench.store.replicates import Comparable
 
 UNFINISHED = "not finished"
 
@@ -27,7 +27,7 @@ class Pick:
     """Why there are no values."""
 
 
-def pick(section: Section, run: Run, column: ColumnSpec) -> Pick:
+def pick(section: Comparable, run: RecordedRun, column: ColumnSpec) -> Pick:
     """Apply a column's rule to a run; an unfinished run has no result yet."""
     if run.status.status != "done":
         return Pick(reason=UNFINISHED)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Literal
 
-from textbench import registry
+from textbench.judge.stats import Summary, summarise, tied_with_best
+from textbench.plan import registry
 from textbench.report.definitions import (
     ColumnSpec,
     Published,
@@ -15,9 +16,8 @@ from textbench.report.definitions import (
     published_tables,
 )
 from textbench.report.markup import latex
-from textbench.report.sections import Row, Section
 from textbench.report.select import UNFINISHED, Pick, pick
-from textbench.stats import Summary, summarise, tied_with_best
+from textbench.store.replicates import Comparable, Row
 
 Key = tuple[str, str]
 
@@ -76,7 +76,7 @@ class Table:
     """A table ready to be written in any format."""
 
     spec: TableSpec
-    section: Section
+    section: Comparable
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
     cells: dict[tuple[Key, int], Cell]
@@ -114,7 +114,7 @@ def published(paper: PublishedTable | None, label: str, column: ColumnSpec) -> P
     return Published((mine.values[0] / base.values[0],))
 
 
-def build(spec: TableSpec, section: Section) -> Table | None:
+def build(spec: TableSpec, section: Comparable) -> Table | None:
     """Fill a table for a section; None where the table has nothing to show."""
     if spec.listed_only:
         labels = {row.label for row in spec.rows}
@@ -149,12 +149,12 @@ def _first_place(
     return None if tied is None else frozenset(tied)
 
 
-def _not_run(spec: TableSpec, section: Section) -> list[Row]:
+def _not_run(spec: TableSpec, section: Comparable) -> list[Row]:
     present = {row.label for row in section.rows}
     return [Row("", row.label, row.name) for row in spec.rows if row.label not in present]
 
 
-def _every_metric(section: Section) -> tuple[ColumnSpec, ...]:
+def _every_metric(section: Comparable) -> tuple[ColumnSpec, ...]:
     """One column per metric that has a value at the end of some run."""
     known = {
         metric
@@ -184,7 +184,7 @@ def metric_direction(metric: str) -> Literal["lower", "higher", "none"]:
 
 
 def _fill(
-    specs: tuple[ColumnSpec, ...], section: Section
+    specs: tuple[ColumnSpec, ...], section: Comparable
 ) -> tuple[tuple[Column, ...], dict[tuple[Key, int], Cell]]:
     columns: list[Column] = []
     cells: dict[tuple[Key, int], Cell] = {}

@@ -6,8 +6,8 @@ import math
 
 from textbench.report.definitions import Published, row_names
 from textbench.report.markup import MISSING, number
-from textbench.report.sections import Row
 from textbench.report.tables import Cell, Column
+from textbench.store.replicates import Row
 
 
 def ours(cell: Cell, row: Row, column: Column) -> str:

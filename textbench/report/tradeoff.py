@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import fmean
 
-from textbench.report.sections import Row, Section
+from textbench.store.replicates import Comparable, Row
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Sweep:
     """(alpha, x, y), means over seeds, by alpha."""
 
 
-def sweeps(section: Section, x: str, y: str) -> list[Sweep]:
+def sweeps(section: Comparable, x: str, y: str) -> list[Sweep]:
     """Return each algorithm's points of two metrics; none unless some temperature was tried."""
     found: dict[tuple[str, str], list[tuple[float, Row, float, float]]] = {}
     for row in section.rows:
@@ -41,7 +41,7 @@ def sweeps(section: Section, x: str, y: str) -> list[Sweep]:
     return result
 
 
-def _means(section: Section, row: Row, x: str, y: str) -> tuple[float, float] | tuple[()]:
+def _means(section: Comparable, row: Row, x: str, y: str) -> tuple[float, float] | tuple[()]:
     """Return the means over seeds of the final evaluations that have both metrics."""
     last = [section.store.evaluations(run)[-1:] for run in row.done]
     pairs = [(m.values[x], m.values[y]) for found in last for m in found if m.has(x, y)]

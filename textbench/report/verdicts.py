@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from textbench.judge.stats import compare, prediction_interval, summarise
 from textbench.report.definitions import (
     Claim,
     ColumnSpec,
@@ -20,11 +21,10 @@ from textbench.report.definitions import (
 )
 from textbench.report.markup import number
 from textbench.report.quantities import find_row, measure
-from textbench.report.sections import Section
 from textbench.report.tables import Cell, Table, build
 from textbench.report.text import in_warmup
 from textbench.report.text import paper as paper_text
-from textbench.stats import compare, prediction_interval, summarise
+from textbench.store.replicates import Comparable
 
 Outcome = Literal["reproduced", "differs", "undecided", "not comparable", "not run"]
 OUTCOMES: tuple[Outcome, ...] = (
@@ -59,7 +59,7 @@ def count(found: Iterable[Verdict]) -> str:
     return ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
 
 
-def verdicts(sections: list[Section]) -> list[Verdict]:
+def verdicts(sections: list[Comparable]) -> list[Verdict]:
     """Judge every published number and claim, in each section of its task."""
     found: list[Verdict] = []
     for key, paper in published_tables().items():
@@ -191,7 +191,7 @@ def _compare_warmup(cell: Cell) -> tuple[Outcome, str]:
 
 
 def _verdict(
-    claim: Claim, section: Section | None, ours: str, n: int, outcome: Outcome, why: str
+    claim: Claim, section: Comparable | None, ours: str, n: int, outcome: Outcome, why: str
 ) -> Verdict:
     title = section.title if section else ""
     return Verdict(
@@ -203,7 +203,7 @@ def _sides(claim: Claim) -> list[Quantity]:
     return [side for side in (claim.left, claim.right) if isinstance(side, Quantity)]
 
 
-def _judge(claim: Claim, section: Section) -> Verdict:
+def _judge(claim: Claim, section: Comparable) -> Verdict:
     """Judge a claim by the 95 % interval of the difference of its two sides."""
     measured = [measure(side, section) for side in _sides(claim)]
     missing = [side for side, found in zip(_sides(claim), measured, strict=True) if not found]
@@ -232,7 +232,7 @@ def _judge(claim: Claim, section: Section) -> Verdict:
     return _verdict(claim, section, ours, found.n, outcome, why)
 
 
-def _changed_rows(claim: Claim, section: Section) -> str:
+def _changed_rows(claim: Claim, section: Comparable) -> str:
     """Name the rows with changed options that stand in for the claim's."""
     rows = [find_row(side, section) for side in _sides(claim) if not side.options]
     titles = dict.fromkeys(row.title for row in rows if row and not row.unchanged)

@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from textbench.reading import Store
 from textbench.report.markup import MISSING, render
 from textbench.report.notes import OTHER_ORACLE, OWN_GENERATOR, has_own_generator, notes
-from textbench.report.sections import Row
 from textbench.report.tables import Cell, Column, Table
 from textbench.report.text import ours, paper
-from textbench.results import EVALUATION_COLUMNS, METRIC_COLUMNS, RUN_COLUMNS, SHORT, identity
+from textbench.store.frames import EVALUATION_COLUMNS, METRIC_COLUMNS, RUN_COLUMNS, SHORT, identity
+from textbench.store.read import Results
+from textbench.store.replicates import Row
 
 CSV_COLUMNS = (
     *("table", "task", "task_fingerprint", "preset", "row", "label", "options", "group"),
@@ -146,7 +146,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if re.search('[",\r\n]', text) else text
 
 
-def data_csv(store: Store) -> str:
+def data_csv(store: Results) -> str:
     """Return what `textbench.load_results` loads, as CSV in full precision."""
     ledger = dict.fromkeys(
         name for run in store.rows for moment in store.evaluations(run) for name in moment.ledger

@@ -16,12 +16,12 @@ from typing import Literal, NamedTuple, TypeVar
 from pydantic import Field
 from torch import Tensor
 
-from textbench.errors import UserError
-from textbench.randomness import numpy_stream
-from textbench.schema import Config
-from textbench.spec import digest
-from textbench.task import TextTask
-from textbench.tasks.reading import Words, read_lines, tokenise
+from textbench.contracts.config import Config
+from textbench.contracts.errors import UserError
+from textbench.contracts.spec import digest
+from textbench.contracts.streams import numpy_stream
+from textbench.contracts.task import TextTask
+from textbench.tasks.sentences import Words, read_lines, tokenise
 from textbench.tasks.vocabulary import Vocabulary
 
 ENCODING_VERSION = 1

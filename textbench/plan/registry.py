@@ -1,0 +1,298 @@
+"""Trainers, metrics and tasks by name: from entry points, or from ``--plugin`` files.
+
+Names, summaries, variants and code hashes are read without importing anything (and so without
+torch); only the ``load_*`` functions import.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from textbench.contracts.errors import UnknownNameError, UserError
+from textbench.plan import source
+from textbench.plan.plugins import base_class, complaint, import_class, run_file
+
+if TYPE_CHECKING:
+    from textbench.contracts.metric import Metric
+    from textbench.contracts.task import Task
+    from textbench.contracts.trainer import Trainer
+
+Kind = Literal["trainer", "metric", "task"]
+KINDS: tuple[Kind, ...] = ("trainer", "metric", "task")
+RESERVED = frozenset({"backbone", "evaluation", "variants"})
+"""Sections of a configuration, which no trainer or task may be called."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+Variants = dict[str, tuple[str, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered class."""
+
+    kind: Kind
+    name: str
+    module: str
+    qualname: str
+    plugin: Path | None = None
+    """The file it was loaded from, unless an installed package offers it."""
+
+    @property
+    def file(self) -> Path | None:
+        """Where its source is; None when the package that promised it does not hold it."""
+        return self.plugin or source.find_module(self.module)
+
+    def read(self) -> source.ClassSource:
+        """Return what its source says, without importing it."""
+        if self.file is None:
+            return source.ClassSource(f"(module {self.module} cannot be found)")
+        try:
+            classes = source.classes(self.file)
+        except (OSError, SyntaxError) as error:
+            return source.ClassSource(f"({error})")
+        return classes.get(
+            self.qualname, source.ClassSource(f"({self.module} has no {self.qualname})")
+        )
+
+    @property
+    def summary(self) -> str:
+        """One line: the attribute ``summary``, or the docstring's first line."""
+        read = self.read()
+        return str(read.attributes.get("summary") or read.docstring.partition("\n")[0])
+
+
+_plugins: dict[Path, list[Entry]] = {}
+
+
+def entries(kind: Kind) -> dict[str, Entry]:
+    """Return everything of one kind, by name: installed packages first, then plugins."""
+    loaded = [entry for found in _plugins.values() for entry in found if entry.kind == kind]
+    return dict(sorted({**_installed(kind), **{entry.name: entry for entry in loaded}}.items()))
+
+
+@functools.cache
+def _installed(kind: Kind) -> dict[str, Entry]:
+    from importlib.metadata import entry_points
+
+    found: dict[str, Entry] = {}
+    for point in entry_points(group=f"textbench.{kind}s"):
+        entry = Entry(kind, point.name, point.module, point.attr)
+        if found.setdefault(entry.name, entry) != entry:
+            raise UserError(
+                f"two installed packages offer a {kind} called {entry.name!r}: "
+                f"{found[entry.name].module} and {entry.module}"
+            )
+    return found
+
+
+def names(kind: Kind) -> list[str]:
+    """Return the registered names, sorted."""
+    return list(entries(kind))
+
+
+def entry(kind: Kind, name: str) -> Entry:
+    """Return one entry.
+
+    Raises:
+        UnknownNameError: With the nearest names.
+    """
+    known = entries(kind)
+    if name not in known:
+        raise UnknownNameError(kind, name, known, "`textbench list` shows all")
+    return known[name]
+
+
+def metric_sections() -> dict[str, str]:
+    """Return the sections of a configuration that metrics have, each with one of its metrics."""
+    found = (
+        (entry.read().attributes.get("section"), name) for name, entry in entries("metric").items()
+    )
+    return {section or name: name for section, name in found}
+
+
+# -- importing -------------------------------------------------------------------------------
+
+
+def load_trainer(name: str) -> type[Trainer[Any]]:
+    """Import a trainer's class."""
+    trainer: type[Trainer[Any]] = _load(entry("trainer", name))
+    return trainer
+
+
+def load_metric(name: str) -> type[Metric]:
+    """Import a metric's class."""
+    metric: type[Metric] = _load(entry("metric", name))
+    return metric
+
+
+def load_task(name: str) -> type[Task[Any]]:
+    """Import a task's class."""
+    task: type[Task[Any]] = _load(entry("task", name))
+    return task
+
+
+def _load(found: Entry) -> type[Any]:
+    what = f"{found.kind} {found.name!r}"
+    loaded = import_class(found.module, found.qualname, found.file, what)
+    wrong = complaint(found.kind, loaded)
+    if not wrong and loaded.name != found.name:
+        wrong = f"has the name {loaded.name!r}"
+    if wrong:
+        raise UserError(f"{what} cannot be used: {found.module}.{found.qualname} {wrong}")
+    return loaded
+
+
+# -- plugin files ----------------------------------------------------------------------------
+
+
+def load_plugin(file: str | Path) -> list[Entry]:
+    """Run a plugin file and register the trainers, metrics and tasks it defines.
+
+    Loading the same file again changes nothing.
+
+    Raises:
+        UserError: One line naming the file, the line and the exception; or a clash of names.
+    """
+    path = Path(file).resolve()
+    if path not in _plugins:
+        module = run_file(file)
+        defined = [_plugin_entry(value, module.__name__, path) for value in vars(module).values()]
+        found = [new for new in defined if new is not None]
+        if not found:
+            raise UserError(f"plugin {file} defines no Trainer, Metric or Task with a name")
+        for new in found:
+            _refuse_clash(new, file)
+        _plugins[path] = found
+    return _plugins[path]
+
+
+def load_plugins(files: Iterable[str | Path]) -> None:
+    """Load several plugin files; see `load_plugin`."""
+    for file in files:
+        load_plugin(file)
+
+
+def _plugin_entry(value: object, module: str, path: Path) -> Entry | None:
+    if not isinstance(value, type) or value.__module__ != module or "name" not in vars(value):
+        return None
+    kinds = [kind for kind in KINDS if issubclass(value, base_class(kind))]
+    if not kinds:
+        return None
+    name = vars(value)["name"]
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UserError(
+            f"plugin {path.name}: {value.__name__}.name is {name!r}; "
+            "a name is letters, digits, '-' and '_'"
+        )
+    wrong = complaint(kinds[0], value)
+    if wrong:
+        raise UserError(f"plugin {path.name}: {value.__name__} {wrong}")
+    return Entry(kinds[0], name, module, value.__qualname__, path)
+
+
+def _refuse_clash(new: Entry, file: str | Path) -> None:
+    """All kinds share the sections of a configuration, so all names must differ."""
+    if new.name in RESERVED:
+        raise UserError(f"plugin {file}: the name {new.name!r} is reserved")
+    for kind in KINDS:
+        if new.name in entries(kind):
+            raise UserError(f"plugin {file}: a {kind} called {new.name!r} exists already")
+
+
+# -- variants and code hashes ----------------------------------------------------------------
+
+
+@functools.cache
+def variants(name: str) -> Variants:
+    """Return the variants of a trainer: ``{variant: (summary, options)}``.
+
+    They are read from ``variants.toml``, and from ``STEM.toml``, beside the trainer's file.
+    """
+    file = entry("trainer", name).file
+    if file is None:
+        return {}
+    found: Variants = {}
+    for path in (file.parent / "variants.toml", file.with_suffix(".toml")):
+        if path.is_file():
+            found.update(read_variants(read_toml(path), path).get(name, {}))
+    return found
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        UserError: When it cannot be read or parsed; names the file and the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from None
+
+
+def read_variants(data: dict[str, Any], path: Path) -> dict[str, Variants]:
+    """Return ``{trainer: variants}`` from tables ``[TRAINER.VARIANT]`` with a ``summary``."""
+    found: dict[str, Variants] = {}
+    for trainer, table in data.items():
+        if not isinstance(table, dict):
+            raise UserError(f"{path}: {trainer!r} must be a table of variants")
+        for variant, options in table.items():
+            if not isinstance(options, dict) or not _NAME.fullmatch(variant):
+                raise UserError(f"{path}: [{trainer}.{variant}] must be a table of options")
+            changed = {key: value for key, value in options.items() if key != "summary"}
+            found.setdefault(trainer, {})[variant] = (str(options.get("summary", "")), changed)
+    return found
+
+
+def code_hash(name: str, plugins: Sequence[str | Path] = ()) -> str:
+    """Return the sha256 of the source that a trainer's numbers depend on.
+
+    That is its own file, what it imports from its own package or from packages that hold
+    trainers, the backbone, and the trainer contract. Nothing is imported.
+
+    Args:
+        name: The trainer.
+        plugins: Files to look in as well, when they have not been loaded.
+
+    Raises:
+        UserError: When the trainer, or its file, cannot be found.
+    """
+    found = entries("trainer").get(name) or _unloaded(name, plugins) or entry("trainer", name)
+    file = found.file
+    if file is None or not file.is_file():
+        raise UserError(f"the source of trainer {name!r} cannot be found")
+    packages = frozenset(e.module.rpartition(".")[0] for e in _installed("trainer").values())
+    siblings = source.dependencies(file, found.module, packages)
+    package = Path(__file__).parents[1]
+    harness = [*(package / "backbone").glob("*.py"), package / "contracts" / "trainer.py"]
+    return _digest([file, *_by_name(siblings), *_by_name(harness)])
+
+
+def _unloaded(name: str, plugins: Sequence[str | Path]) -> Entry | None:
+    for path in map(Path, plugins):
+        for qualname, read in source.classes(path).items() if path.is_file() else ():
+            if read.attributes.get("name") == name:
+                return Entry("trainer", name, path.stem, qualname, path)
+    return None
+
+
+def _by_name(files: Iterable[Path]) -> list[Path]:
+    """Sort by folder and name, so that the place of installation does not matter."""
+    return sorted(files, key=lambda file: (file.parent.name, file.name))
+
+
+def _digest(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        content = file.read_bytes()
+        digest.update(f"{file.parent.name}/{file.name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()

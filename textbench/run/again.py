@@ -1,0 +1,168 @@
+"""Generators of finished runs: load them, draw from them, evaluate them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from textbench import __version__
+from textbench.backbone.generator import Generator, Tempered
+from textbench.contracts.data import training_data
+from textbench.contracts.errors import UserError
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric
+from textbench.contracts.spec import Spec
+from textbench.contracts.streams import stream
+from textbench.contracts.task import Task
+from textbench.contracts.trainer import Context
+from textbench.plan import registry
+from textbench.run.measure import measure, undisturbed
+from textbench.store.directory import RunDirectory
+
+LOG = "evaluations.jsonl"
+"""What `textbench evaluate` appends to a run's directory; see `evaluate`."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A finished run's generator, in evaluation mode, and what it was trained on."""
+
+    directory: RunDirectory
+    spec: Spec
+    task: Task[Any]
+    generator: Generator
+
+    @property
+    def moment(self) -> str:
+        """The name of the run's final evaluation; its random stream is named after it."""
+        last = self.directory.rows("metrics.jsonl")[-1]
+        whole = float(last["epoch"]).is_integer()
+        return f"epoch {int(last['epoch'])}" if whole else f"step {last['step']}"
+
+    def tempered(self, alpha: float) -> Generator:
+        """Return the generator whose logits are multiplied by ``alpha``."""
+        return self.generator if alpha == 1.0 else Tempered(self.generator, alpha)
+
+
+def load(directory: RunDirectory, device: str = "cpu", task: Task[Any] | None = None) -> Stored:
+    """Load a finished run's generator.
+
+    Args:
+        directory: The run.
+        device: Where to put it.
+        task: Its task, where it has been built before (for another seed, say).
+
+    Raises:
+        UserError: The run is not done, or its trainer or data are no longer the same.
+    """
+    spec, status = directory.spec(), directory.status()
+    if status.status != "done":
+        raise UserError(f"{directory.name} is {status.status}: only runs that are done can be used")
+    registry.load_plugins(spec.plugins)
+    trainer_class = registry.load_trainer(spec.trainer)
+    task = task or build_task(spec)
+    if trainer_class.version != spec.version:
+        raise UserError(
+            f"{directory.name} was made by version {spec.version} of {spec.trainer}; this is "
+            f"version {trainer_class.version}"
+        )
+    context = Context(
+        vocab_size=task.vocab_size,
+        length=task.length,
+        data=training_data(task, spec.seed, torch.device(device)),
+        rng=stream(spec.seed, "training", device=device),
+        device=torch.device(device),
+        seed=spec.seed,
+        backbone=spec.backbone,
+        first_word=task.first_word,
+    )
+    trainer = trainer_class(trainer_class.config_schema(**spec.config), context)
+    trainer.setup()
+    path = directory.path / "generator.pt"
+    trainer.generator.load_state_dict(torch.load(path, map_location=device, weights_only=True))
+    return Stored(directory, spec, task, trainer.generator.eval())
+
+
+def build_task(spec: Spec) -> Task[Any]:
+    """Return the task that ``spec`` was made for.
+
+    Raises:
+        UserError: Its data are not what they were.
+    """
+    task_class = registry.load_task(spec.task)
+    task: Task[Any] = task_class(task_class.config_schema(**spec.task_config))
+    if task.fingerprint() != spec.task_fingerprint:
+        raise UserError(f"task {spec.task} is no longer the one that the run was made for")
+    return task
+
+
+def sample(stored: Stored, n: int, alpha: float = 1.0, seed: int | None = None) -> list[str]:
+    """Return ``n`` lines of text; the run's own seed names the stream unless one is given."""
+    generator = stored.tempered(alpha)
+    rng = stream(stored.spec.seed if seed is None else seed, "samples", device=generator.device)
+    with undisturbed(generator):
+        return stored.task.decode(generator.sample(n, rng).cpu())
+
+
+def evaluate(
+    stored: Stored, metrics: Sequence[Metric], alpha: float, samples: int
+) -> dict[str, Any] | None:
+    """Compute metrics of the generator at inverse temperature ``alpha``, and put them on record.
+
+    At alpha 1 and with the run's own number of samples the draws are those of its final
+    evaluation. A row of ``evaluations.jsonl``::
+
+        {"time": "...", "textbench": "0.1.0", "alpha": 1.5, "samples": 9000,
+         "values": {...}, "reasons": {...}, "protocols": {...}}
+
+    Args:
+        stored: The run.
+        metrics: What to compute; what is on record under the same protocol is left out.
+        alpha: Multiplies the logits; 1.5 sharpens.
+        samples: Sequences drawn, and at most scored.
+
+    Returns:
+        The row, or None where everything was on record.
+    """
+    generator = stored.tempered(alpha)
+    evaluation = Evaluation(
+        generator,
+        stored.task,
+        seed=stored.spec.seed,
+        moment=stored.moment,
+        samples=samples,
+    )
+    known = on_record(stored.directory, alpha, samples)
+    with undisturbed(generator):
+        due = [metric for metric in metrics if options_of(metric) not in known]
+        if not due:
+            return None
+        values, reasons, protocols = measure(due, evaluation)
+    row = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "textbench": __version__,
+        "alpha": alpha,
+        "samples": samples,
+        "values": values,
+        "reasons": reasons,
+        "protocols": protocols,
+        "options": [options_of(metric) for metric in due],
+    }
+    stored.directory.append(LOG, row)
+    return row
+
+
+def options_of(metric: Metric) -> list[Any]:
+    """Return a metric's name and options, as they are put on record."""
+    return [metric.name, metric.config.model_dump(mode="json")]
+
+
+def on_record(directory: RunDirectory, alpha: float, samples: int) -> list[Any]:
+    """Return the metrics, with their options, that have been computed before."""
+    rows = directory.rows(LOG)
+    same = (row for row in rows if (row["alpha"], row["samples"]) == (alpha, samples))
+    return [made for row in same for made in row["options"]]

@@ -1,0 +1,295 @@
+"""Reading a result store: runs, their evaluations and their logs, as far as they got.
+
+Nothing here needs torch or pandas. A directory that cannot be read is noted, never fatal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, cast
+
+from textbench.contracts.spec import Spec
+from textbench.store.directory import RunDirectory, Status
+
+T = TypeVar("T")
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError)
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """One run as it lies on disk."""
+
+    directory: RunDirectory
+    spec: Spec
+    status: Status
+    env: dict[str, Any]
+    hash: str
+    group: str
+
+    @property
+    def name(self) -> str:
+        """``task/algorithm/s<seed>-<hash8>``, and alpha where it is not 1."""
+        alpha = self.spec.alpha
+        return self.directory.name if alpha == 1.0 else f"{self.directory.name} alpha={alpha:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One evaluation of a run, or of its warm-up."""
+
+    phase: str = ""
+    step: int = 0
+    epoch: float = 0
+    final: bool = False
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    ledger: Mapping[str, int] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
+    """NaN where the metric does not apply."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    protocols: Mapping[str, str] = field(default_factory=dict)
+    warmup: bool = False
+
+    def has(self, *metrics: str) -> bool:
+        """Tell whether all of ``metrics`` have a value."""
+        return all(math.isfinite(self.values.get(metric, math.nan)) for metric in metrics)
+
+    def missing(self, *metrics: str) -> str:
+        """Say why the first of ``metrics`` that has no value has none."""
+        absent = next(metric for metric in metrics if not self.has(metric))
+        return self.reasons.get(absent) or f"{absent} was not computed"
+
+    def protocol(self, *metrics: str) -> str:
+        """Name how ``metrics`` were made."""
+        if len(metrics) == 1:
+            return self.protocols.get(metrics[0], "")
+        return " + ".join(self.protocols.get(metric, "") for metric in metrics)
+
+    def sum(self, *metrics: str) -> float:
+        """Add ``metrics`` up."""
+        return sum(self.values[metric] for metric in metrics)
+
+
+class Epoch(NamedTuple):
+    """One epoch of the training log."""
+
+    phase: str
+    epoch: int
+    """Finished epochs of generator training, this one included if it is one."""
+    seconds: float
+    cpu_seconds: float
+    warmup: bool
+
+
+class LogEntry(NamedTuple):
+    """One row of the training log."""
+
+    kind: str
+    phase: str
+    step: int
+    epoch: int
+    values: Mapping[str, float]
+    warmup: bool
+
+
+class Results:
+    """Every readable run of a directory, and what could not be read."""
+
+    def __init__(self, runs: list[RecordedRun], unreadable: dict[str, str]) -> None:
+        self.runs = runs
+        self.rows = [row for run in runs for row in (run, *_tempered(run))]
+        """The runs, each followed by itself at other inverse temperatures it was evaluated at."""
+        self.unreadable = unreadable
+        """Run name and the reason, one line each; grows while logs are read."""
+        self._by_hash = {run.hash: run for run in reversed(runs)}
+        self._parsed: dict[tuple[str, str], list[Any]] = {}
+        self._evaluations: dict[str, list[Moment]] = {}
+
+    def warmup_of(self, run: RecordedRun) -> RecordedRun | None:
+        """Return the run that ``run`` started from, if it did and if it is in the store."""
+        return self._by_hash.get(run.spec.warmup.hash) if run.spec.warmup else None
+
+    def evaluations(self, run: RecordedRun) -> list[Moment]:
+        """Return a run's evaluations, its warm-up's first; those are flagged and never final."""
+        if run.name not in self._evaluations:
+            before = self._warmup(run, _evaluations)
+            flagged = [replace(moment, warmup=True, final=False) for moment in before]
+            self._evaluations[run.name] = flagged + self._own(run, _evaluations)
+        return self._evaluations[run.name]
+
+    def epochs(self, run: RecordedRun) -> list[Epoch]:
+        """Return the epochs of a run's training log, its warm-up's first."""
+        before = [epoch._replace(warmup=True) for epoch in self._warmup(run, _epochs)]
+        return before + self._own(run, _epochs)
+
+    def log(self, run: RecordedRun) -> list[LogEntry]:
+        """Return a run's whole training log, its warm-up's first."""
+        before = [entry._replace(warmup=True) for entry in self._warmup(run, _log)]
+        return before + self._own(run, _log)
+
+    def logged(self, run: RecordedRun, name: str) -> list[tuple[int, float]]:
+        """Return (epoch, value) of each entry of a logged quantity, without the warm-up's."""
+
+        def entries(directory: RunDirectory) -> list[tuple[int, float]]:
+            rows = directory.rows("curve.jsonl", containing=f'"{name}"')
+            losses = [row for row in rows if row["kind"] == "loss" and name in row["values"]]
+            return [(row["epoch"], float(row["values"][name])) for row in losses]
+
+        return self._read(run, f"curve.jsonl: {name}", entries)
+
+    def _warmup(self, run: RecordedRun, read: Callable[[RunDirectory], list[T]]) -> list[T]:
+        warmup = self.warmup_of(run)
+        return self._own(warmup, read) if warmup else []
+
+    def _own(self, run: RecordedRun, read: Callable[[RunDirectory], list[T]]) -> list[T]:
+        if run.spec.alpha != 1.0:
+            again = [_again(run)] if read is _evaluations else []
+            return cast(list[T], again)
+        file = "metrics.jsonl" if read is _evaluations else "curve.jsonl"
+        return self._read(run, f"{file}: {read.__name__.strip('_')}", read)
+
+    def _read(
+        self, run: RecordedRun, what: str, read: Callable[[RunDirectory], list[T]]
+    ) -> list[T]:
+        """Parse once; a run whose log is broken is noted and counts as empty."""
+        if (run.name, what) not in self._parsed:
+            try:
+                self._parsed[run.name, what] = read(run.directory)
+            except UNREADABLE as error:
+                self.unreadable[run.name] = f"{what.partition(':')[0]}: {one_line(error)}"
+                self._parsed[run.name, what] = []
+        return self._parsed[run.name, what]
+
+
+def read_store(directory: str | Path) -> Results:
+    """Read every run's spec, status and environment; logs are read when asked for."""
+    runs: list[RecordedRun] = []
+    unreadable: dict[str, str] = {}
+    for found in RunDirectory.find(Path(directory)):
+        try:
+            runs.append(_read_run(found))
+        except UNREADABLE as error:
+            unreadable[found.name] = one_line(error)
+    return Results(runs, unreadable)
+
+
+def _read_run(directory: RunDirectory) -> RecordedRun:
+    spec = directory.spec()
+    has_env = (directory.path / "env.json").exists()
+    env = directory.read_json("env.json") if has_env else {}
+    return RecordedRun(directory, spec, directory.status(), env, spec.hash, spec.group)
+
+
+def one_line(error: Exception) -> str:
+    """Name an exception in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _evaluations(directory: RunDirectory) -> list[Moment]:
+    """Return a run's own evaluations; its last one knows what was computed later, at alpha 1."""
+    found = [_moment(row) for row in directory.rows("metrics.jsonl")]
+    later = _later(directory, 1.0)
+    if not (found and found[-1].final and later):
+        return found
+    last = found[-1]
+    new = {name for row in later for name in row["values"] if not last.has(name)}
+    return [*found[:-1], _extended(last, later, new)]
+
+
+def _later(directory: RunDirectory, alpha: float) -> list[dict[str, Any]]:
+    """Return what `textbench evaluate` put on record, the run's own sample size last."""
+    rows = [row for row in directory.rows("evaluations.jsonl") if row["alpha"] == alpha]
+    if not rows:
+        return rows
+    usual = directory.spec().evaluation.get("final_samples")
+    return sorted(rows, key=lambda row: bool(row["samples"] == usual))
+
+
+def _extended(moment: Moment, rows: list[dict[str, Any]], names: Collection[str]) -> Moment:
+    """Return ``moment`` with the values that ``rows`` have of ``names``, the last ones winning."""
+    newest = {name: row for row in rows for name in row["values"] if name in names}
+    values = {name: row["values"][name] for name, row in newest.items()}
+    return replace(
+        moment,
+        values={**moment.values, **_numbers(values)},
+        reasons={**moment.reasons, **_told(newest, "reasons")},
+        protocols={**moment.protocols, **_told(newest, "protocols")},
+    )
+
+
+def _told(newest: Mapping[str, dict[str, Any]], what: str) -> dict[str, str]:
+    return {name: row[what][name] for name, row in newest.items() if name in row[what]}
+
+
+def _tempered(run: RecordedRun) -> list[RecordedRun]:
+    """Return a run as it was evaluated at other inverse temperatures, by `textbench evaluate`."""
+    try:
+        alphas = {float(row["alpha"]) for row in run.directory.rows("evaluations.jsonl")}
+    except UNREADABLE:
+        return []
+    specs = [replace(run.spec, alpha=a, warmup=None) for a in sorted(alphas - {1.0})]
+    return [replace(run, spec=spec, hash=spec.hash, group=spec.group) for spec in specs]
+
+
+def _again(run: RecordedRun) -> Moment:
+    """Return the evaluation of a finished run at another inverse temperature."""
+    last = _moment(run.directory.rows("metrics.jsonl")[-1])
+    nothing = replace(last, values={}, reasons={}, protocols={})
+    rows = _later(run.directory, run.spec.alpha)
+    return _extended(nothing, rows, {name for row in rows for name in row["values"]})
+
+
+def _moment(row: Mapping[str, Any]) -> Moment:
+    return Moment(
+        phase=row["phase"],
+        step=row["step"],
+        epoch=row["epoch"],
+        final=bool(row["final"]),
+        seconds=float(row["seconds"]),
+        cpu_seconds=float(row["cpu_seconds"]),
+        ledger=dict(row["ledger"]),
+        values=_numbers(row["values"]),
+        reasons=dict(row.get("reasons", {})),
+        protocols=dict(row.get("protocols", {})),
+    )
+
+
+def _epochs(directory: RunDirectory) -> list[Epoch]:
+    rows = directory.rows("curve.jsonl", containing='"kind": "epoch"')
+    return [
+        Epoch(row["phase"], row["epoch"], row["seconds"], row["cpu_seconds"], warmup=False)
+        for row in rows
+    ]
+
+
+def _log(directory: RunDirectory) -> list[LogEntry]:
+    return [_log_entry(row) for row in directory.rows("curve.jsonl")]
+
+
+def _log_entry(row: Mapping[str, Any]) -> LogEntry:
+    if row["kind"] == "epoch":
+        clock = {key: row[key] for key in ("seconds", "cpu_seconds")}
+        values = {**clock, **row["ledger"]}
+    else:
+        values = row["values"]
+    at = (row["kind"], row["phase"], row["step"], row["epoch"])
+    return LogEntry(*at, _numbers(values), warmup=False)
+
+
+def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else float(value) for name, value in values.items()}
+
+
+def hardware(env: Mapping[str, Any]) -> str:
+    """Name what a run's seconds were measured on; empty where that is not one thing."""
+    starts = env.get("starts", [])
+    kinds = {tuple(str(start.get(key, "")) for key in ("cpu", "device")) for start in starts}
+    threads = {start.get("threads") for start in starts}
+    if len(kinds) != 1 or len(threads) != 1:
+        return ""
+    (cpu, device), (count,) = kinds.pop(), threads
+    parts = (cpu, device if device != "cpu" else "", f"{count} thread(s)" if count else "")
+    return ", ".join(part for part in parts if part)
