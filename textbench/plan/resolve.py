@@ -119,7 +119,9 @@ class _Resolution:
         self.task, self.preset, self.plugins = task, preset, plugins
         self.variants = registry.read_variants(file.pop("variants", {}), Path("config file"))
         self.file, self.settings = file, settings
-        from_preset = read_sections(registry.read_toml(presets.path(preset)), preset)
+        preset_file = registry.read_toml(presets.path(preset))
+        self.preset_summary = str(preset_file.get("summary", ""))
+        from_preset = read_sections(preset_file, preset)
         self.layers = (from_preset, {**file, **_own_rows(self.variants, file)}, settings)
         self.metric_sections = registry.metric_sections()
         self.used: set[tuple[str, str]] = set()
@@ -151,6 +153,8 @@ class _Resolution:
             config=config.identity(),
             seed=seed,
             overrides=overrides,
+            title=trainer.title or name,
+            fresh_data=trainer.fresh_data(config),
             own_generator=trainer.brings_generator(config),
             warmup=self.spec(warmup[0], seed, warmup[1]) if warmup else None,
         )
@@ -181,6 +185,7 @@ class _Resolution:
             seed=0,
             metrics=self._metrics(),
             preset=self.preset,
+            preset_summary=self.preset_summary,
             plugins=self.plugins,
         )
 
