@@ -88,6 +88,7 @@ class CoT(Trainer[CoTConfig]):
 
     name = "cot"
     title = "CoT"
+    version = 2
     config_schema = CoTConfig
     generator: LSTMLanguageModel | GoalFactoredGenerator
 

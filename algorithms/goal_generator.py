@@ -28,8 +28,8 @@ from torch import Tensor, nn
 
 from textbench.backbone.cell import LSTM
 from textbench.backbone.generator import Generator
-from textbench.backbone.losses import linear_cross_entropy, linear_kl
-from textbench.backbone.lstm import SAMPLE_BATCH, START, LSTMLanguageModel, LSTMState
+from textbench.backbone.losses import linear_cross_entropy
+from textbench.backbone.lstm import SAMPLE_BATCH, START, LSTMState
 from textbench.backbone.sampling import draw
 
 
@@ -180,17 +180,6 @@ class GoalFactoredGenerator(Generator):
             self.head_bias,
             tokens.flatten(),
             weights.detach().flatten(),
-        )
-
-    def kl_at_prefixes(self, tokens: Tensor, other: LSTMLanguageModel) -> Tensor:
-        """Return sum_{b,t} KL(self(·|x_<t) ‖ other(·|x_<t)), ``other`` and prefixes constants."""
-        with torch.no_grad():
-            other_hidden = other.hidden(tokens).flatten(0, 1)
-        return linear_kl(
-            self.hidden(tokens).flatten(0, 1),
-            self.head_weight,
-            self.head_bias,
-            (other_hidden, other.head_weight, other.head_bias),
         )
 
     # -- sampling --------------------------------------------------------------------------

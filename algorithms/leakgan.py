@@ -95,6 +95,7 @@ class LeakGAN(Trainer[LeakGANConfig]):
 
     name = "leakgan"
     title = "LeakGAN"
+    version = 2
     config_schema = LeakGANConfig
     own_generator = True
 

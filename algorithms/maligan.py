@@ -50,6 +50,7 @@ class MaliGAN(AdversarialTrainer[MaliGANConfig]):
 
     name = "maligan"
     title = "MaliGAN"
+    version = 2
     config_schema = MaliGANConfig
 
     def setup(self) -> None:

@@ -43,6 +43,7 @@ class MLE(Trainer[MLEConfig]):
 
     name = "mle"
     title = "MLE"
+    version = 2
     config_schema = MLEConfig
     generator: LSTMLanguageModel
 

@@ -114,6 +114,7 @@ class ProfessorForcing(Trainer[ProfessorForcingConfig]):
 
     name = "professor_forcing"
     title = "Professor Forcing"
+    version = 2
     config_schema = ProfessorForcingConfig
     generator: LSTMLanguageModel
 

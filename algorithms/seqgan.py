@@ -43,6 +43,7 @@ class SeqGAN(AdversarialTrainer[SeqGANConfig]):
 
     name = "seqgan"
     title = "SeqGAN"
+    version = 2
     config_schema = SeqGANConfig
 
     def setup(self) -> None:

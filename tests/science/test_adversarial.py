@@ -144,7 +144,8 @@ def test_training_makes_real_sequences_score_higher(
     assert log["d_accuracy"] == 1.0
     real, fake = torch.full((1, 3), 3), torch.tensor([[0, 1, 2]])
     if kind is RankGAN:
-        judge = lambda x: trainer.relevance(x, real)  # noqa: E731
+        features = trainer.ranker.features
+        judge = lambda x: trainer.relevance(features(x), features(real))  # noqa: E731
     else:
         judge = trainer.discriminator.real_probability
     assert judge(real) > judge(fake)

@@ -23,6 +23,7 @@ from textbench.algorithms.leakgan import (
 )
 from torch import Tensor
 
+from textbench.backbone.losses import linear_kl_rows
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.contracts.trainer import Context, Phase, Position
 
@@ -220,7 +221,7 @@ def test_the_size_of_cot_strong_is_as_published() -> None:
     assert own == {id(p) for p in model.parameters()}
 
 
-def test_kl_at_prefixes_equals_its_definition(gradients: Any) -> None:
+def test_the_kl_at_its_prefixes_equals_its_definition(gradients: Any) -> None:
     """The value, and the gradient through Worker and Manager alike; the other model gets none."""
     model, x = own_state(), torch.tensor([[1, 2, 0, 2, 1], [0, 0, 1, 2, 2]])
     other = LSTMLanguageModel(V, T, 3, 4)
@@ -231,7 +232,12 @@ def test_kl_at_prefixes_equals_its_definition(gradients: Any) -> None:
     expected.backward()
     wanted = gradients(model)
     model.zero_grad()
-    kl = model.kl_at_prefixes(x, other)
+    kl, _ = linear_kl_rows(
+        model.hidden(x).flatten(0, 1),
+        model.head_weight,
+        model.head_bias,
+        (other.hidden(x).flatten(0, 1), other.head_weight, other.head_bias),
+    )
     kl.backward()
     torch.testing.assert_close(kl, expected)
     for name, gradient in gradients(model).items():
