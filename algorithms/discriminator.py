@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from textbench.backbone.ledger import reads
 from textbench.contracts.errors import UserError
 
 FAKE, REAL = 0, 1
@@ -85,6 +86,7 @@ class TextFeatures(nn.Module):
                 bound = math.sqrt(3.0 / self.width)
                 linear.bias.uniform_(-bound, bound, generator=rng)
 
+    @reads
     def features(
         self, tokens: Tensor, dropout: float = 0.0, rng: torch.Generator | None = None
     ) -> Tensor:

@@ -78,8 +78,6 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
         completed = rollouts(self.generator, s, self.config.rollouts, self.context.rng)
         prefixes, n, batch, length = completed.shape
         judged = torch.cat([completed.view(-1, length), s])
-        self.context.ledger["tokens_sampled"] += n * batch * prefixes * length // 2
-        self.context.ledger["tokens_scored"] += judged.numel()
         u = self._references()
         scores = torch.cat([self.relevance(x, u) for x in score_chunks(judged)])
         shares = scores[:-batch].view(prefixes, n, batch).softmax(2).mean(1)

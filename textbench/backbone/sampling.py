@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from textbench.backbone.ledger import count_drawn
+
 BLOCK = 64
 """Symbols per block of the two-level search; about the square root of the vocabulary."""
 
@@ -30,6 +32,7 @@ def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
 
 def search(weights: Tensor, uniforms: Tensor) -> Tensor:
     """Draw one symbol per row in proportion to non-negative ``weights`` ``(N, V)``."""
+    count_drawn(uniforms.numel())
     rows, vocab = weights.shape
     whole = vocab - vocab % BLOCK
     sums = weights[:, :whole].view(rows, whole // BLOCK, BLOCK).sum(2)

@@ -21,11 +21,12 @@ from textbench.contracts.metric import Metric, NotApplicableError
 from textbench.contracts.schedule import Schedule
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import derive, stream
-from textbench.contracts.trainer import LEDGER, Context, State, Trainer
+from textbench.contracts.trainer import Context, State, Trainer
 from textbench.plan.resolve import EvaluationConfig
 from textbench.run import checkpoint
 from textbench.run.clock import Clock, Speedometer
 from textbench.run.measure import measure, undisturbed
+from textbench.run.meter import Meter
 from textbench.store.directory import RunDirectory, Status
 
 LOG_EVERY = 10
@@ -98,6 +99,7 @@ class Run:
             first_word=task.first_word,
         )
         self.trainer: Trainer[Any] = trainer_class(config, self.context)
+        self.meter = Meter(self.trainer)
         start = int(warmup.last["epoch"]) if warmup else 0
         self.schedule = Schedule(self.trainer.phases(), start_epoch=start)
         if not self.schedule.total:
@@ -108,7 +110,7 @@ class Run:
         self.sums: dict[str, list[Any]] = {}
         self.clock = Clock()
         if warmup is not None:
-            self.context.ledger.update(warmup.last["ledger"])
+            self.meter.ledger.update(warmup.last["ledger"])
             spent = [warmup.last["seconds"], warmup.last["cpu_seconds"]]
             self.clock.restore([*spent, *spent])
         self._saved = (time.monotonic(), 0)
@@ -124,7 +126,8 @@ class Run:
             UserError: The checkpoint is of another kind of device.
         """
         checkpoint.seed_global_random(derive(self.spec.seed, "global"))
-        self.trainer.setup()
+        with self.meter:
+            self.trainer.setup()
         if not self._resume() and self.context.warmup is None:
             self._evaluate(final=False)
         while self.step < self.schedule.total and not self.stopped:
@@ -141,7 +144,7 @@ class Run:
         return "done"
 
     def _train_step(self) -> None:
-        with self.clock:
+        with self.meter, self.clock:
             values = self.trainer.step(self.schedule.at(self.step))
         self.step += 1
         for key, value in values.items():
@@ -182,7 +185,7 @@ class Run:
         self.directory.append("curve.jsonl", row)
 
     def _ledger(self) -> dict[str, int]:
-        return {key: self.context.ledger[key] for key in LEDGER}
+        return dict(self.meter.ledger)
 
     # -- evaluation ------------------------------------------------------------------------
 
@@ -260,7 +263,7 @@ class Run:
             "sums": {key: list(total) for key, total in self.sums.items()},
             "clock": self.clock.state(),
             "resumed": self.status.resumed,
-            "ledger": dict(self.context.ledger),
+            "ledger": self._ledger(),
             "rng": self.context.rng.get_state(),
             "trainer": self.trainer.state_dict(),
         }
@@ -282,7 +285,7 @@ class Run:
         self.step, self.stopped = state["step"], state["stopped"]
         self.sums = state["sums"]
         self.clock.restore(state["clock"])
-        self.context.ledger.update(state["ledger"])
+        self.meter.ledger.update(state["ledger"])
         self.context.rng.set_state(state["rng"])
         self.trainer.load_state_dict(state["trainer"])
         checkpoint.restore_global_random_state(state["global_random"])
