@@ -77,8 +77,6 @@ class MLE(Trainer[MLEConfig]):
             clip_grad_norm_(self.generator.parameters(), self.config.clip)
         self.optimiser.step()
         self.updates += 1
-        self.context.ledger["generator_updates"] += 1
-        self.context.ledger["tokens_scored"] += batch.numel()
         return {"nll": loss.detach()}
 
     def observe(self, validation_nll: float) -> bool:

@@ -80,8 +80,6 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
         completed = rollouts(self.generator, s, self.config.rollouts, self.context.rng)
         prefixes, n, batch, length = completed.shape
         judged = torch.cat([completed.view(-1, length), s])
-        self.context.ledger["tokens_sampled"] += n * batch * prefixes * length // 2
-        self.context.ledger["tokens_scored"] += judged.numel()
         y_u = self.ranker.features(self._references())
         scores = torch.cat(
             [self.relevance(y_s, y_u) for y_s in self.ranker.features_of_many(judged)]

@@ -80,8 +80,6 @@ class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
             clip_grad_norm_(self.generator.parameters(), self.config.clip)
         self.optimiser.step()
         self.updates += 1
-        self.context.ledger["generator_updates"] += 1
-        self.context.ledger["tokens_scored"] += batch.numel()
         return {"nll": loss.detach(), "epsilon": epsilon}
 
     def epsilon(self, i: int) -> float:
@@ -112,5 +110,4 @@ class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
             inputs[:, t] = batch[:, t - 1]
             own = (~is_true[:, t - 1]).nonzero().squeeze(1)  # only these need the vocabulary
             inputs[own, t] = drawer.draw(h[own], uniforms[own, t - 1])
-            self.context.ledger["tokens_sampled"] += len(own)
         return inputs

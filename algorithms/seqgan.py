@@ -72,8 +72,6 @@ class SeqGAN(AdversarialTrainer[SeqGANConfig]):
             self.lagged or self.generator, y, self.config.rollouts, self.context.rng
         )
         prefixes, n, batch, length = completed.shape
-        self.context.ledger["tokens_sampled"] += n * batch * prefixes * length // 2
-        self.context.ledger["tokens_scored"] += completed.numel() + y.numel()
         judged = self.discriminator.real_probability(completed.view(-1, length))
         values = judged.view(prefixes, n, batch).mean(1)
         return torch.cat([values, self.discriminator.real_probability(y).unsqueeze(0)]).t()

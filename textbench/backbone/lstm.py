@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from textbench.backbone.generator import Generator
+from textbench.backbone.ledger import reads
 from textbench.backbone.losses import linear_cross_entropy
 from textbench.backbone.sampling import Drawer
 
@@ -59,6 +60,7 @@ class LSTMLanguageModel(Generator):
         start = tokens.new_full((len(tokens), 1), START)
         return self.hidden_from(torch.cat([start, tokens[:, :-1]], 1))
 
+    @reads
     def hidden_from(self, inputs: Tensor) -> Tensor:
         """Return the LSTM's outputs for input symbols ``(B, L)``: ``(B, L, H)``."""
         zeros = self.embedding.new_zeros(1, len(inputs), self.weight_hh.shape[1])
