@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from textbench.contracts.errors import UnknownNameError, UserError
 from textbench.plan import source
-from textbench.plan.plugins import base_class, complaint, import_class, run_file
+from textbench.plan.plugins import base_class, complaint, import_class, is_name, run_file
 
 if TYPE_CHECKING:
     from textbench.contracts.metric import Metric
@@ -26,9 +25,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["trainer", "metric", "task"]
 KINDS: tuple[Kind, ...] = ("trainer", "metric", "task")
-RESERVED = frozenset({"backbone", "evaluation", "variants"})
+RESERVED = frozenset({"backbone", "evaluation", "grid", "variants"})
 """Sections of a configuration, which no trainer or task may be called."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Variants = dict[str, tuple[str, dict[str, Any]]]
 
 
@@ -185,7 +183,7 @@ def _plugin_entry(value: object, module: str, path: Path) -> Entry | None:
     if not kinds:
         return None
     name = vars(value)["name"]
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_name(name):
         raise UserError(
             f"plugin {path.name}: {value.__name__}.name is {name!r}; "
             "a name is letters, digits, '-' and '_'"
@@ -245,7 +243,7 @@ def read_variants(data: dict[str, Any], path: Path) -> dict[str, Variants]:
         if not isinstance(table, dict):
             raise UserError(f"{path}: {trainer!r} must be a table of variants")
         for variant, options in table.items():
-            if not isinstance(options, dict) or not _NAME.fullmatch(variant):
+            if not isinstance(options, dict) or not is_name(variant):
                 raise UserError(f"{path}: [{trainer}.{variant}] must be a table of options")
             changed = {key: value for key, value in options.items() if key != "summary"}
             found.setdefault(trainer, {})[variant] = (str(options.get("summary", "")), changed)
