@@ -87,6 +87,7 @@ class CoT(Trainer[CoTConfig]):
     """Cooperative Training: a mediator learns the mixture, the generator follows it."""
 
     name = "cot"
+    title = "CoT"
     config_schema = CoTConfig
     generator: LSTMLanguageModel | GoalFactoredGenerator
 

@@ -94,6 +94,7 @@ class LeakGAN(Trainer[LeakGANConfig]):
     """LeakGAN: Manager and Worker, guided by features that the discriminator leaks."""
 
     name = "leakgan"
+    title = "LeakGAN"
     config_schema = LeakGANConfig
     own_generator = True
 

@@ -49,6 +49,7 @@ class MaliGAN(AdversarialTrainer[MaliGANConfig]):
     """MaliGAN: importance-weighted maximum likelihood on generated sequences."""
 
     name = "maligan"
+    title = "MaliGAN"
     config_schema = MaliGANConfig
 
     def setup(self) -> None:

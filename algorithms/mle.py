@@ -42,6 +42,7 @@ class MLE(Trainer[MLEConfig]):
     """Maximum likelihood by teacher forcing."""
 
     name = "mle"
+    title = "MLE"
     config_schema = MLEConfig
     generator: LSTMLanguageModel
 

@@ -113,6 +113,7 @@ class ProfessorForcing(Trainer[ProfessorForcingConfig]):
     """Likelihood, and free-running behaviour that a discriminator takes for teacher-forced."""
 
     name = "professor_forcing"
+    title = "Professor Forcing"
     config_schema = ProfessorForcingConfig
     generator: LSTMLanguageModel
 

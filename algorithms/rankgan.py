@@ -49,6 +49,7 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
     """RankGAN: SeqGAN's policy gradient, rewarded by relative ranks."""
 
     name = "rankgan"
+    title = "RankGAN"
     config_schema = RankGANConfig
 
     def setup(self) -> None:

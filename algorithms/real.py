@@ -50,6 +50,7 @@ class Real(Trainer[Config]):
     """Training sentences as samples: what real text scores."""
 
     name = "real"
+    title = "Real text"
     config_schema = Config
     own_generator = True
 
@@ -78,6 +79,7 @@ class RealCorrupted(Trainer[RealCorruptedConfig]):
     """Training sentences, 20 % of their words replaced by words from anywhere in that text."""
 
     name = "real_corrupted"
+    title = "Real text, 20 % of words replaced"
     config_schema = RealCorruptedConfig
     own_generator = True
 

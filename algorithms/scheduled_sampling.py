@@ -51,6 +51,7 @@ class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
     """Maximum likelihood on inputs that are partly the model's own symbols."""
 
     name = "scheduled_sampling"
+    title = "Scheduled Sampling"
     config_schema = ScheduledSamplingConfig
     generator: LSTMLanguageModel
 

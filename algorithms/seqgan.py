@@ -42,6 +42,7 @@ class SeqGAN(AdversarialTrainer[SeqGANConfig]):
     """SeqGAN: policy gradient with roll-out rewards from a CNN discriminator."""
 
     name = "seqgan"
+    title = "SeqGAN"
     config_schema = SeqGANConfig
 
     def setup(self) -> None:

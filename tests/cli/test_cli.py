@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from stores import measured
 
 from textbench import __version__
 from textbench.cli import COMMANDS, cli
@@ -21,7 +22,8 @@ from textbench.cli.run import choose_devices, exit_code
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.plan import presets, registry
-from textbench.store.directory import RunDirectory, Status, StatusName
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import Status, StatusName
 
 TINY = "run --task synthetic-tiny --preset ci --device cpu"
 
@@ -180,7 +182,8 @@ def test_show_trainer_comes_from_the_schema(call: Call) -> None:
 
 def test_show_other_things(call: Call) -> None:
     assert "synthetic.oracle_seed = " in call("show task:synthetic").stdout
-    assert "better: lower" in call("show metric:nll_test").stdout
+    assert "nats/token; lower is better" in call("show metric:nll_test").stdout
+    assert call("show metric:nll").stdout == call("show metric:nll_test").stdout
     assert "evaluation.final_samples = 9984" in call("show evaluation").stdout
     assert "backbone.hidden = 32" in call("show backbone").stdout
 
@@ -242,9 +245,7 @@ def test_show_run_tells_what_the_store_knows(
             "ledger": {"generator_updates": 1234},
             "seconds": 1.5,
             "cpu_seconds": 1.25,
-            "values": {"nll_test": 2.5, "nll_oracle": None},
-            "reasons": {"nll_oracle": "no oracle"},
-            "protocols": {"nll_test": "nll_test/1 n=7"},
+            "metrics": measured({"nll_test": 2.5, "nll_oracle": None}, "/1 n=7", "no oracle"),
         },
     )
     text = call("show mle/s0").stdout

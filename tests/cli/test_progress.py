@@ -12,7 +12,8 @@ from rich.console import Console
 from textbench.cli import progress
 from textbench.cli.progress import Progress, clock, summary
 from textbench.contracts.spec import Spec
-from textbench.store.directory import RunDirectory, Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import Status
 
 
 def make_spec(trainer: str, seed: int = 0) -> Spec:
@@ -33,7 +34,7 @@ class Watch:
         self.output = io.StringIO()
         self.results, self.specs = results, specs
         self.console = Console(file=self.output, width=100, **console)
-        self.progress = Progress(results, specs, jobs, self.console, ["m"])
+        self.progress = Progress(results, specs, jobs, self.console)
         for spec in specs:
             RunDirectory(spec.directory(results)).create(spec)
 
@@ -57,14 +58,15 @@ def test_plain_lines_are_rare_and_say_everything(
     with watch.progress:
         lines = []
         for i in range(250):
-            watch.write(spec, phase="p", step=i // 125, total=9, rate=2.0, eta=65.0, metrics=BOTH)
+            known = {"rate": 2.0, "eta": 65.0, "metrics": BOTH, "headlines": ["m"]}
+            watch.write(spec, phase="p", step=i // 125, total=9, **known)
             watch.now += 0.1
             watch.progress.tick([spec])
             lines += watch.take()
         assert lines == [
             f"a seed 0: p, {step}/9, 2 steps/s, 1m05s left, m 1.500" for step in (0, 1)
         ]
-        watch.progress.finish(spec, Status("failed", reason="why", metrics=BOTH))
+        watch.progress.finish(spec, Status("failed", reason="why", metrics=BOTH, headlines=["m"]))
         assert watch.take() == ["[1/1] a seed 0: failed in 25s; why; m 1.500"]
 
 
@@ -133,18 +135,19 @@ def test_clock(seconds: float, text: str) -> None:
 
 
 def test_the_table_shows_headlines_first_and_only_what_fits() -> None:
-    status = Status("done", step=3, total=9, metrics={"aaaaaaaaaaaaaaaa": 1.0, "zz": 2.25})
+    metrics = {"zz": 2.25, "aaaaaaaaaaaaaaaa": 1.0}
+    status = Status("done", step=3, total=9, metrics=metrics, headlines=["zz"])
     outcomes = [(make_spec("a"), status), (make_spec("b"), Status("failed"))]
 
     def heads(width: int) -> list[str]:
-        return [str(column.header) for column in summary(outcomes, width, ["zz"]).columns]
+        return [str(column.header) for column in summary(outcomes, width).columns]
 
     fixed = ["task", "algorithm", "seed", "status", "steps"]
     assert heads(200) == [*fixed, "zz", "aaaaaaaaaaaaaaaa"]
     assert heads(48) == [*fixed, "zz"]
     assert heads(10) == fixed
     console = Console(file=io.StringIO(), width=48)
-    console.print(summary(outcomes, 48, ["zz"]))
+    console.print(summary(outcomes, 48))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert [line.split() for line in text.splitlines()] == [
         [*fixed, "zz"],

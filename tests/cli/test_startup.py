@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from textbench.contracts.spec import Spec
-from textbench.store.directory import RunDirectory, Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import Status
 
 HEAVY = ("torch", "numpy", "pandas", "scipy", "matplotlib", "seaborn", "nltk")
 PROBE = """

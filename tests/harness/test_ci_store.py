@@ -18,7 +18,6 @@ from textbench.judge.comparison import compare_stores
 from textbench.judge.tolerance import Pair, judge
 from textbench.plan import registry
 from textbench.report.compared import to_markdown
-from textbench.report.tables import metric_direction
 from textbench.store.read import Results, read_store
 
 MUTANTS = {mutant.name: mutant for mutant in read_mutants()}
@@ -67,6 +66,7 @@ def test_nothing_published_names_a_folder_of_a_machine() -> None:
 def test_false_alarms_over_500_pairs_of_resampled_stores(base: Results, count: int) -> None:
     """Ten recorded seeds against ``count`` others: some number is an alarm in 1 % at most."""
     numbers = recorded(base)
+    better = {metric: base.number(metric).direction for _, metric in numbers}
     seeds = sorted(next(iter(numbers.values())))
     rng = np.random.default_rng(count)
     alarms = 0
@@ -74,7 +74,7 @@ def test_false_alarms_over_500_pairs_of_resampled_stores(base: Results, count: i
         drawn = rng.permutation(seeds).tolist()
         old, new = drawn[:10], drawn[10 : 10 + count]
         pairs = [
-            Pair({s: values[s] for s in old}, {s: values[s] for s in new}, metric_direction(metric))
+            Pair({s: values[s] for s in old}, {s: values[s] for s in new}, better[metric])
             for (_, metric), values in numbers.items()
         ]
         alarms += any(one.alarm for one in judge(pairs))
@@ -84,7 +84,7 @@ def test_false_alarms_over_500_pairs_of_resampled_stores(base: Results, count: i
 def test_the_seeds_that_are_run_again_would_pass_by_tolerance_alone(base: Results) -> None:
     """Another machine rounds otherwise; then nothing is identical, and every number is judged."""
     pairs = [
-        Pair(values, {s: values[s] * (1 + 1e-7) for s in range(3)}, metric_direction(metric))
+        Pair(values, {s: values[s] * (1 + 1e-7) for s in range(3)}, base.number(metric).direction)
         for (_, metric), values in recorded(base).items()
     ]
     assert {one.verdict for one in judge(pairs)} == {"within"}

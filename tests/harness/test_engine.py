@@ -19,12 +19,14 @@ import pytest
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.run.engine import ENVIRONMENT, LocalEngine
-from textbench.store.directory import RunDirectory, Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import Status
 
 FAKE = """
 import json, os, signal, sys, time
 from pathlib import Path
-from textbench.store.directory import RunDirectory, Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import Status
 
 path = Path(sys.argv[1])
 run = RunDirectory(path)

@@ -75,7 +75,7 @@ def write(path: Path, text: str) -> Path:
 
 def test_built_ins_are_found_by_entry_point() -> None:
     assert {"mle", "cot", "seqgan"} <= set(registry.names("trainer"))
-    assert {"nll_oracle", "nll_test"} <= set(registry.names("metric"))
+    assert {"nll", "jsd"} <= set(registry.names("metric"))
     assert {"synthetic", "synthetic-tiny"} <= set(registry.names("task"))
 
 

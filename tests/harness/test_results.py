@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from stores import ENV, evaluation, make_run, points, spec
 
 import textbench
-from textbench.store.directory import Status
 from textbench.store.frames import (
     EVALUATION_COLUMNS,
     METRIC_COLUMNS,
@@ -23,6 +22,7 @@ from textbench.store.frames import (
     load_results,
     load_runs,
 )
+from textbench.store.rows import EvaluationRow, Measurement, Status
 
 
 def test_an_absent_and_an_empty_store_give_the_columns_and_no_rows(tmp_path: Path) -> None:
@@ -199,6 +199,8 @@ def test_the_row_builder_of_these_tests_writes_what_the_store_documents() -> Non
     row = evaluation(3, {"a": 1.0, "b": None})
     assert set(row) == {
         *("step", "phase", "epoch", "final", "ledger", "seconds", "cpu_seconds"),
-        *("values", "reasons", "protocols"),
+        "metrics",
     }
-    assert row["reasons"].keys() == {"b"} and row["protocols"].keys() == {"a"}
+    assert set(row) == set(EvaluationRow.__annotations__)
+    assert set(row["metrics"]["a"]) == set(Measurement.__annotations__) - {"reason"}
+    assert set(row["metrics"]["b"]) == set(Measurement.__annotations__)

@@ -25,6 +25,7 @@ from textbench.plan.resolve import Request, expand
 from textbench.run import checkpoint, worker
 from textbench.run.loop import Conditions
 from textbench.store.directory import RunDirectory
+from textbench.store.rows import CHECKPOINT
 
 CLOCKS = ("seconds", "cpu_seconds")
 SMALL = (
@@ -180,7 +181,7 @@ def test_a_run_never_resumes_on_another_kind_of_device(tmp_path: Path) -> None:
     """The checkpoint names its device; the refusal says how to go on."""
     directory = run_directory(tmp_path, "mle")
     assert execute(directory, kill(checkpoint, "save", 2, after=True)) == -signal.SIGKILL
-    path = directory.path / checkpoint.NAME
+    path = directory.path / CHECKPOINT
     state = torch.load(path, weights_only=True)
     torch.save({**state, "device": "cuda"}, path)
     assert execute(directory) == 1

@@ -21,7 +21,8 @@ from stores import spec as make_spec
 
 from textbench.contracts import spec as specs
 from textbench.contracts.spec import Spec
-from textbench.store.directory import RunDirectory, Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import Status
 
 FORK = multiprocessing.get_context("fork")
 
@@ -282,6 +283,9 @@ LABELS: dict[str, Any] = {
     "task_note": "a note",
     "oracle": "published",
     "own_generator": True,
+    "fresh_data": True,
+    "title": "CoT",
+    "preset_summary": "all of it",
 }
 IDENTITY: dict[str, Any] = {
     "trainer": "cot",

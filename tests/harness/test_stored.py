@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from corpus import sentences, write
+from stores import values_of
 
 from textbench.backbone.generator import Tempered
 from textbench.backbone.lstm import LSTMLanguageModel
@@ -20,9 +21,10 @@ from textbench.contracts.streams import stream
 from textbench.plan.arguments import parse_alphas
 from textbench.plan.resolve import Request, expand
 from textbench.run import worker
-from textbench.run.again import LOG, load, sample
+from textbench.run.again import load, sample
 from textbench.run.loop import Conditions
 from textbench.store.directory import RunDirectory
+from textbench.store.rows import EVALUATIONS as LOG
 
 
 @pytest.fixture(scope="module")
@@ -165,10 +167,8 @@ def test_at_alpha_1_evaluate_repeats_the_final_evaluation(results: Path) -> None
     assert done.exit_code == 0, done.output
     (row,) = directory.rows(LOG)
     final = directory.rows("metrics.jsonl")[-1]
-    shared = [name for name in final["values"] if not name.startswith("ewmd")]
-    assert row["values"] == {name: final["values"][name] for name in shared}
-    assert row["protocols"] == {n: p for n, p in final["protocols"].items() if n in shared}
-    assert row["reasons"] == final["reasons"]
+    shared = [name for name in final["metrics"] if not name.startswith("ewmd")]
+    assert row["metrics"] == {name: final["metrics"][name] for name in shared}
     assert (row["alpha"], row["samples"]) == (1.0, 200)
 
 
@@ -180,12 +180,15 @@ def test_evaluate_leaves_out_what_is_on_record(results: Path) -> None:
     assert textbench(line, results).exit_code == 0
     rows = directory.rows(LOG)
     assert [row["alpha"] for row in rows] == [0.5, 1.0, 1.5]
-    assert len({row["values"]["bleu2"] for row in rows}) == 3
+    assert len({values_of(row)["bleu2"] for row in rows}) == 3
     again = textbench(line, results)
     assert again.output.count("on record already") == 3
-    more = textbench(line + ",bleu3", results)
+    same = textbench(line + ",bleu3", results)  # another number of the same metric
+    assert same.output.count("on record already") == 3
+    more = textbench(line + ",mean_length", results)
     assert more.exit_code == 0
-    assert [list(row["values"]) for row in directory.rows(LOG)[3:]] == [["bleu3"]] * 3
+    assert all("mean_length" in row["metrics"] for row in directory.rows(LOG)[3:])
+    assert not any("bleu2" in row["metrics"] for row in directory.rows(LOG)[3:])
     assert len(directory.rows(LOG)) == 6
     textbench(line + " --samples 50", results)
     assert [row["samples"] for row in directory.rows(LOG)[6:]] == [50] * 3
@@ -199,7 +202,7 @@ def test_options_of_metrics(results: Path) -> None:
     line = "evaluate text/mle --device cpu --metrics ewmd_test --samples 40"
     textbench(line, results)
     textbench(f"{line} --set ewmd.variant=one-sided", results)
-    protocols = [row["protocols"]["ewmd_test"] for row in directory.rows(LOG)]
+    protocols = [row["metrics"]["ewmd_test"]["protocol"] for row in directory.rows(LOG)]
     assert [p.split()[1] for p in protocols] == ["two-sided", "one-sided"]
     assert all("steps=2 critics=2" in p for p in protocols)  # the run's own options
     assert "on record already" in textbench(f"{line} --set ewmd.variant=one-sided", results).output
@@ -213,7 +216,7 @@ def test_without_a_run_every_done_run_is_evaluated(results: Path) -> None:
     assert "text/real/" in done.output and "text/mle/" in done.output
     assert "bleu5 does not apply (stored text has no temperature)" in done.output
     (row,) = run(results, "real").rows(LOG)
-    assert row["values"] == {"bleu5": None}
+    assert values_of(row)["bleu5"] is None
     assert json.loads(json.dumps(row)) == row
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import corpus
 import pytest
 import torch
+from stores import values_of
 
 from textbench.contracts.task import END
 from textbench.plan import registry
@@ -43,20 +44,19 @@ def train(folder: Path, row: str, *settings: str) -> RunDirectory:
     return directory
 
 
-def last(directory: RunDirectory) -> dict[str, Any]:
-    values: dict[str, Any] = directory.rows("metrics.jsonl")[-1]["values"]
-    return values
+def last(directory: RunDirectory) -> dict[str, float | None]:
+    return values_of(directory.rows("metrics.jsonl")[-1])
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_every_trainer_runs_on_text(row: str, folder: Path) -> None:
     directory = train(folder, row)
-    final = directory.rows("metrics.jsonl")[-1]
-    measured = {name for name, value in final["values"].items() if value is not None}
+    final = last(directory)
+    measured = {name for name, value in final.items() if value is not None}
     assert {"bleu5", "self_bleu5", "backward_bleu5", "ewmd_test", "ewmd_train"} <= measured
     likelihoods = {"nll_test", "nll_test_word", "nll_train", "generator_entropy"}
     assert likelihoods & measured == (set() if row in NO_LIKELIHOOD else likelihoods)
-    assert all(math.isfinite(final["values"][name]) for name in measured)
+    assert all(math.isfinite(final[name] or 0.0) for name in measured)
     lines = (directory.path / "samples.txt").read_text(encoding="utf-8").splitlines()
     words = {word for line in corpus.sentences(150) for word in line.split()} | {"<unk>"}
     assert {word for line in lines for word in line.split()} <= words
@@ -88,10 +88,10 @@ def test_a_vocabulary_of_one_word_and_a_test_set_of_unknown_words_are_results(
     assert worker.execute(directory, Conditions(torch.device("cpu"))) == 0, directory.status()
     values = last(directory)
     assert values["bleu2"] == 0.0  # no word of the test set is in the vocabulary
-    assert values["nll_test"] > 0.0
-    reasons = directory.rows("metrics.jsonl")[-1]["reasons"]
+    assert (values["nll_test"] or 0.0) > 0.0
+    measured = directory.rows("metrics.jsonl")[-1]["metrics"]
     missing = {name for name, value in values.items() if value is None}
-    assert missing == set(reasons)
+    assert missing == {name for name, one in measured.items() if one.get("reason")}
 
 
 @pytest.mark.parametrize(("row", "option"), [("leakgan", "hidden"), ("cot:strong", "g_hidden")])

@@ -14,7 +14,7 @@ from textbench.contracts.spec import Spec
 from textbench.plan import grids, registry
 from textbench.plan.arguments import read_config
 from textbench.report import figures, write_report
-from textbench.report.definitions import FigureSpec, figure_specs, grid_rows, table_specs
+from textbench.report.definitions import FigureSpec, figure_specs, grid_rows, row_names, table_specs
 from textbench.report.figures import _panels, draw
 from textbench.store.read import read_store
 from textbench.store.replicates import Comparable, sections
@@ -36,7 +36,7 @@ def run(folder: Path, label: str, *values: float, **changes: Any) -> Spec:
 
 
 def only(folder: Path) -> Comparable:
-    (section,) = sections(read_store(folder))
+    (section,) = sections(read_store(folder), row_names())
     return section
 
 
@@ -257,7 +257,7 @@ def test_a_configuration_with_its_own_generator_is_marked(
 ) -> None:
     run(tmp_path, "cot", 3.0)
     run(tmp_path, "cot:strong", 2.0, own_generator=True)
-    run(tmp_path, "leakgan", 2.0)
+    run(tmp_path, "leakgan", 2.0, own_generator=True)
     text = texts(tmp_path, monkeypatch)["all-synthetic-quick.md"]
     assert "| CoT |" in text and "| CoT-strong§ |" in text and "| LeakGAN§ |" in text
     assert "§ brings its own generator" in text

@@ -25,16 +25,22 @@ from textbench.contracts.errors import UserError
 from textbench.plan import registry
 from textbench.report import figures, write_report
 from textbench.report.curves import log_curves, metric_curves
-from textbench.report.definitions import HERE, figure_specs, published_tables, table_specs
+from textbench.report.definitions import (
+    HERE,
+    figure_specs,
+    published_tables,
+    row_names,
+    table_specs,
+)
 from textbench.report.differences import Differences, csv_lines, differences
 from textbench.report.differences import layout as difference_layout
 from textbench.report.markup import latex, markdown
 from textbench.report.tables import Table, build
 from textbench.report.writing import layout, to_csv, to_latex, to_markdown
-from textbench.store.directory import Status
 from textbench.store.frames import load_results
 from textbench.store.read import read_store
 from textbench.store.replicates import Comparable, sections
+from textbench.store.rows import Status
 
 NASTY = r"a_b%c&d#e$f{g}h~i^j\k<l>m|n`o--p*q," + '"r"'
 TABLE1 = next(table for table in table_specs() if table.id == "table1")
@@ -42,7 +48,7 @@ ALL = next(table for table in table_specs() if table.id == "all")
 
 
 def only(store: Path) -> Comparable:
-    (section,) = sections(read_store(store))
+    (section,) = sections(read_store(store), row_names())
     return section
 
 

@@ -10,13 +10,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from stores import make_run, spec
+from stores import make_run, measured, spec
 
 from textbench import report
 from textbench.report import page, write_report
-from textbench.store.directory import Status
+from textbench.report.definitions import row_names
 from textbench.store.read import read_store
 from textbench.store.replicates import sections
+from textbench.store.rows import Status
 
 BREAKOUT = "</script><script>document.title='broken'</script><b x=\"'&"
 
@@ -104,7 +105,7 @@ def test_everything_is_on_the_page(html: str) -> None:
 
 
 def chart(folder: Path) -> dict[str, dict]:
-    (section,) = sections(read_store(folder))
+    (section,) = sections(read_store(folder), row_names())
     data = json.loads(page.to_json(page.chart(section)))
     for curves in data["curves"].values():
         for curve in curves.values():
@@ -134,7 +135,7 @@ def test_the_same_epoch_may_take_another_time(tmp_path: Path) -> None:
             row = {
                 **{"step": epoch, "phase": "x", "epoch": epoch, "final": False, "ledger": {}},
                 **{"seconds": epoch * (1.0 + seed), "cpu_seconds": 0.0},
-                **{"values": {"a": 5.0 - seed}, "protocols": {"a": "a/1"}, "reasons": {}},
+                "metrics": measured({"a": 5.0 - seed}, "/1"),
             }
             run.append("metrics.jsonl", row)
     (curve,) = chart(tmp_path)["curves"]["a"].values()

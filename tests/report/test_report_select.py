@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stores import epoch_row, make_run, points, spec
 
-from textbench.report.definitions import ColumnSpec
+from textbench.report.definitions import ColumnSpec, row_names
 from textbench.report.select import Pick, best, change, final, pick
 from textbench.report.tables import Cell, _fill
-from textbench.store.directory import Status
 from textbench.store.read import Moment, read_store
 from textbench.store.replicates import Comparable, sections
+from textbench.store.rows import Status
 
 FINAL = ColumnSpec("c", "C", "final", metrics=("a",))
 BEST = ColumnSpec("c", "C", "best", metrics=("a",))
@@ -43,7 +43,7 @@ def only(store: Path) -> Comparable:
 
 
 def load(store: Path) -> list[Comparable]:
-    return sections(read_store(store))
+    return sections(read_store(store), row_names())
 
 
 def cells(store: Path, column: ColumnSpec) -> dict[str, list[Cell]]:

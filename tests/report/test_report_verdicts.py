@@ -12,23 +12,23 @@ from stores import make_run, spec
 
 from textbench.contracts.spec import Spec
 from textbench.report import verdicts as module
-from textbench.report.definitions import Claim, Quantity, claims, published_tables
+from textbench.report.definitions import Claim, Quantity, claims, published_tables, row_names
 from textbench.report.quantities import measure
 from textbench.report.verdicts import Verdict, count, grouped, verdicts
-from textbench.store.directory import Status
 from textbench.store.read import read_store
 from textbench.store.replicates import Comparable, sections
+from textbench.store.rows import Status
 
 PAPER = {"preset": "paper", "task_config": {"oracle": "published"}}
 
 
 def only(store: Path) -> Comparable:
-    (section,) = sections(read_store(store))
+    (section,) = sections(read_store(store), row_names())
     return section
 
 
 def judge(store: Path) -> list[Verdict]:
-    return verdicts(sections(read_store(store)))
+    return verdicts(sections(read_store(store), row_names()))
 
 
 def number(store: Path, what: str) -> Verdict:

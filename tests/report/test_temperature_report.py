@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stores import make_run, spec
+from stores import make_run, measured, spec
 
 from textbench.contracts.spec import Spec
 from textbench.report import figures, write_report
-from textbench.report.definitions import figure_specs, published_tables, table_specs
+from textbench.report.definitions import figure_specs, published_tables, row_names, table_specs
 from textbench.report.tradeoff import sweeps
 from textbench.store.directory import RunDirectory
 from textbench.store.frames import load_results
@@ -28,10 +28,8 @@ def text_spec(trainer: str = "mle", seed: int = 0, **changes: Any) -> Spec:
 
 def evaluated(directory: RunDirectory, alpha: float, samples: int = 100, **values: Any) -> None:
     """Append what `textbench evaluate` writes."""
-    reasons = {name: "no temperature" for name, value in values.items() if value is None}
-    protocols = {name: f"{name}/1 n={samples}" for name in values if name not in reasons}
-    row = {"alpha": alpha, "samples": samples, "values": values, "reasons": reasons}
-    directory.append("evaluations.jsonl", {**row, "protocols": protocols})
+    found = measured(values, f"/1 n={samples}", "no temperature")
+    directory.append("evaluations.jsonl", {"alpha": alpha, "samples": samples, "metrics": found})
 
 
 @pytest.fixture
@@ -47,7 +45,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_each_temperature_is_a_row_of_its_own(results: Path) -> None:
-    (section,) = sections(read_store(results))
+    (section,) = sections(read_store(results), row_names())
     labels = [row.label for row in section.rows]
     assert len(labels) == len(set(labels)) == 6
     assert {label for label in labels if label.startswith("mle")} == {
@@ -114,7 +112,7 @@ def test_tables_show_the_temperatures_they_list(results: Path, tmp_path: Path) -
 
 
 def test_lines_run_through_the_temperatures(results: Path) -> None:
-    (section,) = sections(read_store(results))
+    (section,) = sections(read_store(results), row_names())
     found = {line.row.label: line.points for line in sweeps(section, "bleu5", "self_bleu5")}
     assert set(found) == {"mle", "cot:strong"}
     assert [alpha for alpha, _, _ in found["mle"]] == [0.5, 1.0, 1.5, 2.0]
@@ -133,7 +131,7 @@ def test_an_algorithm_looks_the_same_in_every_panel_and_as_elsewhere(results: Pa
     (run,) = (r for r in RunDirectory.find(results) if "/mle/s0" in r.name)
     for alpha, lm in ((0.5, 6.0), (1.0, 5.0)):
         evaluated(run, alpha, lm_score=lm, reverse_lm_score=7.0 - lm)
-    (section,) = sections(read_store(results))
+    (section,) = sections(read_store(results), row_names())
     (spec,) = (spec for spec in figure_specs() if spec.kind == "tradeoff")
     figure = figures.draw(spec, section)
     assert figure is not None

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stores import values_of
 from tabular import Tabular, TabularTask
-from textbench.metrics.nll import NLLOracle, NLLTest
+from textbench.metrics.nll import NLL
 from torch import Tensor, nn
 
 from textbench.backbone.generator import Generator
@@ -115,7 +116,7 @@ def run(path: Path, trainer: type[Trainer[Any]], **evaluation: int) -> Run:
     )
     directory = RunDirectory(path)
     directory.create(spec)
-    metrics: list[Metric] = [NLLTest(), NLLOracle(), Greedy()]
+    metrics: list[Metric] = [NLL(), Greedy()]
     new = Run(directory, trainer, TASK, metrics, None, Conditions(torch.device("cpu")))
     assert new.execute() == "done"
     return new
@@ -145,7 +146,7 @@ def test_evaluating_more_often_changes_no_other_evaluation(tmp_path: Path) -> No
     rarely = run(tmp_path / "rarely", Careless, every=1000)
     by_step = [
         {
-            (row["step"], row["final"]): {**row["values"], "greedy": None}
+            (row["step"], row["final"]): {**values_of(row), "greedy": None}
             for row in new.directory.rows("metrics.jsonl")
         }
         for new in (often, rarely)
@@ -221,7 +222,7 @@ def test_each_draw_and_score_is_made_once(
 
     monkeypatch.setattr(generator, "sample", counted)
     shared = evaluation(generator)
-    for metric in (NLLOracle(), NLLOracle()):
+    for metric in (NLL(), NLL()):
         metric.compute(shared)
     assert shared.on_samples is shared.on_samples
     assert len(calls) == 1

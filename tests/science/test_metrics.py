@@ -14,15 +14,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tabular import DENOMINATOR, Tabular, TabularTask, enumerate_sequences
-from textbench.metrics.jsd import JSDSequence, JSDStepwise
-from textbench.metrics.nll import (
-    GeneratorEntropy,
-    KLForward,
-    KLReverse,
-    NLLOracle,
-    NLLTest,
-    NLLTrain,
-)
+from textbench.metrics.jsd import JSD
+from textbench.metrics.nll import NLL, Excess
 from torch import Tensor
 
 from textbench.backbone import scoring
@@ -37,16 +30,7 @@ from textbench.run.measure import measure
 
 V, T = 3, 3
 N = DENOMINATOR**T
-ALL: list[type[Metric]] = [
-    NLLOracle,
-    NLLTest,
-    NLLTrain,
-    GeneratorEntropy,
-    KLForward,
-    KLReverse,
-    JSDStepwise,
-    JSDSequence,
-]
+ALL: list[type[Metric]] = [NLL, Excess, JSD]
 seeds = st.integers(0, 10_000)
 
 
@@ -78,7 +62,8 @@ def exact(P: Tabular, G: Tabular) -> dict[str, float]:
 
 
 def values_of(evaluation: Evaluation) -> dict[str, float | None]:
-    return measure([metric() for metric in ALL], evaluation)[0]
+    found = measure([metric() for metric in ALL], evaluation)
+    return {name: one["value"] for name, one in found.items()}
 
 
 # -- values ----------------------------------------------------------------------------------
@@ -175,7 +160,7 @@ def test_jsd_stepwise_has_the_authors_expectation(p: int, g: int) -> None:
     real_side = realised(P.law())[0].log().sum(1).mean()
     fake_side = realised(G.law())[1].log().sum(1).mean()
     authors = float(0.5 * (real_side + fake_side))
-    assert JSDStepwise().compute(evaluate(P, G)) == pytest.approx(authors, abs=1e-9)
+    assert JSD().compute(evaluate(P, G))["jsd_stepwise"] == pytest.approx(authors, abs=1e-9)
 
 
 # -- the same on LSTMs, whose scores are float32 -----------------------------------------------
@@ -251,25 +236,26 @@ def weighted(weights: Tensor, values: list[float]) -> float:
 
 def test_without_an_oracle_there_is_a_reason_and_no_number() -> None:
     P, G = Tabular(V, T, 0), Tabular(V, T, 1)
-    values, reasons, protocols = measure([metric() for metric in ALL], evaluate(P, G, hidden=True))
+    found = measure([metric() for metric in ALL], evaluate(P, G, hidden=True))
     expected = exact(P, G)
     for name in ("nll_test", "nll_train", "generator_entropy"):
-        assert values[name] == pytest.approx(expected[name])
-        assert name in protocols
+        assert found[name]["value"] == pytest.approx(expected[name])
+        assert found[name]["protocol"] and "reason" not in found[name]
     for name in ("nll_oracle", "kl_forward", "kl_reverse", "jsd_stepwise", "jsd_sequence"):
-        assert values[name] is None
-        assert reasons[name] == "task tabular has no oracle"
-        assert name not in protocols
+        assert found[name]["value"] is None
+        assert found[name]["reason"] == "task tabular has no oracle"
+        assert not found[name]["protocol"]
+    assert list(found) == sorted(found)
     with pytest.raises(NotApplicableError):
-        NLLOracle().compute(evaluate(P, G, hidden=True))
+        JSD().compute(evaluate(P, G, hidden=True))
 
 
 def test_a_value_that_is_not_finite_is_a_divergence() -> None:
     P, G = Tabular(V, T, 0), Tabular(V, T, 1)
     G.table0.fill_(math.nan)
     G.law = P.law  # type: ignore[method-assign]
-    with pytest.raises(DivergedError, match="nll_test is nan"):
-        measure([NLLTest()], evaluate(P, G))
+    with pytest.raises(DivergedError, match=r"nll_[a-z]+ is nan"):
+        measure([NLL()], evaluate(P, G))
 
 
 # -- protocols -------------------------------------------------------------------------------------
@@ -278,7 +264,11 @@ def test_a_value_that_is_not_finite_is_a_divergence() -> None:
 def test_protocols_name_the_definition_and_every_sample_size() -> None:
     P, G = Tabular(V, T, 0), Tabular(V, T, 1)
     evaluation = Evaluation(G, TabularTask(P), seed=0, moment="epoch 0", samples=50)
-    found = {metric.name: metric().protocol(evaluation) for metric in ALL}
+    found: dict[str, str] = {}
+    for metric in ALL:
+        protocols = metric().protocol(evaluation)
+        assert isinstance(protocols, dict)
+        found |= protocols
     assert found == {
         "nll_oracle": "nll_oracle/1 n=50",
         "nll_test": "nll_test/1 n=50",
@@ -294,12 +284,14 @@ def test_protocols_name_the_definition_and_every_sample_size() -> None:
 def test_held_out_sizes_are_what_there_is_not_what_was_asked_for() -> None:
     P, G = Tabular(V, T, 0), Tabular(V, T, 1)
     evaluation = Evaluation(G, TabularTask(P), seed=0, moment="epoch 0", samples=1000)
-    assert NLLTest().protocol(evaluation) == f"nll_test/1 n={N}"
-    assert NLLTrain().protocol(evaluation) == f"nll_train/1 n={N // 2}"
-    assert JSDStepwise().protocol(evaluation).endswith(f"n=1000+{N}")
+    assert NLL().protocol(evaluation)["nll_test"] == f"nll_test/1 n={N}"
+    assert NLL().protocol(evaluation)["nll_train"] == f"nll_train/1 n={N // 2}"
+    assert JSD().protocol(evaluation)["jsd_stepwise"].endswith(f"n=1000+{N}")
 
 
 def test_they_are_registered_under_their_names() -> None:
     for metric in ALL:
         assert registry.load_metric(metric.name) is metric
-        assert metric.summary and metric.direction in ("lower", "higher", "none")
+        for number in metric.described():
+            assert registry.metric_of(number.name) == metric.name
+            assert number.summary and number.direction in ("lower", "higher", "none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from textbench.contracts.metric import Metric, NotApplicableError
 from textbench.contracts.task import END
 from textbench.plan import registry
 from textbench.plan.resolve import Request, expand
-from textbench.run import worker
+from textbench.run import assemble
 from textbench.run.measure import measure
 from textbench.tasks.synthetic import SyntheticTiny, SyntheticTinyConfig
 from textbench.tasks.text import Text, TextConfig
 
 TEXT_METRICS = [
-    name for name in registry.names("metric") if registry.load_metric(name).family == "text"
+    number
+    for number, metric in registry.numbers().items()
+    if registry.load_metric(metric).family == "text"
 ]
 SMALL_CRITICS = {"ewmd": {"steps": 3, "critics": 2}}
 
@@ -61,8 +64,29 @@ def evaluated(text: Text, tokens: Tensor, n: int = 1000) -> Evaluation:
 
 
 def values(evaluation: Evaluation, *names: str) -> dict[str, float | None]:
-    found, _, _ = measure(worker.build_metrics(names, SMALL_CRITICS), evaluation)
-    return found
+    found = measure(build(names, SMALL_CRITICS), evaluation)
+    return {name: found[name]["value"] for name in names}
+
+
+def build(names: Iterable[str], options: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
+    """The metrics that have numbers of these names, each once."""
+    metrics = dict.fromkeys(registry.metric_of(name) for name in names)
+    return assemble.metrics(map(registry.load_metric, metrics), options)
+
+
+def number(metric: Metric, name: str, evaluation: Evaluation) -> float:
+    """One number of a metric; raises what stands in its place."""
+    computed = metric.compute(evaluation)
+    value = computed[name] if isinstance(computed, Mapping) else computed
+    if isinstance(value, NotApplicableError):
+        raise value
+    return value
+
+
+def protocol(metric: Metric, name: str, evaluation: Evaluation) -> str:
+    """The protocol of one number."""
+    found = metric.protocol(evaluation)
+    return found if isinstance(found, str) else found[name]
 
 
 # -- values ---------------------------------------------------------------------------------
@@ -95,10 +119,11 @@ def test_the_second_protocol_takes_the_first_500_references(
     monkeypatch.setattr(text, "references", lambda: lines)
     evaluation = evaluated(text, samples)
     expected = SentenceBLEU(lines[:500]).scores(text.words(samples)).mean(0)
-    metrics = worker.build_metrics(["bleu4", "bleu4_refs500"], {})
-    assert metrics[1].compute(evaluation) == expected[3] != metrics[0].compute(evaluation)
-    assert metrics[0].protocol(evaluation) == "bleu/1 n=4 method1 refs=600 hyps=80"
-    assert metrics[1].protocol(evaluation) == "bleu-refs500/1 n=4 method1 refs=500 hyps=80"
+    found = measure(build(["bleu4"], {}), evaluation)
+    every, few_references = found["bleu4"], found["bleu4_refs500"]
+    assert few_references["value"] == expected[3] != every["value"]
+    assert every["protocol"] == "bleu/1 n=4 method1 refs=600 hyps=80"
+    assert few_references["protocol"] == "bleu-refs500/1 n=4 method1 refs=500 hyps=80"
 
 
 def test_the_test_set_is_indexed_once(text: Text, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +160,7 @@ def test_a_small_evaluation_scores_a_part_of_the_test_set(text: Text) -> None:
     ends = [min(len(words) + 1, text.length) for words in text.references()[:10]]
     expected = sum(n * (n + 1) / 2 for n in ends) / sum(ends)
     assert values(evaluation, "nll_test_word")["nll_test_word"] == pytest.approx(expected)
-    (metric,) = worker.build_metrics(["nll_test_word"], {})
+    (metric,) = build(["nll_test_word"], {})
     assert metric.protocol(evaluation) == "nll_test_word/1 n=10"
 
 
@@ -173,18 +198,17 @@ def test_lm_scores_have_their_directions(text: Text) -> None:
 
 def test_ewmd_takes_equal_numbers_and_its_options(text: Text) -> None:
     evaluation = evaluated(text, text.train(0, 0), n=30)
-    test, sigma, train = worker.build_metrics(
-        ["ewmd_test", "ewmd_test_sigma", "ewmd_train"], SMALL_CRITICS
-    )
+    test, train = build(["ewmd_test", "ewmd_train"], SMALL_CRITICS)
     start = "ewmd/1 two-sided steps=3 critics=2"
     assert test.protocol(evaluation) == f"{start} n=30+30 T={text.length + 1}"
-    assert sigma.compute(evaluation) > 0
-    assert test.compute(evaluation) != train.compute(evaluation)
+    assert number(test, "ewmd_test_sigma", evaluation) > 0
+    found = number(test, "ewmd_test", evaluation), number(train, "ewmd_train", evaluation)
+    assert found[0] != found[1]
     more = evaluated(text, text.train(0, 0))
     assert "n=40+40" in test.protocol(more)  # the test set has no more
     assert "n=80+80" in train.protocol(more)
-    (other,) = worker.build_metrics(["ewmd_test"], {"ewmd": {"variant": "textmover"}})
-    assert other.protocol(more).startswith("ewmd/1 textmover steps=2000 critics=5 ")
+    (other,) = build(["ewmd_test"], {"ewmd": {"variant": "textmover"}})
+    assert str(other.protocol(more)).startswith("ewmd/1 textmover steps=2000 critics=5 ")
 
 
 def test_one_set_of_critics_serves_all_its_metrics(
@@ -213,34 +237,35 @@ def test_one_set_of_critics_serves_all_its_metrics(
 def test_metrics_of_text_do_not_apply_elsewhere(name: str) -> None:
     task = SyntheticTiny(SyntheticTinyConfig(train_size=8, test_size=8, validation_size=8))
     evaluation = Evaluation(task.oracle, task, seed=0, moment="x", samples=4)
-    (metric,) = worker.build_metrics([name], {})
+    (metric,) = build([name], {})
     with pytest.raises(NotApplicableError, match="task synthetic-tiny is not text"):
-        metric.compute(evaluation)
+        number(metric, name, evaluation)
 
 
 @pytest.mark.parametrize("name", ["nll_oracle", "jsd_stepwise", "jsd_sequence", "kl_forward"])
 def test_metrics_of_the_oracle_do_not_apply_to_text(name: str, text: Text) -> None:
-    (metric,) = worker.build_metrics([name], {})
+    (metric,) = build([name], {})
     with pytest.raises(NotApplicableError, match="task text has no oracle"):
-        metric.compute(evaluated(text, text.train(0, 0)))
+        number(metric, name, evaluated(text, text.train(0, 0)))
 
 
 @pytest.mark.parametrize("name", TEXT_METRICS)
 def test_every_metric_of_text_has_a_value_and_a_protocol(name: str, text: Text) -> None:
     evaluation = evaluated(text, text.train(0, 0), n=20)
-    (metric,) = worker.build_metrics([name], SMALL_CRITICS)
-    assert np.isfinite(metric.compute(evaluation))
-    assert metric.protocol(evaluation).split("/1 ")[0].replace("-", "_")[:4] == name[:4]
+    (metric,) = build([name], SMALL_CRITICS)
+    assert np.isfinite(number(metric, name, evaluation))
+    made = protocol(metric, name, evaluation)
+    assert made.split("/1 ")[0].replace("-", "_")[:4] == name[:4]
     assert metric.when == ("final" if name.startswith("ewmd") else "always")
-    assert isinstance(metric, Metric) and metric.summary
+    assert next(known for known in metric.described() if known.name == name).summary
 
 
 def test_two_samples_are_needed_to_compare_them(text: Text) -> None:
     one = evaluated(text, text.train(0, 0)[:1])
     for name in ("self_bleu5", "ewmd_test"):
-        (metric,) = worker.build_metrics([name], SMALL_CRITICS)
+        (metric,) = build([name], SMALL_CRITICS)
         with pytest.raises(NotApplicableError, match="at least two"):
-            metric.compute(one)
+            number(metric, name, one)
 
 
 # -- rows of real text ------------------------------------------------------------------------

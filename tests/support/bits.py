@@ -74,8 +74,7 @@ def read(results: Path) -> Record:
 
 def final_values(row: dict[str, Any]) -> dict[str, float | None]:
     """Return what an evaluation row says of each metric."""
-    values: dict[str, float | None] = row["values"]
-    return values
+    return {name: one["value"] for name, one in row["metrics"].items()}
 
 
 def machine() -> dict[str, str]:

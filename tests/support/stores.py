@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from textbench.contracts.number import Direction
 from textbench.contracts.spec import Spec
-from textbench.store.directory import RunDirectory, Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import Measurement, Status
 
 ENV = {
     "textbench": "0.1.0",
@@ -23,6 +25,17 @@ ENV = {
     "threads": 1,
     "command": "textbench run --algos mle --task synthetic",
 }
+
+DIRECTIONS: dict[str, Direction] = {
+    **{f"bleu{n}": "higher" for n in range(2, 6)},
+    "distinct2": "higher",
+    "generator_entropy": "none",
+    "novelty": "none",
+    "neither": "none",
+}
+"""Of metrics that are not better when lower."""
+
+TITLES = {"mle": "MLE", "cot": "CoT", "seqgan": "SeqGAN"}
 
 Curve = Sequence[Mapping[str, float | None]]
 
@@ -39,6 +52,7 @@ def spec(trainer: str = "mle", seed: int = 0, **changes: Any) -> Spec:
         backbone={"embedding": 32, "hidden": 32},
         evaluation={"every": 1, "samples": 100},
         seed=seed,
+        title=TITLES.get(trainer, trainer),
         preset="quick",
     )
     return replace(base, **changes)
@@ -113,10 +127,33 @@ def evaluation(
         "ledger": {"generator_updates": 10 * epoch, "critic_updates": 0},
         "seconds": 2.0 * epoch,
         "cpu_seconds": 1.9 * epoch,
-        "values": dict(values),
-        "reasons": {m: "no oracle here" for m, v in values.items() if v is None},
-        "protocols": {m: m + protocol for m, v in values.items() if v is not None},
+        "metrics": measured(values, protocol),
     }
+
+
+def measured(
+    values: Mapping[str, float | None],
+    protocol: str = "/1 n=100",
+    reason: str = "no oracle here",
+    direction: Direction = "lower",
+) -> dict[str, Measurement]:
+    """What a row says of these metrics; one without a value has a reason, and no protocol."""
+    found: dict[str, Measurement] = {}
+    for name, value in values.items():
+        about: Measurement = {
+            "value": value,
+            "protocol": "" if value is None else name + protocol,
+            "direction": DIRECTIONS.get(name, direction),
+            "unit": "nats",
+            "summary": f"what {name} is",
+        }
+        found[name] = {**about, "reason": reason} if value is None else about
+    return found
+
+
+def values_of(row: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the values of an evaluation row."""
+    return {name: one["value"] for name, one in row["metrics"].items()}
 
 
 def epoch_row(epoch: int, seconds: float, phase: str) -> dict[str, Any]:

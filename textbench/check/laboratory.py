@@ -21,10 +21,10 @@ from textbench.check.trap import TrappedTask
 from textbench.contracts.spec import Spec
 from textbench.contracts.task import Task
 from textbench.contracts.trainer import Phase
-from textbench.plan import registry
-from textbench.run import checkpoint
+from textbench.run import assemble, checkpoint
 from textbench.run.loop import Conditions, Run, Warmup
 from textbench.store.directory import RunDirectory
+from textbench.store.rows import EvaluationRow
 
 
 class Violation(Exception):  # noqa: N818 - a broken promise, not an error of ours
@@ -100,9 +100,7 @@ class Laboratory:
 
     def __init__(self, spec: Spec, folder: Path, steps: int) -> None:
         self.spec, self.folder, self.limit = spec, folder, steps
-        self.trainer_class = registry.load_trainer(spec.trainer)
-        task_class = registry.load_task(spec.task)
-        self.task: Task[Any] = task_class(task_class.config_schema(**spec.task_config))
+        self.trainer_class, self.task = assemble.trainer_class(spec), assemble.task(spec)
         self.warmup = self._warm_up(spec.warmup) if spec.warmup else None
 
     def _warm_up(self, spec: Spec) -> Warmup:
@@ -110,8 +108,16 @@ class Laboratory:
         run = source.start()
         steps = min(run.schedule.total, self.limit)
         train(run, 0, steps)
-        spent = {"seconds": 0.0, "cpu_seconds": 0.0}
-        last = {"epoch": run.schedule.epoch(steps), "ledger": run.context.ledger, **spent}
+        last: EvaluationRow = {
+            "step": steps,
+            "phase": "",
+            "epoch": run.schedule.epoch(steps),
+            "final": True,
+            "ledger": dict(run.context.ledger),
+            "seconds": 0.0,
+            "cpu_seconds": 0.0,
+            "metrics": {},
+        }
         return Warmup(run.trainer.generator.state_dict(), last)
 
     def start(self, *, seed: int | None = None, world: int = 0) -> Run:

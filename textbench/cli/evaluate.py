@@ -14,6 +14,7 @@ from textbench.contracts.errors import UserError
 from textbench.plan import registry
 from textbench.plan.arguments import parse_alphas, parse_settings
 from textbench.store.directory import RunDirectory
+from textbench.store.rows import LaterRow, Measurement
 
 if TYPE_CHECKING:
     from textbench.contracts.metric import Metric
@@ -102,7 +103,8 @@ def command(
     found = find_runs(runs, results)
     import torch
 
-    from textbench.run.again import build_task, evaluate, load
+    from textbench.run.again import evaluate, load
+    from textbench.run.assemble import task as build_task
 
     torch.set_num_threads(1)
     place = choose_devices(device)[0]
@@ -120,13 +122,13 @@ def command(
 
 
 def parse_metrics(given: str) -> list[str]:
-    """Return the names in ``"bleu5,self_bleu5"``.
+    """Return the metrics of ``"bleu5,self_bleu5"``, named by themselves or by their numbers.
 
     Raises:
         UnknownNameError: With the nearest names.
     """
     names = [name.strip() for name in given.split(",") if name.strip()]
-    return [registry.entry("metric", name).name for name in names]
+    return list(dict.fromkeys(registry.metric_of(name) for name in names))
 
 
 def find_runs(parts: Sequence[str], results: Path) -> list[RunDirectory]:
@@ -173,11 +175,15 @@ def resolve(names: Sequence[str], spec: Spec, settings: Sequence[str]) -> list[M
     return metrics
 
 
-def describe(directory: RunDirectory, alpha: float, row: dict[str, Any] | None) -> str:
+def describe(directory: RunDirectory, alpha: float, row: LaterRow | None) -> str:
     """Return a line: the run, alpha, and what was found."""
     start = f"{directory.name}  alpha {alpha:g}:"
     if row is None:
         return f"{start} on record already"
-    values = [f"{n} {v:.4g}" for n, v in row["values"].items() if v is not None]
-    missing = [f"{n} does not apply ({reason})" for n, reason in row["reasons"].items()]
-    return f"{start} {', '.join(values + missing)}"
+    found = (f"{name} {_shown(one)}" for name, one in row["metrics"].items())
+    return f"{start} {', '.join(found)}"
+
+
+def _shown(one: Measurement) -> str:
+    value = one["value"]
+    return f"does not apply ({one.get('reason', '')})" if value is None else f"{value:.4g}"

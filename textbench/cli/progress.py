@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from textbench.contracts.spec import Spec
-from textbench.store.directory import FINISHED, RunDirectory, Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import FINISHED, Status
 
 PLAIN_EVERY = 10.0
 """Seconds between two lines about one run where the output is not a terminal."""
@@ -42,7 +43,6 @@ class Progress:
         specs: Every run of the command.
         jobs: How many run at once.
         console: Where to print.
-        headlines: The metrics to show; all where there is none.
     """
 
     def __init__(
@@ -51,10 +51,8 @@ class Progress:
         specs: Sequence[Spec],
         jobs: int,
         console: Console,
-        headlines: Sequence[str] = (),
     ) -> None:
         self.results, self.jobs, self.console = results, jobs, console
-        self.headlines = headlines
         self.unsettled = {spec.directory(results): spec for spec in specs}
         self.total = len(specs)
         self._began: dict[Path, float] = {}
@@ -155,7 +153,7 @@ class Progress:
         return Group(table, Text(", ".join(word for word in words if word), "dim"))
 
     def _metrics(self, status: Status) -> str:
-        names = [name for name in self.headlines if name in status.metrics] or status.metrics
+        names = status.headlines or list(status.metrics)
         return "  ".join(f"{name} {status.metrics[name]:.3f}" for name in names)
 
     def _line(self, status: Status) -> str:
@@ -200,11 +198,10 @@ def _numbers(status: Status) -> tuple[str, str, str]:
     return steps, rate, f"{clock(status.eta)} left" if status.eta else ""
 
 
-def summary(
-    outcomes: Sequence[tuple[Spec, Status]], width: int, headlines: Sequence[str] = ()
-) -> Table:
+def summary(outcomes: Sequence[tuple[Spec, Status]], width: int) -> Table:
     """Return the table of runs: status, steps, and as many metrics as fit ``width``."""
     found = dict.fromkeys(name for _, status in outcomes for name in status.metrics)
+    headlines = {name for _, status in outcomes for name in status.headlines}
     metrics = sorted(found, key=lambda name: name not in headlines)
     rows: list[list[str | Text]] = [
         [

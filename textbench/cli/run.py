@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textbench.contracts.errors import UserError
-from textbench.plan import registry
 from textbench.plan.arguments import parse_duration, parse_shard
-from textbench.store.directory import FINISHED, RunDirectory, Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import FINISHED, PRINTED, Status
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -152,8 +152,6 @@ def _run(
     from textbench.run.provenance import COMMAND
 
     os.environ[COMMAND] = shlex.join(["textbench", *sys.argv[1:]])
-    entries = registry.entries("metric")
-    headlines = [n for n, e in entries.items() if e.read().attributes.get("headline")]
     console = Console()
     outcomes: dict[str, tuple[Spec, Status]] = {}
     engine = LocalEngine(
@@ -163,7 +161,7 @@ def _run(
         checkpoint_every=checkpoint_every,
         deadline=deadline,
     )
-    with Progress(results, specs, jobs, console, headlines) as progress:
+    with Progress(results, specs, jobs, console) as progress:
 
         def tick(active: Sequence[Spec]) -> None:
             if engine.signals:
@@ -176,7 +174,7 @@ def _run(
     ordered = [outcomes[spec.label + spec.hash] for spec in specs]
     if ordered:
         console.print()
-        console.print(summary(ordered, console.width, headlines), highlight=False)
+        console.print(summary(ordered, console.width), highlight=False)
     _say_what_next(console, results, ordered)
     return 130 if engine.signals else exit_code([status for _, status in ordered])
 
@@ -206,7 +204,7 @@ def _say_what_next(
     failed = [spec for spec, status in outcomes if status.status in ("failed", "diverged")]
     for spec in failed[:3]:
         name = RunDirectory(spec.directory(results)).name
-        lines.append(f"Why it went wrong: {spec.directory(results) / 'log.txt'} ({name})")
+        lines.append(f"Why it went wrong: {spec.directory(results) / PRINTED} ({name})")
     lines += ["Next:" if not unfinished else "A report of what there is:"]
     lines.append(f"  {shlex.join(report)}")
     console.print("\n" + "\n".join(lines), highlight=False, soft_wrap=True, markup=False)

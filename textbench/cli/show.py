@@ -12,6 +12,7 @@ import click
 from textbench.contracts.errors import UserError
 from textbench.plan import grids, presets, registry
 from textbench.store.directory import RunDirectory
+from textbench.store.rows import CURVE, ENVIRONMENT, METRICS, SPEC
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -107,15 +108,20 @@ def _show_class(kind: registry.Kind, name: str, schema: type[Config]) -> None:
 
 
 def _show_metric(name: str) -> None:
-    entry = registry.entry("metric", name)
-    read = entry.read()
-    click.secho(f"metric {name}", bold=True, nl=False)
-    click.echo(f"  {entry.summary}\n{read.docstring}")
-    click.echo(f"better: {read.attributes.get('direction', 'unknown')}")
-    schema = registry.load_metric(name).config_schema
-    if schema.model_fields:
+    entry = registry.entry("metric", registry.metric_of(name))
+    metric = registry.load_metric(entry.name)
+    click.secho(f"metric {entry.name}", bold=True, nl=False)
+    click.echo(f"  ({entry.file})\n{entry.read().docstring}")
+    click.echo("\nNumbers:")
+    for number in metric.described():
+        better = (
+            "neither is better" if number.direction == "none" else f"{number.direction} is better"
+        )
+        click.secho(f"  {number.name}", bold=True, nl=False)
+        click.echo(f"  {number.summary}; {better}")
+    if metric.config_schema.model_fields:
         click.echo()
-        _show_options(str(read.attributes.get("section") or name), schema)
+        _show_options(metric.section or metric.name, metric.config_schema)
 
 
 def _show_options(
@@ -164,7 +170,7 @@ def find_run(part: str, results: Path) -> RunDirectory:
     Raises:
         UserError: No run, or several.
     """
-    if (Path(part) / "spec.json").exists():
+    if (Path(part) / SPEC).exists():
         return RunDirectory(Path(part).resolve())
     runs = list(RunDirectory.find(results))
     found = [run for run in runs if run.name == part.strip("/")]
@@ -209,7 +215,7 @@ def _show_run(run: RunDirectory) -> None:
     if spec.warmup is not None:
         warmup = RunDirectory(spec.warmup.directory(run.path.parents[2]))
         _show_section("Warm-up", {warmup.name: warmup.status().status})
-    starts = run.read_json("env.json")["starts"] if (run.path / "env.json").exists() else []
+    starts = run.read_json(ENVIRONMENT)["starts"] if (run.path / ENVIRONMENT).exists() else []
     if starts:
         _show_section(f"Provenance (start {len(starts)} of {len(starts)})", starts[-1])
     _show_last_evaluation(run)
@@ -218,16 +224,16 @@ def _show_run(run: RunDirectory) -> None:
 
 
 def _show_last_evaluation(run: RunDirectory) -> None:
-    rows = run.rows("metrics.jsonl")
+    rows = run.rows(METRICS)
     if not rows:
         return
     last = rows[-1]
     where = f"step {last['step']}, phase {last['phase']}, epoch {last['epoch']}"
     values = {
-        name: f"{value:.4f}  [{last['protocols'].get(name, '')}]"
-        if value is not None
-        else f"does not apply: {last['reasons'].get(name, '')}"
-        for name, value in last["values"].items()
+        name: f"does not apply: {one.get('reason', '')}"
+        if one["value"] is None
+        else f"{one['value']:.4f}  [{one['protocol']}]"
+        for name, one in last["metrics"].items()
     }
     _show_section(f"Last evaluation ({where}{', final' if last['final'] else ''})", values)
     cost = {"seconds": last["seconds"], "cpu_seconds": last["cpu_seconds"]}
@@ -237,7 +243,7 @@ def _show_last_evaluation(run: RunDirectory) -> None:
 
 def _show_evidence(run: RunDirectory, last: dict[str, Any]) -> None:
     """Print what was logged last, and what has changed since the warm-up."""
-    losses = [row for row in run.rows("curve.jsonl") if row["kind"] == "loss"]
+    losses = [row for row in run.rows(CURVE) if row["kind"] == "loss"]
     logged = {name: (row, row["values"][name]) for row in losses for name in row["values"]}
     shown = {name: f"{value:.4f}  (step {row['step']})" for name, (row, value) in logged.items()}
     _show_section("Last values of the training log", shown)
@@ -245,13 +251,14 @@ def _show_evidence(run: RunDirectory, last: dict[str, Any]) -> None:
     if warmup is None:
         return
     source = RunDirectory(warmup.directory(run.path.parents[2]))
-    before = source.rows("metrics.jsonl") if source.path.is_dir() else []
+    before = source.rows(METRICS) if source.path.is_dir() else []
     changes: dict[str, Any] = {}
-    for name, value in last["values"].items():
-        protocol = last["protocols"].get(name)
-        same = [row for row in before if protocol and row["protocols"].get(name) == protocol]
-        if same and value is not None:
-            start = same[-1]["values"][name]
+    earlier = [row["metrics"] for row in before]
+    for name, one in last["metrics"].items():
+        made = one["protocol"]
+        same = [row[name] for row in earlier if made and row.get(name, {}).get("protocol") == made]
+        if same:
+            start, value = same[-1]["value"], one["value"]
             changes[name] = f"{value - start:+.4f}  ({start:.4f} to {value:.4f})"
     updates = (
         {key: last["ledger"][key] - before[-1]["ledger"][key] for key in last["ledger"]}

@@ -13,7 +13,8 @@ import click
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.plan import registry
-from textbench.store.directory import RunDirectory, Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import ENVIRONMENT, Status
 
 ORDER = ("done", "running", "queued", "interrupted", "timeout", "failed", "diverged")
 
@@ -57,9 +58,9 @@ def command(results: Path) -> None:
 
 def is_stale(run: RunDirectory, spec: Spec) -> bool:
     """Tell whether the trainer's source has changed since the run's last start."""
-    if not (run.path / "env.json").exists():
+    if not (run.path / ENVIRONMENT).exists():
         return False
-    starts = run.read_json("env.json").get("starts", [])
+    starts = run.read_json(ENVIRONMENT).get("starts", [])
     return bool(starts) and starts[-1].get("code") != _code_hash(spec.trainer, spec.plugins)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from textbench.contracts.task import Task
+
 
 class TrainingData:
     """Training sequences, pass by pass.
@@ -43,7 +45,7 @@ class TrainingData:
 
 
 def training_data(
-    task: Any, seed: int, device: torch.device, *, fresh: bool = False
+    task: Task[Any], seed: int, device: torch.device, *, fresh: bool = False
 ) -> TrainingData:
     """Return a run's training stream on ``device``; ``fresh`` ones never repeat."""
     draw = task.fresh if fresh else task.train

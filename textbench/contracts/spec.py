@@ -43,12 +43,18 @@ class Spec:
     # Labels: shown in tables, not part of the identity.
     variant: str = ""
     preset: str = ""
+    preset_summary: str = ""
+    """The preset's own one line."""
     overrides: dict[str, Any] = field(default_factory=dict)
     """What the user changed by ``--set`` or ``--config``, e.g. ``{"cot.g_lr": 0.001}``."""
     task_note: str = ""
     """What a reader must know about the task's data (`textbench.contracts.task.Task.note`)."""
     oracle: str = ""
     """Which oracle the task resolved to (`textbench.contracts.task.Task.oracle_name`)."""
+    title: str = ""
+    """What tables call the trainer (`Trainer.title`)."""
+    fresh_data: bool = False
+    """Whether it saw new training sequences in every pass (`Trainer.fresh_data`)."""
     own_generator: bool = False
     """Whether the generator is not the shared LSTM (`Trainer.brings_generator`)."""
     alpha: float = 1.0

@@ -101,6 +101,8 @@ class Trainer(ABC, Generic[C]):
     version: ClassVar[int] = 1
     """Raise it when a change moves the trainer's numbers: finished runs are then not reused."""
     config_schema: ClassVar[type[Config]]
+    title: ClassVar[str] = ""
+    """What tables call it; its name unless given."""
     own_generator: ClassVar[bool] = False
     """True where the generator is never the shared LSTM; tables mark such rows."""
 

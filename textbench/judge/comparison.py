@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from textbench.judge.tolerance import LEVEL, Direction, Judgement, Pair, judge
-from textbench.report.curves import BROKEN
-from textbench.report.tables import metric_direction
 from textbench.store.read import Moment, RecordedRun, Results
 from textbench.store.replicates import Row, sections
+from textbench.store.rows import BROKEN
 
 Values = dict[str, dict[int, float]]
 """Final values by protocol and seed."""
@@ -224,7 +223,7 @@ def _pairs(
     for metric in sorted({*before, *after}):
         shared = sorted(set(before.get(metric, {})) & set(after.get(metric, {})))
         for protocol in shared:
-            direction = metric_direction(metric)
+            direction = new.number(metric).direction
             pair = Pair(before[metric][protocol], after[metric][protocol], direction)
             yield Number(place.task, place.row.title, metric, protocol, direction), pair
         if shared:

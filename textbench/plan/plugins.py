@@ -17,7 +17,7 @@ from textbench.contracts.errors import UserError
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _REQUIRED = {
     "trainer": ("name", "config_schema"),
-    "metric": ("name", "direction", "summary"),
+    "metric": ("name",),
     "task": ("name", "config_schema"),
 }
 
@@ -39,7 +39,10 @@ def complaint(kind: str, loaded: object) -> str:
     if not (isinstance(loaded, type) and issubclass(loaded, base)):
         return f"is not a {base.__name__}"
     missing = sorted(getattr(loaded, "__abstractmethods__", ()))
-    missing += [name for name in _REQUIRED[kind] if not hasattr(loaded, name)]
+    required = _REQUIRED[kind]
+    if kind == "metric" and not getattr(loaded, "numbers", ()):
+        required = (*required, "direction", "summary")
+    missing += [name for name in required if not hasattr(loaded, name)]
     return f"does not define {', '.join(missing)}" if missing else ""
 
 

@@ -106,8 +106,10 @@ class Options:
             for trainer, variants in self.own.items()
             for variant, (_, options) in variants.items()
         }
+        preset_file = registry.read_toml(presets.path(preset))
+        self.preset_summary = str(preset_file.get("summary", ""))
         self.layers: dict[str, Layer] = {
-            PRESET: read_sections(registry.read_toml(presets.path(preset)), preset),
+            PRESET: read_sections(preset_file, preset),
             VARIANT: rows,
             FILE: {section: table for section, table in file.items() if section != "variants"},
             COMMAND_LINE: settings,

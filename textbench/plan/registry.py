@@ -129,6 +129,28 @@ def load_metric(name: str) -> type[Metric]:
     return metric
 
 
+def numbers() -> dict[str, str]:
+    """Return the names of all metrics' numbers, each with its metric's."""
+    return {
+        number.name: name for name in names("metric") for number in load_metric(name).described()
+    }
+
+
+def metric_of(name: str) -> str:
+    """Return the metric called ``name``, or the one that has a number of this name.
+
+    Raises:
+        UnknownNameError: With the nearest names.
+    """
+    if name in entries("metric"):
+        return name
+    known = numbers()
+    if name not in known:
+        where = "`textbench list` shows all"
+        raise UnknownNameError("metric", name, {*known, *names("metric")}, where)
+    return known[name]
+
+
 def load_task(name: str) -> type[Task[Any]]:
     """Import a task's class."""
     task: type[Task[Any]] = _load(entry("task", name))
@@ -201,6 +223,23 @@ def _refuse_clash(new: Entry, file: str | Path) -> None:
     for kind in KINDS:
         if new.name in entries(kind):
             raise UserError(f"plugin {file}: a {kind} called {new.name!r} exists already")
+    if new.kind == "metric":
+        taken = numbers()
+        described = _described(new)
+        for number in described:
+            if number in taken:
+                raise UserError(
+                    f"plugin {file}: metric {new.name!r} has a number {number!r}, which metric "
+                    f"{taken[number]!r} has already: give it `numbers` of its own"
+                )
+            if not is_name(number) or described.count(number) > 1:
+                raise UserError(f"plugin {file}: metric {new.name!r}: bad number {number!r}")
+
+
+def _described(new: Entry) -> list[str]:
+    """Return the names of a metric's numbers, before it is registered."""
+    metric: type[Metric] = import_class(new.module, new.qualname, new.plugin, new.name)
+    return [number.name for number in metric.described()]
 
 
 # -- variants and code hashes ----------------------------------------------------------------

@@ -154,6 +154,8 @@ class _Resolution:
             config=config.identity(),
             seed=seed,
             overrides=overrides(chosen) | self._common.overrides,
+            title=trainer.title or name,
+            fresh_data=trainer.fresh_data(config),
             own_generator=trainer.brings_generator(config),
             warmup=self.spec(warmup[0], seed, warmup[1]) if warmup else None,
         )
@@ -188,6 +190,7 @@ class _Resolution:
             metrics=self._metrics(chosen),
             preset=self.preset,
             overrides=dict(pair for found in chosen.values() for pair in overrides(found).items()),
+            preset_summary=self.options.preset_summary,
             plugins=self.plugins,
         )
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from textbench.contracts.errors import UserError
 from textbench.report import figures, page, provenance, samples, verdicts
-from textbench.report.curves import BROKEN
 from textbench.report.definitions import (
     TEMPERED,
     FigureSpec,
@@ -17,6 +16,7 @@ from textbench.report.definitions import (
     figure_specs,
     grid_rows,
     paper_title,
+    row_names,
     table_specs,
 )
 from textbench.report.differences import CSV_COLUMNS, csv_lines, differences
@@ -28,6 +28,7 @@ from textbench.report.tables import build
 from textbench.report.writing import csv_text, data_csv, layout, to_csv, to_latex, to_markdown
 from textbench.store.read import Results, read_store
 from textbench.store.replicates import Comparable, sections
+from textbench.store.rows import BROKEN
 
 BAND = "Lines are means over seeds, bands ± one standard deviation, thin lines the seeds."
 
@@ -52,7 +53,7 @@ def write_report(
         UserError: The store has no readable run, or ``out`` cannot be written.
     """
     store = read_store(results)
-    found = sections(store)
+    found = sections(store, row_names())
     if not found:
         raise UserError(_nothing(results, store.unreadable))
     output = Output(out)
@@ -132,7 +133,7 @@ def _write_section(section: Comparable, output: Output) -> dict[str, Any]:
         "task_options": section.task_options,
         "note": section.note,
         "preset": section.preset,
-        "preset_line": describe_preset(section.preset),
+        "preset_line": describe_preset(section),
         "tables": tables,
         "listing": _write_samples(section, output),
         "figures": [figure for figure in drawn if figure],

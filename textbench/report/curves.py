@@ -10,10 +10,10 @@ import numpy as np
 
 from textbench.store.read import Moment, RecordedRun, Results
 from textbench.store.replicates import Comparable, Row
+from textbench.store.rows import BROKEN
 
 Points = dict[float, float]
 """Values by x, in the order of the run."""
-BROKEN = ("failed", "diverged")
 
 
 @dataclass(frozen=True)

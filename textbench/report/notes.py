@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
-from textbench.contracts.errors import UserError
 from textbench.judge.stats import seeds_needed
-from textbench.plan import presets, registry
 from textbench.report.definitions import paper_title
 from textbench.report.provenance import progress
 from textbench.report.tables import Table
 from textbench.report.text import in_warmup
-from textbench.store.replicates import Row
+from textbench.store.replicates import Comparable, Row
 
 OTHER_ORACLE = "†"
 OWN_GENERATOR = "§"
 
 
 def has_own_generator(row: Row) -> bool:
-    """Tell whether a row brings its own generator instead of the shared LSTM.
-
-    That is its configuration's doing, or its trainer's always.
-    """
-    found = registry.entries("trainer").get(row.label.partition(":")[0])
-    always = found is not None and bool(found.read().attributes.get("own_generator"))
-    return row.own_generator or always
-
-
-def metric_summary(metric: str) -> str:
-    """Return a registered metric's one line, or nothing."""
-    found = registry.entries("metric").get(metric)
-    return found.summary if found else ""
+    """Tell whether a row brings its own generator instead of the shared LSTM."""
+    return row.own_generator
 
 
 def notes(table: Table) -> list[str]:
@@ -79,7 +65,8 @@ def _needed(table: Table) -> str:
 
 def _columns(table: Table) -> Iterator[str]:
     for column in table.columns:
-        text = column.spec.note or "; ".join(filter(None, map(metric_summary, column.spec.metrics)))
+        known = (table.section.store.number(metric).summary for metric in column.spec.metrics)
+        text = column.spec.note or "; ".join(filter(None, known))
         protocol = f"Protocol: {column.protocol}." if column.protocol else "Nothing measured yet."
         yield f"{column.title}: {text + '. ' if text else ''}{protocol}"
     if any(column.spec.is_time for column in table.columns):
@@ -103,7 +90,7 @@ def _paper(table: Table) -> Iterator[str]:
     if paper is None:
         return
     yield f"Paper: {paper.source} of {paper_title()}."
-    yield f"The paper's schedules are full ones. Ours: {describe_preset(table.section.preset)}."
+    yield f"The paper's schedules are full ones. Ours: {describe_preset(table.section)}."
     if not table.same_oracle:
         ours = ", ".join(sorted(table.section.oracles))
         yield (
@@ -115,13 +102,10 @@ def _paper(table: Table) -> Iterator[str]:
         yield "The paper's seconds are of other, unnamed hardware."
 
 
-def describe_preset(name: str) -> str:
-    """Return a preset's own one line."""
-    try:
-        summary = registry.read_toml(Path(presets.path(name))).get("summary", "")
-    except UserError:
-        return f"preset {name or '(none)'} is not one of this installation"
-    return f"preset {name}: {summary}"
+def describe_preset(section: Comparable) -> str:
+    """Return a preset's name and its own one line, as recorded."""
+    summaries = sorted({run.spec.preset_summary for run in section.runs} - {""})
+    return ": ".join([f"preset {section.preset or '(none)'}", *summaries])
 
 
 def _missing(table: Table) -> Iterator[str]:

@@ -13,7 +13,6 @@ import numpy as np
 from textbench.report.curves import Curve, metric_curves
 from textbench.report.definitions import axis_titles
 from textbench.report.figures import colours
-from textbench.report.notes import metric_summary
 from textbench.report.samples import read_samples
 from textbench.store.read import RecordedRun
 from textbench.store.replicates import Comparable, Row
@@ -44,7 +43,7 @@ def chart(section: Comparable) -> dict[str, Any]:
     }
     return {
         "axes": {axis: axis_titles().get(axis, axis) for axis in AXES},
-        "metrics": {metric: metric_summary(metric) for metric in shown},
+        "metrics": {metric: section.store.number(metric).summary for metric in shown},
         "rows": {
             keys[row.key]: {
                 "name": row.title,

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from textbench import __version__
-from textbench.store.directory import Status
 from textbench.store.read import RecordedRun, Results
+from textbench.store.rows import Status
 
 FACTS = ("textbench", "commit", "torch", "python", "machine", "cpu", "device", "threads")
 

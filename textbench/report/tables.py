@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Literal
 
 from textbench.judge.stats import Summary, summarise, tied_with_best
-from textbench.plan import registry
 from textbench.report.definitions import (
     ColumnSpec,
     Published,
@@ -170,17 +168,10 @@ def _every_metric(section: Comparable) -> tuple[ColumnSpec, ...]:
             select="final",
             metrics=(metric,),
             digits=3,
-            direction=metric_direction(metric),
+            direction=section.store.number(metric).direction,
         )
         for metric in sorted(known)
     )
-
-
-def metric_direction(metric: str) -> Literal["lower", "higher", "none"]:
-    """Return which way a registered metric is better; ``none`` for any other."""
-    found = registry.entries("metric").get(metric)
-    declared = found.read().attributes.get("direction") if found else None
-    return "lower" if declared == "lower" else "higher" if declared == "higher" else "none"
 
 
 def _fill(

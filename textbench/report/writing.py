@@ -163,6 +163,8 @@ def data_csv(store: Results) -> str:
             for metric, value in m.values.items():
                 shown = "" if math.isnan(value) else repr(value)
                 reason, protocol = m.reasons.get(metric, ""), m.protocols.get(metric, "")
-                how = f"{_quoted(metric)},{shown},{_quoted(reason)},{_quoted(protocol)}"
+                about = m.numbers[metric]
+                said = (reason, protocol, about.direction, about.unit, about.summary)
+                how = f"{_quoted(metric)},{shown},{_fields(said)}"
                 lines.append(f"{where},{how}{counts}")
     return "\n".join(lines) + "\n"

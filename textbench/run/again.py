@@ -11,20 +11,17 @@ import torch
 
 from textbench import __version__
 from textbench.backbone.generator import Generator, Tempered
-from textbench.contracts.data import training_data
 from textbench.contracts.errors import UserError
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
-from textbench.contracts.trainer import Context
 from textbench.plan import registry
+from textbench.run import assemble
 from textbench.run.measure import measure, undisturbed
 from textbench.store.directory import RunDirectory
-
-LOG = "evaluations.jsonl"
-"""What `textbench evaluate` appends to a run's directory; see `evaluate`."""
+from textbench.store.rows import EVALUATIONS, GENERATOR, METRICS, LaterRow
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Stored:
     @property
     def moment(self) -> str:
         """The name of the run's final evaluation; its random stream is named after it."""
-        last = self.directory.rows("metrics.jsonl")[-1]
+        last = self.directory.rows(METRICS)[-1]
         whole = float(last["epoch"]).is_integer()
         return f"epoch {int(last['epoch'])}" if whole else f"step {last['step']}"
 
@@ -63,41 +60,15 @@ def load(directory: RunDirectory, device: str = "cpu", task: Task[Any] | None = 
     if status.status != "done":
         raise UserError(f"{directory.name} is {status.status}: only runs that are done can be used")
     registry.load_plugins(spec.plugins)
-    trainer_class = registry.load_trainer(spec.trainer)
-    task = task or build_task(spec)
-    if trainer_class.version != spec.version:
-        raise UserError(
-            f"{directory.name} was made by version {spec.version} of {spec.trainer}; this is "
-            f"version {trainer_class.version}"
-        )
-    context = Context(
-        vocab_size=task.vocab_size,
-        length=task.length,
-        data=training_data(task, spec.seed, torch.device(device)),
-        rng=stream(spec.seed, "training", device=device),
-        device=torch.device(device),
-        seed=spec.seed,
-        backbone=spec.backbone,
-        first_word=task.first_word,
-    )
-    trainer = trainer_class(trainer_class.config_schema(**spec.config), context)
+    kind = assemble.trainer_class(spec)
+    task = task or assemble.task(spec)
+    place = torch.device(device)
+    # The final parameters replace whatever it would start from: no warm-up is needed.
+    trainer = assemble.trainer(spec, kind, task, place)
     trainer.setup()
-    path = directory.path / "generator.pt"
+    path = directory.path / GENERATOR
     trainer.generator.load_state_dict(torch.load(path, map_location=device, weights_only=True))
     return Stored(directory, spec, task, trainer.generator.eval())
-
-
-def build_task(spec: Spec) -> Task[Any]:
-    """Return the task that ``spec`` was made for.
-
-    Raises:
-        UserError: Its data are not what they were.
-    """
-    task_class = registry.load_task(spec.task)
-    task: Task[Any] = task_class(task_class.config_schema(**spec.task_config))
-    if task.fingerprint() != spec.task_fingerprint:
-        raise UserError(f"task {spec.task} is no longer the one that the run was made for")
-    return task
 
 
 def sample(stored: Stored, n: int, alpha: float = 1.0, seed: int | None = None) -> list[str]:
@@ -110,14 +81,11 @@ def sample(stored: Stored, n: int, alpha: float = 1.0, seed: int | None = None) 
 
 def evaluate(
     stored: Stored, metrics: Sequence[Metric], alpha: float, samples: int
-) -> dict[str, Any] | None:
+) -> LaterRow | None:
     """Compute metrics of the generator at inverse temperature ``alpha``, and put them on record.
 
     At alpha 1 and with the run's own number of samples the draws are those of its final
-    evaluation. A row of ``evaluations.jsonl``::
-
-        {"time": "...", "textbench": "0.1.0", "alpha": 1.5, "samples": 9000,
-         "values": {...}, "reasons": {...}, "protocols": {...}}
+    evaluation.
 
     Args:
         stored: The run.
@@ -141,28 +109,28 @@ def evaluate(
         due = [metric for metric in metrics if options_of(metric) not in known]
         if not due:
             return None
-        values, reasons, protocols = measure(due, evaluation)
-    row = {
+        measured = measure(due, evaluation)
+    row: LaterRow = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "textbench": __version__,
         "alpha": alpha,
         "samples": samples,
-        "values": values,
-        "reasons": reasons,
-        "protocols": protocols,
+        "metrics": measured,
         "options": [options_of(metric) for metric in due],
     }
-    stored.directory.append(LOG, row)
+    stored.directory.append(EVALUATIONS, row)
     return row
 
 
-def options_of(metric: Metric) -> list[Any]:
+def options_of(metric: Metric) -> tuple[str, dict[str, Any]]:
     """Return a metric's name and options, as they are put on record."""
-    return [metric.name, metric.config.model_dump(mode="json")]
+    return metric.name, metric.config.model_dump(mode="json")
 
 
-def on_record(directory: RunDirectory, alpha: float, samples: int) -> list[Any]:
+def on_record(
+    directory: RunDirectory, alpha: float, samples: int
+) -> list[tuple[str, dict[str, Any]]]:
     """Return the metrics, with their options, that have been computed before."""
-    rows = directory.rows(LOG)
+    rows = directory.rows(EVALUATIONS)
     same = (row for row in rows if (row["alpha"], row["samples"]) == (alpha, samples))
-    return [made for row in same for made in row["options"]]
+    return [(name, options) for row in same for name, options in row["options"]]

@@ -11,9 +11,9 @@ import torch
 
 from textbench.backbone.generator import Generator
 from textbench.store.directory import RunDirectory
+from textbench.store.rows import CHECKPOINT, CURVE, GENERATOR, METRICS
 
-NAME = "checkpoint.pt"
-LOGS = ("curve.jsonl", "metrics.jsonl")
+LOGS = (CURVE, METRICS)
 
 
 def save(directory: RunDirectory, state: dict[str, Any]) -> None:
@@ -25,12 +25,12 @@ def save(directory: RunDirectory, state: dict[str, Any]) -> None:
     }
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    directory.replace(NAME, buffer.getvalue())
+    directory.replace(CHECKPOINT, buffer.getvalue())
 
 
 def load(directory: RunDirectory) -> dict[str, Any] | None:
     """Return the checkpoint, weights-only, and cut the logs back to it; None if there is none."""
-    path = directory.path / NAME
+    path = directory.path / CHECKPOINT
     if not path.exists():
         for name in LOGS:
             directory.truncate(name, 0)
@@ -45,7 +45,7 @@ def save_generator(directory: RunDirectory, generator: Generator) -> None:
     """Write the final generator's parameters, on the CPU, to ``generator.pt``."""
     buffer = io.BytesIO()
     torch.save({k: v.cpu() for k, v in generator.state_dict().items()}, buffer)
-    directory.replace("generator.pt", buffer.getvalue())
+    directory.replace(GENERATOR, buffer.getvalue())
 
 
 def seed_global_random(seed: int) -> None:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import time
+from typing import TypedDict
 
 import torch
 
 from textbench.contracts.schedule import Schedule
+
+
+class Seconds(TypedDict):
+    """Wall and processor time."""
+
+    seconds: float
+    cpu_seconds: float
 
 
 class Clock:
@@ -25,11 +33,11 @@ class Clock:
         self.seconds += time.perf_counter() - self._began[0]
         self.cpu_seconds += time.process_time() - self._began[1]
 
-    def total(self) -> dict[str, float]:
+    def total(self) -> Seconds:
         """Return the seconds since the run began, earlier starts included."""
         return {"seconds": round(self.seconds, 4), "cpu_seconds": round(self.cpu_seconds, 4)}
 
-    def lap(self) -> dict[str, float]:
+    def lap(self) -> Seconds:
         """Return the seconds since the last lap."""
         wall, cpu = self.seconds - self._lap[0], self.cpu_seconds - self._lap[1]
         self._lap = (self.seconds, self.cpu_seconds)

@@ -21,7 +21,8 @@ from types import FrameType
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.store.directory import FINISHED, RunDirectory, Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import FINISHED, PRINTED, Status
 
 WORKER = (sys.executable, "-P", "-m", "textbench.run.worker")
 POLL = 0.1
@@ -198,7 +199,7 @@ class LocalEngine:
         command += ["--checkpoint-every", self.checkpoint_every]
         if self.deadline is not None:
             command += ["--deadline", str(self.deadline)]
-        with open(directory.path / "log.txt", "ab") as log:
+        with open(directory.path / PRINTED, "ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own worker
                 command,
                 stdin=subprocess.DEVNULL,
@@ -221,7 +222,7 @@ class LocalEngine:
         elif code < 0:
             status.status, status.reason = "interrupted", f"killed by signal {-code}"
         else:
-            last = _last_line(job.directory.path / "log.txt")
+            last = _last_line(job.directory.path / PRINTED)
             status.status = "failed"
             status.reason = f"the worker exited with code {code}{last and f': {last}'}"
         job.directory.write_status(status)

@@ -8,31 +8,41 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
-from textbench.contracts.data import training_data
 from textbench.contracts.errors import DivergedError, UserError
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric, NotApplicableError
 from textbench.contracts.schedule import Schedule
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import derive, stream
-from textbench.contracts.trainer import LEDGER, Context, State, Trainer
+from textbench.contracts.task import Task
+from textbench.contracts.trainer import LEDGER, State, Trainer
 from textbench.plan.resolve import EvaluationConfig
-from textbench.run import checkpoint
+from textbench.run import assemble, checkpoint
 from textbench.run.clock import Clock, Speedometer
 from textbench.run.measure import measure, undisturbed
-from textbench.store.directory import RunDirectory, Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import (
+    CURVE,
+    METRICS,
+    SAMPLES,
+    EpochRow,
+    EvaluationRow,
+    LossRow,
+    Measurement,
+    Status,
+)
 
 LOG_EVERY = 10
 """Training steps averaged into one row of the training log."""
 HEARTBEAT = 1.0
 """Seconds of wall time between two status files."""
-SAMPLES = 200
+SAMPLE_LINES = 200
 """Lines of ``samples.txt``."""
 
 
@@ -42,7 +52,7 @@ class Warmup:
 
     generator: State
     """The final generator."""
-    last: dict[str, Any]
+    last: EvaluationRow
     """The last row of its evaluations: epochs, ledger and seconds so far."""
 
 
@@ -76,7 +86,7 @@ class Run:
         self,
         directory: RunDirectory,
         trainer_class: type[Trainer[Any]],
-        task: Any,
+        task: Task[Any],
         metrics: list[Metric],
         warmup: Warmup | None,
         options: Conditions,
@@ -84,20 +94,9 @@ class Run:
         self.directory, self.task, self.metrics, self.options = directory, task, metrics, options
         self.spec: Spec = directory.spec()
         self.plan = EvaluationConfig(**self.spec.evaluation)
-        config = trainer_class.config_schema(**self.spec.config)
-        fresh = trainer_class.fresh_data(config)
-        self.context = Context(
-            vocab_size=task.vocab_size,
-            length=task.length,
-            data=training_data(task, self.spec.seed, options.device, fresh=fresh),
-            rng=stream(self.spec.seed, "training", device=options.device),
-            device=options.device,
-            seed=self.spec.seed,
-            backbone=self.spec.backbone,
-            warmup=warmup.generator if warmup else None,
-            first_word=task.first_word,
-        )
-        self.trainer: Trainer[Any] = trainer_class(config, self.context)
+        state = warmup.generator if warmup else None
+        self.trainer = assemble.trainer(self.spec, trainer_class, task, options.device, state)
+        self.context = self.trainer.context
         start = int(warmup.last["epoch"]) if warmup else 0
         self.schedule = Schedule(self.trainer.phases(), start_epoch=start)
         if not self.schedule.total:
@@ -163,10 +162,8 @@ class Run:
 
     # -- logs ------------------------------------------------------------------------------
 
-    def _where(self) -> dict[str, Any]:
-        position = self.schedule.at(max(self.step - 1, 0))
-        epoch = self.schedule.epoch(self.step)
-        return {"step": self.step, "phase": position.phase, "epoch": epoch}
+    def _phase(self) -> str:
+        return self.schedule.at(max(self.step - 1, 0)).phase
 
     def _log_losses(self) -> None:
         values = {key: float(total) / count for key, (total, count) in self.sums.items()}
@@ -174,12 +171,25 @@ class Run:
         for key, value in values.items():
             if not math.isfinite(value):
                 raise DivergedError(f"{key} is {value} at step {self.step}")
-        where = {**self._where(), "epoch": self.schedule.epoch(self.step - 1)}  # still under way
-        self.directory.append("curve.jsonl", {"kind": "loss", **where, "values": values})
+        row: LossRow = {
+            "kind": "loss",
+            "step": self.step,
+            "phase": self._phase(),
+            "epoch": self.schedule.epoch(self.step - 1),  # still under way
+            "values": values,
+        }
+        self.directory.append(CURVE, row)
 
     def _log_epoch(self) -> None:
-        row = {"kind": "epoch", **self._where(), **self.clock.lap(), "ledger": self._ledger()}
-        self.directory.append("curve.jsonl", row)
+        row: EpochRow = {
+            "kind": "epoch",
+            "step": self.step,
+            "phase": self._phase(),
+            "epoch": self.schedule.epoch(self.step),
+            **self.clock.lap(),
+            "ledger": self._ledger(),
+        }
+        self.directory.append(CURVE, row)
 
     def _ledger(self) -> dict[str, int]:
         return {key: self.context.ledger[key] for key in LEDGER}
@@ -198,24 +208,29 @@ class Run:
         )
         with undisturbed(self.trainer.generator):
             due = [metric for metric in self.metrics if final or metric.when == "always"]
-            values, reasons, protocols = measure(due, evaluation)
+            measured = measure(due, evaluation)
             validation_nll = math.inf if final else self._validation_nll(evaluation)
-        row = {
-            **self._where(),
+        row: EvaluationRow = {
+            "step": self.step,
+            "phase": self._phase(),
             "epoch": self.schedule.progress(self.step),
             "final": final,
             "ledger": self._ledger(),
             **self.clock.total(),
-            "values": values,
-            "reasons": reasons,
-            "protocols": protocols,
+            "metrics": measured,
         }
-        self.directory.append("metrics.jsonl", row)
+        self.directory.append(METRICS, row)
         if not final:
             self.stopped = self.trainer.observe(validation_nll)
-        self.status.metrics = {k: v for k, v in values.items() if v is not None}
+        self._show(measured)
         self._speed.evaluated(time.monotonic() - began)
         self._heartbeat(force=True)
+
+    def _show(self, measured: Mapping[str, Measurement]) -> None:
+        """Put the newest values into the status."""
+        headlines = {n.name for metric in self.metrics for n in metric.described() if n.headline}
+        shown = {k: one["value"] for k, one in measured.items() if one["value"] is not None}
+        self.status.metrics, self.status.headlines = shown, sorted(headlines & shown.keys())
 
     def _validation_nll(self, evaluation: Evaluation) -> float:
         """Return what `Trainer.observe` is told: NaN without a likelihood."""
@@ -235,10 +250,10 @@ class Run:
     def _heartbeat(self, *, force: bool = False) -> None:
         if not force and time.time() - self.status.heartbeat < HEARTBEAT:
             return
-        where = self._where()
+        phase = self._phase()
         left = self.schedule.evaluations_left(self.step, self.plan.every, self.plan.every_steps)
-        self._speed.at(self.step, where["phase"], self.clock.seconds)
-        self.status.step, self.status.phase = self.step, where["phase"]
+        self._speed.at(self.step, phase, self.clock.seconds)
+        self.status.step, self.status.phase = self.step, phase
         self.status.rate = self._speed.rate
         self.status.eta = self._speed.eta(self.schedule, self.step, left)
         self.directory.write_status(self.status)
@@ -295,6 +310,6 @@ class Run:
         generator = self.trainer.generator
         checkpoint.save_generator(self.directory, generator)
         rng = stream(self.spec.seed, "samples", device=generator.device)
-        lines = self.task.decode(generator.sample(SAMPLES, rng).cpu())
-        self.directory.replace("samples.txt", ("\n".join(lines) + "\n").encode())
+        lines = self.task.decode(generator.sample(SAMPLE_LINES, rng).cpu())
+        self.directory.replace(SAMPLES, ("\n".join(lines) + "\n").encode())
         self.status.step, self.status.eta = self.step, 0.0

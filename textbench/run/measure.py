@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from textbench.backbone.generator import Generator
-from textbench.contracts.errors import DivergedError
+from textbench.contracts.errors import DivergedError, UserError
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric, NotApplicableError
+from textbench.contracts.number import Number
 from textbench.run import checkpoint
+from textbench.store.rows import Measurement
 
 
 @contextmanager
@@ -30,25 +32,50 @@ def undisturbed(generator: Generator) -> Iterator[None]:
         checkpoint.restore_global_random_state(random_state)
 
 
-def measure(
-    metrics: list[Metric], evaluation: Evaluation
-) -> tuple[dict[str, float | None], dict[str, str], dict[str, str]]:
-    """Compute every metric: (values, reasons of the missing ones, protocols).
+def measure(metrics: list[Metric], evaluation: Evaluation) -> dict[str, Measurement]:
+    """Compute every metric; return its numbers, sorted by name, with all that is known of each.
 
     Raises:
-        DivergedError: A metric that applies is not finite.
+        DivergedError: A number that applies is not finite.
+        UserError: A metric returns other numbers than it declares.
     """
-    values: dict[str, float | None] = {}
-    reasons: dict[str, str] = {}
-    protocols: dict[str, str] = {}
+    found: dict[str, Measurement] = {}
     for metric in metrics:
-        try:
-            value = metric.compute(evaluation)
-        except NotApplicableError as error:
-            values[metric.name], reasons[metric.name] = None, str(error)
-            continue
-        if not math.isfinite(value):
-            raise DivergedError(f"{metric.name} is {value}")
-        values[metric.name] = value
-        protocols[metric.name] = metric.protocol(evaluation)
-    return values, reasons, protocols
+        found |= _measure(metric, evaluation)
+    return dict(sorted(found.items()))
+
+
+def _measure(metric: Metric, evaluation: Evaluation) -> dict[str, Measurement]:
+    described = {number.name: number for number in metric.described()}
+    try:
+        computed = metric.compute(evaluation)
+    except NotApplicableError as error:
+        computed = dict.fromkeys(described, error)
+    values = computed if isinstance(computed, Mapping) else dict.fromkeys(described, computed)
+    if values.keys() != described.keys() or (computed is not values and len(described) > 1):
+        raise UserError(
+            f"metric {metric.name}: compute() must return a value of each of its numbers "
+            f"({', '.join(described)}), not of {', '.join(map(str, values)) or 'none'}"
+        )
+    applies = any(not isinstance(value, NotApplicableError) for value in values.values())
+    protocol = metric.protocol(evaluation) if applies else ""
+    protocols = protocol if isinstance(protocol, Mapping) else dict.fromkeys(described, protocol)
+    return {
+        name: _measurement(described[name], value, protocols[name])
+        for name, value in values.items()
+    }
+
+
+def _measurement(number: Number, value: float | NotApplicableError, protocol: str) -> Measurement:
+    known: Measurement = {
+        "value": None,
+        "protocol": "",
+        "direction": number.direction,
+        "unit": number.unit,
+        "summary": number.summary,
+    }
+    if isinstance(value, NotApplicableError):
+        return {**known, "reason": str(value)}
+    if not math.isfinite(value):
+        raise DivergedError(f"{number.name} is {value}")
+    return {**known, "value": float(value), "protocol": protocol}

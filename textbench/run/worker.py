@@ -12,21 +12,29 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 
 from textbench.contracts.errors import DivergedError, UserError
-from textbench.contracts.metric import Metric
 from textbench.contracts.spec import Spec
 from textbench.contracts.trainer import State
 from textbench.plan import registry
-from textbench.run import checkpoint
+from textbench.run import assemble
 from textbench.run.loop import Conditions, Run, Warmup
 from textbench.run.provenance import provenance
-from textbench.store.directory import RunDirectory, Status, StatusName
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import (
+    CHECKPOINT,
+    ENVIRONMENT,
+    GENERATOR,
+    METRICS,
+    SPEC,
+    EvaluationRow,
+    Status,
+    StatusName,
+)
 
 TRY_AGAIN = 75
 """Exit code of a run that stopped at a checkpoint (EX_TEMPFAIL)."""
@@ -81,7 +89,7 @@ def execute(directory: RunDirectory, options: Conditions) -> int:
         status = _outcome(directory, options)
         directory.write_status(status)
         if status.status == "done":  # its parameters stay in generator.pt, its optimisers go
-            (directory.path / checkpoint.NAME).unlink(missing_ok=True)
+            (directory.path / CHECKPOINT).unlink(missing_ok=True)
     finally:
         directory.release()
     return {"done": 0, "timeout": TRY_AGAIN, "interrupted": TRY_AGAIN}.get(status.status, 1)
@@ -122,35 +130,13 @@ def prepare(directory: RunDirectory, options: Conditions) -> Run:
                 "the command with --plugin FILE"
             )
         registry.load_plugin(plugin)
-    if spec.hash != directory.read_json("spec.json")["hash"]:
-        raise UserError(f"{directory.path / 'spec.json'} was edited: its hash does not fit")
+    if spec.hash != directory.read_json(SPEC)["hash"]:
+        raise UserError(f"{directory.path / SPEC} was edited: its hash does not fit")
     warmup = _warmed_up(spec, directory, options) if spec.warmup else None
-    trainer_class = registry.load_trainer(spec.trainer)
-    if trainer_class.version != spec.version:
-        raise UserError(
-            f"{directory.name} was made for version {spec.version} of {spec.trainer}; "
-            f"this is version {trainer_class.version}: repeat the command to start it anew"
-        )
-    task_class = registry.load_task(spec.task)
-    task: Any = task_class(task_class.config_schema(**spec.task_config))
-    if task.fingerprint() != spec.task_fingerprint:
-        raise UserError(f"{spec.task} is no longer the task that {directory.name} was made for")
-    metrics = build_metrics(_metrics_for(task_class.family), spec.metrics)
+    kind, task = assemble.trainer_class(spec), assemble.task(spec)
+    metrics = assemble.metrics(assemble.metric_classes(task.family), spec.metrics)
     _record_start(directory, spec, options)
-    return Run(directory, trainer_class, task, metrics, warmup, options)
-
-
-def _metrics_for(family: str) -> list[str]:
-    names = registry.names("metric")
-    return [name for name in names if registry.load_metric(name).family in ("", family)]
-
-
-def build_metrics(names: Iterable[str], options: Mapping[str, Any]) -> list[Metric]:
-    """Return the metrics of these names; ``options`` are a spec's (`Spec.metrics`)."""
-    classes = [registry.load_metric(name) for name in names]
-    return [
-        kind(kind.config_schema(**options.get(kind.section or kind.name, {}))) for kind in classes
-    ]
+    return Run(directory, kind, task, metrics, warmup, options)
 
 
 def _warmed_up(spec: Spec, directory: RunDirectory, options: Conditions) -> Warmup:
@@ -164,15 +150,15 @@ def _warmed_up(spec: Spec, directory: RunDirectory, options: Conditions) -> Warm
         stopped = status.status in ("timeout", "interrupted") or options.stop()
         name: StatusName = status.status if status.status == "timeout" else "interrupted"
         raise StoppedError(name if stopped else "failed", reason)
-    state: State = torch.load(source.path / "generator.pt", weights_only=True)
-    return Warmup(state, source.rows("metrics.jsonl")[-1])
+    state: State = torch.load(source.path / GENERATOR, weights_only=True)
+    return Warmup(state, cast(EvaluationRow, source.rows(METRICS)[-1]))
 
 
 def _record_start(directory: RunDirectory, spec: Spec, options: Conditions) -> None:
-    path = directory.path / "env.json"
-    starts = directory.read_json("env.json")["starts"] if path.exists() else []
+    path = directory.path / ENVIRONMENT
+    starts = directory.read_json(ENVIRONMENT)["starts"] if path.exists() else []
     entry = provenance(str(options.device), registry.code_hash(spec.trainer))
-    directory.write_json("env.json", {"starts": [*starts, entry]})
+    directory.write_json(ENVIRONMENT, {"starts": [*starts, entry]})
 
 
 if __name__ == "__main__":

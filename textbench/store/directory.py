@@ -1,37 +1,4 @@
-"""The run directory: the only truth about a run.
-
-====================  ===========================================================================
-``spec.json``         the spec, labels included (`textbench.contracts.spec.Spec`)
-``env.json``          versions, commit, machine, threads, trainer code hash; one entry per start
-``curve.jsonl``       training log, append-only; rows of ``kind`` "loss" and "epoch"
-``metrics.jsonl``     evaluations, append-only
-``checkpoint.pt``     atomically replaced; holds the random streams and the logs' offsets
-``generator.pt``      the final generator's state
-``samples.txt``       decoded samples of the final generator
-``log.txt``           what the run printed, with tracebacks
-``status.json``       atomically replaced heartbeat (`Status`)
-``lock``              held by the live process; the kernel lets go of it when that process dies
-====================  ===========================================================================
-
-A row of ``metrics.jsonl``::
-
-    {"step": 3120, "phase": "mle", "epoch": 20, "final": false,
-     "ledger": {"generator_updates": 3120, ...}, "seconds": 61.2, "cpu_seconds": 60.9,
-     "values": {"nll_test": 7.66, "nll_oracle": null}, "reasons": {"nll_oracle": "no oracle"},
-     "protocols": {"nll_test": "nll_test/1 n=9984", ...}}
-
-Rows of ``curve.jsonl``::
-
-    {"kind": "loss", "step": 10, "phase": "mle", "epoch": 0, "values": {"loss": 8.41}}
-    {"kind": "epoch", "step": 156, "phase": "mle", "epoch": 1, "seconds": 5.1,
-     "cpu_seconds": 5.0, "ledger": {...}}
-
-``epoch`` counts finished epochs of phases that train the generator, the warm-up's included; a
-"loss" row has the number finished before its last step, an evaluation within an epoch a
-fraction. ``seconds`` of an "epoch" row is that
-epoch's training time, evaluation excluded; ``ledger`` and ``seconds`` of an evaluation are
-cumulative and include the warm-up's.
-"""
+"""The run directory: the only truth about a run. Its files are listed in `textbench.store.rows`."""
 
 from __future__ import annotations
 
@@ -40,40 +7,13 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
+from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-
-StatusName = Literal["queued", "running", "done", "failed", "diverged", "timeout", "interrupted"]
-FINISHED: frozenset[StatusName] = frozenset({"done", "diverged"})
-"""Repeating the command does not touch these; every other state is resumed."""
-
-
-@dataclass
-class Status:
-    """Where a run stands."""
-
-    status: StatusName
-    reason: str = ""
-    """Why, for everything but queued, running and done; the last line of a traceback."""
-    phase: str = ""
-    step: int = 0
-    total: int = 0
-    rate: float = 0.0
-    """Training steps per second of wall time, lately."""
-    eta: float = 0.0
-    """Estimated seconds of wall time to the end, evaluations included."""
-    metrics: dict[str, float] = field(default_factory=dict)
-    """The newest evaluation's finite values."""
-    heartbeat: float = 0.0
-    """Unix time of writing."""
-    pid: int = 0
-    device: str = ""
-    resumed: int = 0
-    """How often the run was picked up from a checkpoint."""
-    traceback: str = ""
+from textbench.store.rows import LOCK, SCHEMA, SPEC, STATUS, Status
 
 
 class RunDirectory:
@@ -86,7 +26,7 @@ class RunDirectory:
     @classmethod
     def find(cls, results: Path) -> Iterator[RunDirectory]:
         """Yield every run under ``results``, in a stable order; an absent store has none."""
-        for spec in sorted(results.glob("*/*/*/spec.json")):
+        for spec in sorted(results.glob(f"*/*/*/{SPEC}")):
             yield cls(spec.parent)
 
     @property
@@ -102,28 +42,33 @@ class RunDirectory:
         Only where its plug-in files are: those that are no longer there give way to ``spec``'s.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        if not (self.path / "spec.json").exists():
-            self.write_json("spec.json", {**spec.to_json(), "hash": spec.hash})
+        if not (self.path / SPEC).exists():
+            self.write_json(SPEC, {**spec.to_json(), "hash": spec.hash, "schema": SCHEMA})
         elif spec.plugins and not all(Path(file).is_file() for file in self.spec().plugins):
             moved = replace(self.spec(), plugins=spec.plugins)
-            self.write_json("spec.json", {**moved.to_json(), "hash": moved.hash})
-        if not (self.path / "status.json").exists():
+            self.write_json(SPEC, {**moved.to_json(), "hash": moved.hash, "schema": SCHEMA})
+        if not (self.path / STATUS).exists():
             self.write_status(Status("queued"))
 
     def spec(self) -> Spec:
-        """Read ``spec.json``."""
-        data = self.read_json("spec.json")
+        """Read ``spec.json``.
+
+        Raises:
+            UserError: The record is of another schema.
+        """
+        data = self.read_json(SPEC)
+        check_schema(data.pop("schema", 1))
         data.pop("hash", None)
         return Spec.from_json(data)
 
     def status(self) -> Status:
         """Read ``status.json``; a running run whose process is gone reads as interrupted."""
-        if not (self.path / "status.json").exists():
+        if not (self.path / STATUS).exists():
             return Status("queued")
-        status = Status(**self.read_json("status.json"))
+        status = Status(**self.read_json(STATUS))
         if status.status == "running" and not self.is_locked():
             # It may have ended between the two looks: what it wrote last counts.
-            status = Status(**self.read_json("status.json"))
+            status = Status(**self.read_json(STATUS))
             if status.status == "running":
                 status.status, status.reason = "interrupted", "its process is gone"
         return status
@@ -131,13 +76,13 @@ class RunDirectory:
     def write_status(self, status: Status) -> None:
         """Replace ``status.json`` atomically."""
         status.heartbeat = time.time()
-        self.write_json("status.json", asdict(status))
+        self.write_json(STATUS, asdict(status))
 
     # -- the lock --------------------------------------------------------------------------
 
     def acquire(self) -> bool:
         """Take the lock for this process; False if another live process holds it."""
-        handle = open(self.path / "lock", "a", encoding="utf-8")  # noqa: SIM115 - kept open
+        handle = open(self.path / LOCK, "a", encoding="utf-8")  # noqa: SIM115 - kept open
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -156,10 +101,10 @@ class RunDirectory:
         """Tell whether a live process holds the lock."""
         if self._lock is not None:
             return True
-        if not (self.path / "lock").exists():
+        if not (self.path / LOCK).exists():
             return False
         try:
-            with open(self.path / "lock", encoding="utf-8") as handle:
+            with open(self.path / LOCK, encoding="utf-8") as handle:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -212,3 +157,18 @@ class RunDirectory:
         path = self.path / name
         if path.exists():
             os.truncate(path, offset)
+
+
+def check_schema(schema: object) -> None:
+    """Refuse a record that is older or newer than what this version reads and writes.
+
+    Raises:
+        UserError: It is; says what to do.
+    """
+    if schema == SCHEMA:
+        return
+    if isinstance(schema, int) and 0 < schema < SCHEMA:
+        hint = "`textbench convert STORE` brings it up to date"
+    else:
+        hint = "it was made by a newer textbench"
+    raise UserError(f"a record of schema {schema}, and this version has {SCHEMA}: {hint}")

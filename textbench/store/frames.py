@@ -22,15 +22,19 @@ Row = dict[str, Any]
 SHORT = 12
 """Hex digits of a hash that a frame shows."""
 RUN_COLUMNS = (
-    *("run", "label", "trainer", "variant", "overrides", "preset"),
+    *("run", "label", "title", "trainer", "variant", "overrides", "preset"),
     *("task", "task_fingerprint", "group", "seed", "status", "reason"),
+    *("own_generator", "fresh_data", "warmup_label"),
 )
 """What identifies the run; these columns open every frame."""
 EVALUATION_COLUMNS = (
     *("evaluation", "warmup", "phase", "step"),
     *("epoch", "final", "seconds", "cpu_seconds"),
 )
-METRIC_COLUMNS = ("metric", "value", "na_reason", "protocol")
+METRIC_COLUMNS = (
+    *("metric", "value", "na_reason", "protocol"),
+    *("direction", "unit", "summary"),
+)
 LOG_COLUMNS = ("warmup", "kind", "phase", "step", "epoch", "name", "value")
 
 
@@ -38,18 +42,22 @@ def load_results(directory: str | Path) -> pd.DataFrame:
     """Load every evaluation of a result store, one row per (run, evaluation, metric).
 
     ============================== =========================================================
-    run, label, trainer, variant   the run's name; ``trainer`` or ``trainer:variant``
+    run, label, title              the run's name; ``trainer`` or ``trainer:variant``; in tables
+    trainer, variant               as registered
     overrides                      what ``--set`` changed, ``"cot.g_lr=0.001"``
     preset, task, task_fingerprint numbers of two fingerprints are not comparable
     group, seed                    start of the hash of the spec without its seed: one group,
                                    replicates
     status, reason                 of the run (`textbench.store.directory.Status`)
+    own_generator, fresh_data      not the shared LSTM; new training sequences in every pass
+    warmup_label                   the row it starts from, if any
     evaluation                     number of the evaluation within the run, from 0
     warmup                         the row is of the warm-up run that this run started from
     phase, step, epoch, final      where it was made; a warm-up's row is never ``final``
     seconds, cpu_seconds           cumulative training time, evaluation excluded
     metric, value                  NaN where the metric does not apply, with its reason
     na_reason, protocol            numbers of two protocols are not comparable
+    direction, unit, summary       which way is better: lower, higher or none; what it is
     generator_updates, ...         the ledger's counts, cumulative, one column each
     ============================== =========================================================
 
@@ -76,7 +84,7 @@ def load_runs(directory: str | Path) -> pd.DataFrame:
     import pandas as pd
 
     store = read_store(directory)
-    extra = ["phase", "step", "total", "warmup_run", "warmup_label", "hardware"]
+    extra = ["phase", "step", "total", "warmup_run", "hardware"]
     rows = [_run_row(store, run) for run in store.runs]
     return _reported(pd.DataFrame(rows, columns=[*RUN_COLUMNS, *extra]), store)
 
@@ -88,7 +96,6 @@ def _run_row(store: Results, run: RecordedRun) -> Row:
         **identity(run),
         **{key: progress[key] for key in ("phase", "step", "total")},
         "warmup_run": warmup.name if warmup else "",
-        "warmup_label": run.spec.warmup.label if run.spec.warmup else "",
         "hardware": hardware(run.env),
     }
 
@@ -99,6 +106,7 @@ def identity(run: RecordedRun) -> Row:
     return {
         "run": run.name,
         "label": spec.label,
+        "title": spec.title,
         "trainer": spec.trainer,
         "variant": spec.variant,
         "overrides": " ".join(f"{key}={value}" for key, value in sorted(spec.overrides.items())),
@@ -109,6 +117,9 @@ def identity(run: RecordedRun) -> Row:
         "seed": spec.seed,
         "status": run.status.status,
         "reason": run.status.reason,
+        "own_generator": spec.own_generator,
+        "fresh_data": spec.fresh_data,
+        "warmup_label": spec.warmup.label if spec.warmup else "",
     }
 
 
@@ -128,6 +139,9 @@ def evaluation_rows(store: Results, run: RecordedRun) -> list[Row]:
             "value": value,
             "na_reason": moment.reasons.get(metric, ""),
             "protocol": moment.protocols.get(metric, ""),
+            "direction": moment.numbers[metric].direction,
+            "unit": moment.numbers[metric].unit,
+            "summary": moment.numbers[metric].summary,
             **moment.ledger,
         }
         for number, moment in enumerate(store.evaluations(run))

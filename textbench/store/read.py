@@ -9,13 +9,16 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypedDict, TypeVar, cast
 
+from textbench.contracts.errors import UserError
+from textbench.contracts.number import Number
 from textbench.contracts.spec import Spec
-from textbench.store.directory import RunDirectory, Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import CURVE, ENVIRONMENT, EVALUATIONS, METRICS, Measurement, Status
 
 T = TypeVar("T")
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError)
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, UserError)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Moment:
     """NaN where the metric does not apply."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     protocols: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    """What is known of each, besides its value."""
     warmup: bool = False
 
     def has(self, *metrics: str) -> bool:
@@ -108,6 +113,14 @@ class Results:
         self._parsed: dict[tuple[str, str], list[Any]] = {}
         self._evaluations: dict[str, list[Moment]] = {}
 
+    def number(self, metric: str) -> Number:
+        """Return what the record says of a metric's number; the last run that has it decides."""
+        for run in reversed(self.rows):
+            for moment in reversed(self.evaluations(run)):
+                if metric in moment.numbers:
+                    return moment.numbers[metric]
+        return Number(metric, "none", "", "")
+
     def warmup_of(self, run: RecordedRun) -> RecordedRun | None:
         """Return the run that ``run`` started from, if it did and if it is in the store."""
         return self._by_hash.get(run.spec.warmup.hash) if run.spec.warmup else None
@@ -134,11 +147,11 @@ class Results:
         """Return (epoch, value) of each entry of a logged quantity, without the warm-up's."""
 
         def entries(directory: RunDirectory) -> list[tuple[int, float]]:
-            rows = directory.rows("curve.jsonl", containing=f'"{name}"')
+            rows = directory.rows(CURVE, containing=f'"{name}"')
             losses = [row for row in rows if row["kind"] == "loss" and name in row["values"]]
             return [(row["epoch"], float(row["values"][name])) for row in losses]
 
-        return self._read(run, f"curve.jsonl: {name}", entries)
+        return self._read(run, f"{CURVE}: {name}", entries)
 
     def _warmup(self, run: RecordedRun, read: Callable[[RunDirectory], list[T]]) -> list[T]:
         warmup = self.warmup_of(run)
@@ -148,7 +161,7 @@ class Results:
         if run.spec.alpha != 1.0:
             again = [_again(run)] if read is _evaluations else []
             return cast(list[T], again)
-        file = "metrics.jsonl" if read is _evaluations else "curve.jsonl"
+        file = METRICS if read is _evaluations else CURVE
         return self._read(run, f"{file}: {read.__name__.strip('_')}", read)
 
     def _read(
@@ -178,30 +191,31 @@ def read_store(directory: str | Path) -> Results:
 
 def _read_run(directory: RunDirectory) -> RecordedRun:
     spec = directory.spec()
-    has_env = (directory.path / "env.json").exists()
-    env = directory.read_json("env.json") if has_env else {}
+    has_env = (directory.path / ENVIRONMENT).exists()
+    env = directory.read_json(ENVIRONMENT) if has_env else {}
     return RecordedRun(directory, spec, directory.status(), env, spec.hash, spec.group)
 
 
 def one_line(error: Exception) -> str:
     """Name an exception in one line."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    return f"{name}{error}".splitlines()[0]
 
 
 def _evaluations(directory: RunDirectory) -> list[Moment]:
     """Return a run's own evaluations; its last one knows what was computed later, at alpha 1."""
-    found = [_moment(row) for row in directory.rows("metrics.jsonl")]
+    found = [_moment(row) for row in directory.rows(METRICS)]
     later = _later(directory, 1.0)
     if not (found and found[-1].final and later):
         return found
     last = found[-1]
-    new = {name for row in later for name in row["values"] if not last.has(name)}
+    new = {name for row in later for name in row["metrics"] if not last.has(name)}
     return [*found[:-1], _extended(last, later, new)]
 
 
 def _later(directory: RunDirectory, alpha: float) -> list[dict[str, Any]]:
     """Return what `textbench evaluate` put on record, the run's own sample size last."""
-    rows = [row for row in directory.rows("evaluations.jsonl") if row["alpha"] == alpha]
+    rows = [row for row in directory.rows(EVALUATIONS) if row["alpha"] == alpha]
     if not rows:
         return rows
     usual = directory.spec().evaluation.get("final_samples")
@@ -210,24 +224,42 @@ def _later(directory: RunDirectory, alpha: float) -> list[dict[str, Any]]:
 
 def _extended(moment: Moment, rows: list[dict[str, Any]], names: Collection[str]) -> Moment:
     """Return ``moment`` with the values that ``rows`` have of ``names``, the last ones winning."""
-    newest = {name: row for row in rows for name in row["values"] if name in names}
-    values = {name: row["values"][name] for name, row in newest.items()}
+    newest = {n: one for row in rows for n, one in row["metrics"].items() if n in names}
+    later = _measured(newest)
     return replace(
         moment,
-        values={**moment.values, **_numbers(values)},
-        reasons={**moment.reasons, **_told(newest, "reasons")},
-        protocols={**moment.protocols, **_told(newest, "protocols")},
+        values={**moment.values, **later["values"]},
+        reasons={**moment.reasons, **later["reasons"]},
+        protocols={**moment.protocols, **later["protocols"]},
+        numbers={**moment.numbers, **later["numbers"]},
     )
 
 
-def _told(newest: Mapping[str, dict[str, Any]], what: str) -> dict[str, str]:
-    return {name: row[what][name] for name, row in newest.items() if name in row[what]}
+class _Measured(TypedDict):
+    """The part of a `Moment` that is measured."""
+
+    values: dict[str, float]
+    reasons: dict[str, str]
+    protocols: dict[str, str]
+    numbers: dict[str, Number]
+
+
+def _measured(found: Mapping[str, Measurement]) -> _Measured:
+    return {
+        "values": _numbers({name: one["value"] for name, one in found.items()}),
+        "reasons": {name: one["reason"] for name, one in found.items() if "reason" in one},
+        "protocols": {name: one["protocol"] for name, one in found.items() if one["protocol"]},
+        "numbers": {
+            name: Number(name, one["direction"], one["unit"], one["summary"])
+            for name, one in found.items()
+        },
+    }
 
 
 def _tempered(run: RecordedRun) -> list[RecordedRun]:
     """Return a run as it was evaluated at other inverse temperatures, by `textbench evaluate`."""
     try:
-        alphas = {float(row["alpha"]) for row in run.directory.rows("evaluations.jsonl")}
+        alphas = {float(row["alpha"]) for row in run.directory.rows(EVALUATIONS)}
     except UNREADABLE:
         return []
     specs = [replace(run.spec, alpha=a, warmup=None) for a in sorted(alphas - {1.0})]
@@ -236,10 +268,10 @@ def _tempered(run: RecordedRun) -> list[RecordedRun]:
 
 def _again(run: RecordedRun) -> Moment:
     """Return the evaluation of a finished run at another inverse temperature."""
-    last = _moment(run.directory.rows("metrics.jsonl")[-1])
-    nothing = replace(last, values={}, reasons={}, protocols={})
+    last = _moment(run.directory.rows(METRICS)[-1])
+    nothing = replace(last, values={}, reasons={}, protocols={}, numbers={})
     rows = _later(run.directory, run.spec.alpha)
-    return _extended(nothing, rows, {name for row in rows for name in row["values"]})
+    return _extended(nothing, rows, {name for row in rows for name in row["metrics"]})
 
 
 def _moment(row: Mapping[str, Any]) -> Moment:
@@ -251,14 +283,12 @@ def _moment(row: Mapping[str, Any]) -> Moment:
         seconds=float(row["seconds"]),
         cpu_seconds=float(row["cpu_seconds"]),
         ledger=dict(row["ledger"]),
-        values=_numbers(row["values"]),
-        reasons=dict(row.get("reasons", {})),
-        protocols=dict(row.get("protocols", {})),
+        **_measured(row["metrics"]),
     )
 
 
 def _epochs(directory: RunDirectory) -> list[Epoch]:
-    rows = directory.rows("curve.jsonl", containing='"kind": "epoch"')
+    rows = directory.rows(CURVE, containing='"kind": "epoch"')
     return [
         Epoch(row["phase"], row["epoch"], row["seconds"], row["cpu_seconds"], warmup=False)
         for row in rows
@@ -266,7 +296,7 @@ def _epochs(directory: RunDirectory) -> list[Epoch]:
 
 
 def _log(directory: RunDirectory) -> list[LogEntry]:
-    return [_log_entry(row) for row in directory.rows("curve.jsonl")]
+    return [_log_entry(row) for row in directory.rows(CURVE)]
 
 
 def _log_entry(row: Mapping[str, Any]) -> LogEntry:

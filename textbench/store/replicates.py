@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any
 
-from textbench.report.definitions import row_names
 from textbench.store.read import RecordedRun, Results
+
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,14 @@ def _warms_up(row: Row, others: list[Row]) -> bool:
     return row not in others and any(run.hash in started_from for run in row.runs)
 
 
-def sections(store: Results) -> list[Comparable]:
-    """Divide a store's readable runs into sections, ordered by task, preset and fingerprint."""
+def sections(store: Results, names: Mapping[str, str] = NO_NAMES) -> list[Comparable]:
+    """Divide a store's readable runs into sections, ordered by task, preset and fingerprint.
+
+    Args:
+        store: The runs.
+        names: What rows are called, by label, and in which order; a row that is not among them
+            is called by its trainer's recorded title, or by its label where it is a variant.
+    """
     for run in store.rows:
         store.evaluations(run), store.epochs(run)  # both are needed, so both must be readable
     members: dict[tuple[str, str, str], list[RecordedRun]] = {}
@@ -158,22 +166,21 @@ def sections(store: Results) -> list[Comparable]:
         slug = f"{task}-{preset or 'custom'}"
         if sum(key[:2] == (task, preset) for key in members) > 1:
             slug += f"-{fingerprint[:8]}"
-        found.append(Comparable(task, fingerprint, preset, slug, runs, rows(runs), store))
+        found.append(Comparable(task, fingerprint, preset, slug, runs, rows(runs, names), store))
     return found
 
 
-def rows(runs: list[RecordedRun]) -> list[Row]:
-    """Group replicates into rows: listed algorithms first, in the tables' order."""
+def rows(runs: list[RecordedRun], names: Mapping[str, str] = NO_NAMES) -> list[Row]:
+    """Group replicates into rows: those that ``names`` lists first, in its order."""
     groups: dict[tuple[str, str], list[RecordedRun]] = {}
     for run in runs:
         groups.setdefault((run.spec.label, run.group), []).append(run)
     options = _options([members[0] for members in groups.values()])
-    names = row_names()
     found = [
         Row(
             group=group,
             label=label,
-            name=names.get(label, label),
+            name=names.get(label) or _title(members[0]),
             options=options[label, group],
             runs=tuple(sorted(members, key=lambda run: run.spec.seed)),
         )
@@ -186,6 +193,12 @@ def rows(runs: list[RecordedRun]) -> list[Row]:
         return place, row.label, row.options, row.group
 
     return sorted(found, key=order)
+
+
+def _title(run: RecordedRun) -> str:
+    return (
+        run.spec.label if run.spec.label != run.spec.trainer else run.spec.title or run.spec.label
+    )
 
 
 def _options(examples: list[RecordedRun]) -> dict[tuple[str, str], str]:
