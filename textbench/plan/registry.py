@@ -1,15 +1,14 @@
 """Trainers, metrics and tasks by name: from entry points, or from ``--plugin`` files.
 
-Names, summaries, variants and code hashes are read without importing anything (and so without
-torch); only the ``load_*`` functions import.
+Names, summaries and variants are read without importing anything (and so without torch); only the
+``load_*`` functions import.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -71,11 +70,12 @@ _plugins: dict[Path, list[Entry]] = {}
 def entries(kind: Kind) -> dict[str, Entry]:
     """Return everything of one kind, by name: installed packages first, then plugins."""
     loaded = [entry for found in _plugins.values() for entry in found if entry.kind == kind]
-    return dict(sorted({**_installed(kind), **{entry.name: entry for entry in loaded}}.items()))
+    return dict(sorted({**installed(kind), **{entry.name: entry for entry in loaded}}.items()))
 
 
 @functools.cache
-def _installed(kind: Kind) -> dict[str, Entry]:
+def installed(kind: Kind) -> dict[str, Entry]:
+    """Return what installed packages offer of one kind, by name."""
     from importlib.metadata import entry_points
 
     found: dict[str, Entry] = {}
@@ -242,7 +242,7 @@ def _described(new: Entry) -> list[str]:
     return [number.name for number in metric.described()]
 
 
-# -- variants and code hashes ----------------------------------------------------------------
+# -- variants --------------------------------------------------------------------------------
 
 
 @functools.cache
@@ -287,49 +287,3 @@ def read_variants(data: dict[str, Any], path: Path) -> dict[str, Variants]:
             changed = {key: value for key, value in options.items() if key != "summary"}
             found.setdefault(trainer, {})[variant] = (str(options.get("summary", "")), changed)
     return found
-
-
-def code_hash(name: str, plugins: Sequence[str | Path] = ()) -> str:
-    """Return the sha256 of the source that a trainer's numbers depend on.
-
-    That is its own file, what it imports from its own package or from packages that hold
-    trainers, the backbone, and the trainer contract. Nothing is imported.
-
-    Args:
-        name: The trainer.
-        plugins: Files to look in as well, when they have not been loaded.
-
-    Raises:
-        UserError: When the trainer, or its file, cannot be found.
-    """
-    found = entries("trainer").get(name) or _unloaded(name, plugins) or entry("trainer", name)
-    file = found.file
-    if file is None or not file.is_file():
-        raise UserError(f"the source of trainer {name!r} cannot be found")
-    packages = frozenset(e.module.rpartition(".")[0] for e in _installed("trainer").values())
-    siblings = source.dependencies(file, found.module, packages)
-    package = Path(__file__).parents[1]
-    harness = [*(package / "backbone").glob("*.py"), package / "contracts" / "trainer.py"]
-    return _digest([file, *_by_name(siblings), *_by_name(harness)])
-
-
-def _unloaded(name: str, plugins: Sequence[str | Path]) -> Entry | None:
-    for path in map(Path, plugins):
-        for qualname, read in source.classes(path).items() if path.is_file() else ():
-            if read.attributes.get("name") == name:
-                return Entry("trainer", name, path.stem, qualname, path)
-    return None
-
-
-def _by_name(files: Iterable[Path]) -> list[Path]:
-    """Sort by folder and name, so that the place of installation does not matter."""
-    return sorted(files, key=lambda file: (file.parent.name, file.name))
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        content = file.read_bytes()
-        digest.update(f"{file.parent.name}/{file.name} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
