@@ -22,6 +22,7 @@ from textbench.cli.run import choose_devices, exit_code
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.plan import presets, registry
+from textbench.plan.codehash import code_hash
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import Status, StatusName
 
@@ -68,7 +69,7 @@ def store(tmp_path: Path) -> Callable[..., RunDirectory]:
         run.create(spec)
         reason = "ValueError: no" if status == "failed" else ""
         run.write_status(Status(status, reason=reason, phase="mle", step=3, total=9))
-        run.write_json("env.json", {"starts": [{"code": registry.code_hash(trainer)}]})
+        run.write_json("env.json", {"starts": [{"code": code_hash(trainer)}]})
         return run
 
     return write

@@ -115,7 +115,9 @@ def runs(plugin: Path, algos: str = "plain", **given: Any) -> list[Spec]:
 # -- precedence ------------------------------------------------------------------------------
 
 
-def test_each_layer_wins_over_the_one_below(plugin: Path, preset: Path, tmp_path: Path) -> None:
+def test_a_preset_a_variant_a_file_and_the_command_line(
+    plugin: Path, preset: Path, tmp_path: Path
+) -> None:
     def rate(**given: Any) -> float:
         (spec,) = runs(plugin, **{"algos": "plain:v", **given})
         return float(spec.config["lr"])
@@ -129,7 +131,9 @@ def test_each_layer_wins_over_the_one_below(plugin: Path, preset: Path, tmp_path
     assert rate(algos="plain") == 0.3
     config = tmp_path / "c.toml"
     config.write_text("[plain]\nlr = 0.5\n")
-    assert rate(config=config) == 0.5
+    assert rate(algos="plain", config=config) == 0.5
+    with pytest.raises(UserError, match=r"plain\.lr would have no effect: .* of preset p wins"):
+        rate(config=config)
     config.write_text('["plain:v"]\nlr = 0.6\n[plain]\nlr = 0.5\n')
     assert rate(config=config) == 0.6
     assert rate(config=config, settings=["plain.lr=0.7"]) == 0.7

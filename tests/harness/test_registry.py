@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from textbench.contracts.errors import UnknownNameError, UserError
-from textbench.plan import registry, source
+from textbench.plan import codehash, registry, source
+from textbench.plan.codehash import code_hash
 
 PLUGIN = """
 from __future__ import annotations
@@ -95,7 +96,7 @@ def test_unknown_name_gives_the_nearest() -> None:
 
 def test_broken_entry_point_is_one_line_and_a_line_of_list(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = registry.Entry("trainer", "gone", "textbench.nowhere", "Gone")
-    monkeypatch.setattr(registry, "_installed", lambda kind: {"gone": entry})
+    monkeypatch.setattr(registry, "installed", lambda kind: {"gone": entry})
     assert registry.entries("trainer")["gone"].summary == (
         "(module textbench.nowhere cannot be found)"
     )
@@ -227,7 +228,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write(folder / "d.py", "y = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     entry = registry.Entry("trainer", "a", "hashed_package.a", "A")
-    monkeypatch.setattr(registry, "_installed", lambda kind: {"a": entry})
+    monkeypatch.setattr(registry, "installed", lambda kind: {"a": entry})
     source.find_module.cache_clear()
     return folder
 
@@ -239,38 +240,38 @@ def test_code_hash_covers_the_trainer_and_what_it_imports(
     package: Path, file: str, changes: bool
 ) -> None:
     source.parse.cache_clear()
-    before = registry.code_hash("a")
+    before = code_hash("a")
     assert re.fullmatch("[0-9a-f]{64}", before)
     with open(package / file, "a") as handle:
         handle.write("# changed\n")
-    assert (registry.code_hash("a") != before) == changes
+    assert (code_hash("a") != before) == changes
 
 
 def test_code_hash_covers_the_backbone(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = registry.code_hash("a")
+    before = code_hash("a")
     harness = package.parent / "elsewhere"
     for room in ("backbone", "contracts"):
         (harness / room).mkdir(parents=True)
     write(harness / "backbone" / "lstm.py", "")
     write(harness / "contracts" / "trainer.py", "")
-    monkeypatch.setattr(registry, "__file__", str(harness / "plan" / "registry.py"))
-    other = registry.code_hash("a")
+    monkeypatch.setattr(codehash, "__file__", str(harness / "plan" / "registry.py"))
+    other = code_hash("a")
     assert other != before
     write(harness / "backbone" / "lstm.py", "z = 1\n")
-    assert registry.code_hash("a") not in (other, before)
+    assert code_hash("a") not in (other, before)
 
 
 def test_code_hash_of_a_plugin_is_the_same_loaded_or_not(tmp_path: Path) -> None:
     file = write(tmp_path / "mine.py", PLUGIN)
-    unloaded = registry.code_hash("mine", [file])
+    unloaded = code_hash("mine", [file])
     registry.load_plugin(file)
-    assert registry.code_hash("mine") == unloaded
+    assert code_hash("mine") == unloaded
     registry._plugins.clear()
     with pytest.raises(UnknownNameError):
-        registry.code_hash("mine", [tmp_path / "moved.py"])
+        code_hash("mine", [tmp_path / "moved.py"])
 
 
 def test_code_hashes_differ_where_the_files_do() -> None:
     trainers = registry.entries("trainer")
-    hashes = {registry.code_hash(name) for name in trainers}
+    hashes = {code_hash(name) for name in trainers}
     assert len(hashes) == len({entry.file for entry in trainers.values()}) > 3

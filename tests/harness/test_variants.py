@@ -10,6 +10,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import corpus
 import pytest
 import torch
 from textbench.algorithms import mle
@@ -230,6 +231,51 @@ def test_desire2020_has_as_many_ranker_updates_under_quick_as_rankgan() -> None:
         return product
 
     assert updates("rankgan:desire2020") == updates("rankgan")
+
+
+# -- real text ---------------------------------------------------------------------------------
+
+
+def epochs_of_maximum_likelihood(spec: Spec) -> int:
+    """Return the passes over the data that a row or its warm-up makes by maximum likelihood."""
+    if spec.warmup is not None:
+        return int(spec.warmup.config["epochs"])
+    if "pretrain_rounds" in spec.config:
+        return int(spec.config["pretrain_rounds"] * spec.config["pretrain_g_epochs"])
+    return int(spec.config["epochs"])
+
+
+@pytest.mark.parametrize("preset", ["ci", "quick"])
+def test_on_text_every_row_has_as_much_maximum_likelihood_as_mle(
+    preset: str, tmp_path: Path
+) -> None:
+    """Variants, and what a preset says of rows on other tasks, are no reason for another number."""
+    files = [
+        f"text.{split}={corpus.write(tmp_path / split, corpus.sentences(size, seed=size))}"
+        for split, size in (("train", 120), ("valid", 30), ("test", 40))
+    ]
+    rows = [row for row in ROWS if row != "mle:fresh" and not row.startswith(("cot", "real"))]
+    specs = expand(Request(algos=",".join(rows), task="text", preset=preset, settings=files))
+    epochs = {
+        spec.label: epochs_of_maximum_likelihood(spec) for spec in specs if "real" not in spec.label
+    }
+    expected = {"ci": 4, "quick": 10}[preset]
+    short = (
+        {row for row in epochs if row.startswith("professor_forcing")} if preset == "ci" else set()
+    )
+    assert {row: n for row, n in epochs.items() if row not in short} == {
+        row: expected for row in rows if row not in short
+    }
+
+
+def test_the_papers_scheduled_sampling_ends_as_low_however_short(tmp_path: Path) -> None:
+    """1 - decay · epochs is 0.4 in the SeqGAN paper; a shorter schedule descends faster."""
+    path = corpus.write(tmp_path / "train.txt", corpus.sentences(200))
+    text = {"task": "text", "settings": [f"text.train={path}"]}
+    for preset, given in (("paper", {}), ("quick", {}), ("quick", text)):
+        request = {"task": "synthetic-tiny", "preset": preset, **given}
+        config = expand(Request(algos="scheduled_sampling:paper", **request))[-1].config
+        assert config["epochs"] * config["decay"] == pytest.approx(0.6)
 
 
 # -- the upper bound ---------------------------------------------------------------------------

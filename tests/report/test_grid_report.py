@@ -12,6 +12,7 @@ from stores import make_run, points, spec
 from textbench import report
 from textbench.contracts.spec import Spec
 from textbench.plan import grids, registry
+from textbench.plan.arguments import read_config
 from textbench.report import figures, write_report
 from textbench.report.definitions import FigureSpec, figure_specs, grid_rows, row_names, table_specs
 from textbench.report.figures import _panels, draw
@@ -65,7 +66,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def test_every_row_of_a_shipped_grid_has_its_place() -> None:
-    rows = {name: registry.read_toml(grids.path(name))["algos"] for name in grids.names()}
+    rows = {name: read_config(Path(name))[0]["algos"] for name in grids.names()}
     for name in ("figure2a", "figure2b"):
         patterns = FIGURES[name].panels.values()
         for row in rows[name]:

@@ -92,7 +92,7 @@ def _show_trainer(label: str) -> None:
             click.echo(f"  {summary}")
             _show_pairs(options.items())
         return
-    from textbench.plan.resolve import check_variant
+    from textbench.plan.precedence import check_variant
 
     summary, options = check_variant(name, variant, variants)
     click.secho(f"{label}", bold=True, nl=False)

@@ -12,7 +12,7 @@ import click
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.plan import registry
+from textbench.plan.codehash import code_hash
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import ENVIRONMENT, Status
 
@@ -67,7 +67,7 @@ def is_stale(run: RunDirectory, spec: Spec) -> bool:
 @cache
 def _code_hash(trainer: str, plugins: tuple[str, ...]) -> str:
     try:
-        return registry.code_hash(trainer, plugins)
+        return code_hash(trainer, plugins)
     except UserError:
         return ""  # a trainer that is gone has changed
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from textbench.contracts.errors import UnknownNameError, UserError
-from textbench.plan import grids, registry
+from textbench.plan import grids, product, registry
 
 MAX_SEEDS = 10_000
 MAX_ALPHAS = 1000
@@ -177,7 +177,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], Layer]:
         path = grids.path(name)
     data = registry.read_toml(path)
     top = {key: data.pop(key) for key in TOP_LEVEL if key in data}
-    return top, read_sections(data, name)
+    return product.spread(top, read_sections(data, name), name)
 
 
 def read_sections(data: dict[str, Any], where: str) -> Layer:

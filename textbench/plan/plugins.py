@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
 import sys
 import traceback
 from importlib import import_module
@@ -13,11 +14,17 @@ from typing import Any
 
 from textbench.contracts.errors import UserError
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _REQUIRED = {
     "trainer": ("name", "config_schema"),
     "metric": ("name",),
     "task": ("name", "config_schema"),
 }
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a thing may be called so: letters, digits, ``-`` and ``_``."""
+    return _NAME.fullmatch(text) is not None
 
 
 def base_class(kind: str) -> type[Any]:

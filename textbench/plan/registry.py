@@ -1,23 +1,21 @@
 """Trainers, metrics and tasks by name: from entry points, or from ``--plugin`` files.
 
-Names, summaries, variants and code hashes are read without importing anything (and so without
-torch); only the ``load_*`` functions import.
+Names, summaries and variants are read without importing anything (and so without torch); only the
+``load_*`` functions import.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from textbench.contracts.errors import UnknownNameError, UserError
 from textbench.plan import source
-from textbench.plan.plugins import base_class, complaint, import_class, run_file
+from textbench.plan.plugins import base_class, complaint, import_class, is_name, run_file
 
 if TYPE_CHECKING:
     from textbench.contracts.metric import Metric
@@ -26,9 +24,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["trainer", "metric", "task"]
 KINDS: tuple[Kind, ...] = ("trainer", "metric", "task")
-RESERVED = frozenset({"backbone", "evaluation", "variants"})
+RESERVED = frozenset({"backbone", "evaluation", "grid", "variants"})
 """Sections of a configuration, which no trainer or task may be called."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Variants = dict[str, tuple[str, dict[str, Any]]]
 
 
@@ -73,11 +70,12 @@ _plugins: dict[Path, list[Entry]] = {}
 def entries(kind: Kind) -> dict[str, Entry]:
     """Return everything of one kind, by name: installed packages first, then plugins."""
     loaded = [entry for found in _plugins.values() for entry in found if entry.kind == kind]
-    return dict(sorted({**_installed(kind), **{entry.name: entry for entry in loaded}}.items()))
+    return dict(sorted({**installed(kind), **{entry.name: entry for entry in loaded}}.items()))
 
 
 @functools.cache
-def _installed(kind: Kind) -> dict[str, Entry]:
+def installed(kind: Kind) -> dict[str, Entry]:
+    """Return what installed packages offer of one kind, by name."""
     from importlib.metadata import entry_points
 
     found: dict[str, Entry] = {}
@@ -207,7 +205,7 @@ def _plugin_entry(value: object, module: str, path: Path) -> Entry | None:
     if not kinds:
         return None
     name = vars(value)["name"]
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_name(name):
         raise UserError(
             f"plugin {path.name}: {value.__name__}.name is {name!r}; "
             "a name is letters, digits, '-' and '_'"
@@ -234,7 +232,7 @@ def _refuse_clash(new: Entry, file: str | Path) -> None:
                     f"plugin {file}: metric {new.name!r} has a number {number!r}, which metric "
                     f"{taken[number]!r} has already: give it `numbers` of its own"
                 )
-            if not _NAME.fullmatch(number) or described.count(number) > 1:
+            if not is_name(number) or described.count(number) > 1:
                 raise UserError(f"plugin {file}: metric {new.name!r}: bad number {number!r}")
 
 
@@ -244,7 +242,7 @@ def _described(new: Entry) -> list[str]:
     return [number.name for number in metric.described()]
 
 
-# -- variants and code hashes ----------------------------------------------------------------
+# -- variants --------------------------------------------------------------------------------
 
 
 @functools.cache
@@ -284,54 +282,8 @@ def read_variants(data: dict[str, Any], path: Path) -> dict[str, Variants]:
         if not isinstance(table, dict):
             raise UserError(f"{path}: {trainer!r} must be a table of variants")
         for variant, options in table.items():
-            if not isinstance(options, dict) or not _NAME.fullmatch(variant):
+            if not isinstance(options, dict) or not is_name(variant):
                 raise UserError(f"{path}: [{trainer}.{variant}] must be a table of options")
             changed = {key: value for key, value in options.items() if key != "summary"}
             found.setdefault(trainer, {})[variant] = (str(options.get("summary", "")), changed)
     return found
-
-
-def code_hash(name: str, plugins: Sequence[str | Path] = ()) -> str:
-    """Return the sha256 of the source that a trainer's numbers depend on.
-
-    That is its own file, what it imports from its own package or from packages that hold
-    trainers, the backbone, and the trainer contract. Nothing is imported.
-
-    Args:
-        name: The trainer.
-        plugins: Files to look in as well, when they have not been loaded.
-
-    Raises:
-        UserError: When the trainer, or its file, cannot be found.
-    """
-    found = entries("trainer").get(name) or _unloaded(name, plugins) or entry("trainer", name)
-    file = found.file
-    if file is None or not file.is_file():
-        raise UserError(f"the source of trainer {name!r} cannot be found")
-    packages = frozenset(e.module.rpartition(".")[0] for e in _installed("trainer").values())
-    siblings = source.dependencies(file, found.module, packages)
-    package = Path(__file__).parents[1]
-    harness = [*(package / "backbone").glob("*.py"), package / "contracts" / "trainer.py"]
-    return _digest([file, *_by_name(siblings), *_by_name(harness)])
-
-
-def _unloaded(name: str, plugins: Sequence[str | Path]) -> Entry | None:
-    for path in map(Path, plugins):
-        for qualname, read in source.classes(path).items() if path.is_file() else ():
-            if read.attributes.get("name") == name:
-                return Entry("trainer", name, path.stem, qualname, path)
-    return None
-
-
-def _by_name(files: Iterable[Path]) -> list[Path]:
-    """Sort by folder and name, so that the place of installation does not matter."""
-    return sorted(files, key=lambda file: (file.parent.name, file.name))
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        content = file.read_bytes()
-        digest.update(f"{file.parent.name}/{file.name} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()

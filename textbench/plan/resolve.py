@@ -1,12 +1,25 @@
 """From what the user typed to the list of runs: presets, config files, ``--set``, seeds.
 
-Later wins: trainer defaults, preset for the trainer, variant, preset for the row, config file,
-``--set``. So a preset reduces what a variant leaves open, and only by naming the row what defines
-the variant. A section is named like the prefix of ``--set``: a trainer, a row (``cot:head``), a
-task, a metric, ``backbone`` or ``evaluation``. ``SECTION@PLACE`` holds only where PLACE is the
-preset, the task or its family (``cot@paper``, ``mle@text``), and wins over the same section
-without. A variant that the config file defines belongs to the file: it wins over the preset, so
-that its row is under every preset what its name says.
+One rule says which value of an option counts (`textbench.plan.precedence`): **the command line
+wins; otherwise the more specific place; at one place the config file over the preset, and the
+preset over what ships**. Places, from the general to the specific, are the trainer (``mle``), the
+row (``mle:dropout``), and each of them for a family of tasks (``mle@text``), a task (``mle@kjv``)
+or a preset (``mle@quick``). So, later wins:
+
+=====  ==================================  ====================================================
+1      the schema's default                ``epochs: int = 120``
+2      the trainer                         ``[mle]`` of the preset, then of the config file
+3      the trainer on a family of tasks    ``["mle@text"]`` of the preset, then of the file
+4      the trainer on a task               ``["mle@kjv"]``, likewise
+5      the trainer under a preset          ``["mle@quick"]`` of the file
+6      the row                             the variant, ``["mle:dropout"]`` of the preset, the
+                                           file's variant of that name, its ``["mle:dropout"]``
+7-9    the row on a family, a task, ...    ``["mle:dropout@text"]``, as 3 to 5
+10     the command line                    ``--set mle.epochs=5``, by place as above
+=====  ==================================  ====================================================
+
+A task, a metric, ``backbone`` and ``evaluation`` are sections as trainers are, and have no rows. So
+a preset shortens what a variant leaves open, and what defines the variant only by naming the row.
 """
 
 from __future__ import annotations
@@ -20,18 +33,18 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from textbench.contracts.config import Config, validate
-from textbench.contracts.errors import UnknownNameError, UserError
+from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.plan import presets, registry
+from textbench.plan import registry
 from textbench.plan.arguments import (
     Layer,
     parse_rows,
     parse_seeds,
     parse_settings,
     read_config,
-    read_sections,
     read_text,
 )
+from textbench.plan.precedence import Choices, Options, overrides, values
 
 if TYPE_CHECKING:
     from textbench.contracts.task import Task
@@ -106,7 +119,7 @@ def expand(request: Request) -> list[Spec]:
             for run in (spec.warmup, spec):
                 if run is not None:
                     specs.setdefault((run.label, run.hash), run)
-    resolution.refuse_unused_settings()
+    resolution.options.refuse_unheeded()
     return list(specs.values())
 
 
@@ -117,33 +130,21 @@ class _Resolution:
         self, *, task: str, preset: str, file: Layer, settings: Layer, plugins: tuple[str, ...]
     ) -> None:
         self.task, self.preset, self.plugins = task, preset, plugins
-        self.variants = registry.read_variants(file.pop("variants", {}), Path("config file"))
-        self.file, self.settings = file, settings
-        preset_file = registry.read_toml(presets.path(preset))
-        self.preset_summary = str(preset_file.get("summary", ""))
-        from_preset = read_sections(preset_file, preset)
-        self.layers = (from_preset, {**file, **_own_rows(self.variants, file)}, settings)
-        self.metric_sections = registry.metric_sections()
-        self.used: set[tuple[str, str]] = set()
-        self._refuse_unknown_sections()
+        self.options = Options(task, preset, file, settings)
 
     def spec(self, row: str, seed: int, changed: Mapping[str, Any] | None = None) -> Spec:
         """Resolve one run; ``changed`` are the options that a dependant wants otherwise."""
         name, _, variant = row.partition(":")
         trainer = registry.load_trainer(name)
         sections = (name, row) if variant else (name,)
-        preset, *typed = self.layers
-        options = self._options(name, layers=[preset]) | self._variant_options(name, variant)
-        options |= self._options(row, layers=[preset]) if variant else {}
-        options |= self._options(*sections, layers=typed) | dict(changed or {})
+        chosen = self.options.choose(*sections, decided=changed)
+        options = values(chosen) | dict(changed or {})
         config = validate(trainer.config_schema, options, row)
         if trainer.fresh_data(config) and not self.built_task.draws_fresh:
             raise UserError(
                 f"{row} needs fresh training data, which task {self.task} does not have: "
                 "the law of its sequences is not known"
             )
-        overrides = self._overrides(*sections, kept=changed or {})
-        self.used |= {tuple(key.rsplit(".", 1)) for key in overrides}  # type: ignore[misc]
         warmup = trainer.warmup(config)
         return replace(
             self._common,
@@ -152,7 +153,7 @@ class _Resolution:
             version=trainer.version,
             config=config.identity(),
             seed=seed,
-            overrides=overrides,
+            overrides=overrides(chosen) | self._common.overrides,
             title=trainer.title or name,
             fresh_data=trainer.fresh_data(config),
             own_generator=trainer.brings_generator(config),
@@ -163,13 +164,16 @@ class _Resolution:
     def built_task(self) -> Task[Any]:
         """The task."""
         task_class = registry.load_task(self.task)
-        return task_class(validate(task_class.config_schema, self._options(self.task), self.task))
+        options = values(self.options.choose(self.task))
+        return task_class(validate(task_class.config_schema, options, self.task))
 
     @cached_property
     def _common(self) -> Spec:
         """The part of the spec that does not depend on the trainer or the seed."""
-        backbone = validate(BackboneConfig, self._options("backbone"), "backbone")
-        evaluation = validate(EvaluationConfig, self._options("evaluation"), "evaluation")
+        sections = (self.task, "backbone", "evaluation", *registry.metric_sections())
+        chosen = {section: self.options.choose(section) for section in sections}
+        backbone = validate(BackboneConfig, values(chosen["backbone"]), "backbone")
+        evaluation = validate(EvaluationConfig, values(chosen["evaluation"]), "evaluation")
         task = self.built_task
         return Spec(
             trainer="",
@@ -183,108 +187,20 @@ class _Resolution:
             backbone=backbone.model_dump(mode="json"),
             evaluation=evaluation.model_dump(mode="json"),
             seed=0,
-            metrics=self._metrics(),
+            metrics=self._metrics(chosen),
             preset=self.preset,
-            preset_summary=self.preset_summary,
+            overrides=dict(pair for found in chosen.values() for pair in overrides(found).items()),
+            preset_summary=self.options.preset_summary,
             plugins=self.plugins,
         )
 
-    def _metrics(self) -> dict[str, dict[str, Any]]:
+    def _metrics(self, chosen: Mapping[str, Choices]) -> dict[str, dict[str, Any]]:
         """Return the options of the metrics that somebody changed."""
         changed: dict[str, dict[str, Any]] = {}
-        for section, name in self.metric_sections.items():
-            options = self._options(section)
-            if options:
+        for section, name in registry.metric_sections().items():
+            if chosen[section]:
                 schema = registry.load_metric(name).config_schema
-                config = validate(schema, options, section)
+                config = validate(schema, values(chosen[section]), section)
                 if config != schema():
                     changed[section] = config.model_dump(mode="json")
         return changed
-
-    def _variant_options(self, name: str, variant: str) -> dict[str, Any]:
-        """Return a shipped variant's options; the file's own variants are in its layer."""
-        own = self.variants.get(name, {})
-        if not variant or variant in own:
-            return {}
-        return dict(check_variant(name, variant, registry.variants(name) | own)[1])
-
-    def _scopes(self, *sections: str) -> list[str]:
-        """Return the sections that count here, the more special ones later."""
-        family = registry.load_task(self.task).family
-        places = [self.preset, *([family] if family else []), self.task]
-        return [section + at for section in sections for at in ("", *(f"@{p}" for p in places))]
-
-    def _options(self, *sections: str, layers: Sequence[Layer] = ()) -> dict[str, Any]:
-        """Merge layers, or all; within a layer, the row's section comes after the trainer's."""
-        merged: dict[str, Any] = {}
-        for layer in layers or self.layers:
-            for section in self._scopes(*sections):
-                merged |= layer.get(section, {})
-        return merged
-
-    def _overrides(self, *sections: str, kept: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the user changed, except for the options that a dependant decides."""
-        changed: dict[str, Any] = {}
-        common = (self.task, "backbone", "evaluation", *self.metric_sections)
-        own = self.variants.get(sections[0], {}).get(sections[-1].partition(":")[2], ("", {}))[1]
-        for layer in (self.file, self.settings):
-            for section in self._scopes(*sections, *common):
-                base = section.partition("@")[0]
-                decided = set(kept) if base in sections else set()
-                if layer is self.file and base == sections[0]:
-                    decided |= set(own)  # the row's variant wins over the trainer's section
-                for key, value in layer.get(section, {}).items():
-                    if key not in decided:
-                        changed[f"{section}.{key}"] = value
-        return changed
-
-    def _refuse_unknown_sections(self) -> None:
-        names = [*registry.names("trainer"), *registry.names("task"), *self.metric_sections]
-        names += ["backbone", "evaluation"]
-        for section in (*self.file, *self.settings):
-            row, at, place = section.partition("@")
-            name, colon, variant = row.partition(":")
-            if name not in names:
-                raise UnknownNameError("section", section, names, "an option is SECTION.KEY")
-            if at:
-                tasks = registry.names("task")
-                families = {registry.load_task(task).family for task in tasks} - {""}
-                places = (*tasks, *families, *presets.names())
-                if place not in places:
-                    raise UnknownNameError("task or preset", place, places, f"in {section}")
-            if colon:
-                registry.entry("trainer", name)
-                self._variant_options(name, variant)
-
-    def refuse_unused_settings(self) -> None:
-        """A ``--set`` that changes nothing is a mistake: say so instead of ignoring it."""
-        for section, options in self.settings.items():
-            for key in options:
-                if (section, key) not in self.used:
-                    raise UserError(
-                        f"--set {section}.{key} would have no effect: no run of this command "
-                        f"takes it from there"
-                    )
-
-
-def check_variant(name: str, variant: str, known: registry.Variants) -> tuple[str, dict[str, Any]]:
-    """Return a variant's summary and options.
-
-    Raises:
-        UnknownNameError: With the nearest names.
-    """
-    if variant not in known:
-        where = f"`textbench show trainer:{name}` lists them"
-        raise UnknownNameError(f"variant of {name}", variant, known, where)
-    return known[variant]
-
-
-def _own_rows(variants: Mapping[str, registry.Variants], file: Layer) -> Layer:
-    """Return the sections of a config file's own variants, each before the file's for its row."""
-    rows: Layer = {}
-    for trainer, own in variants.items():
-        registry.entry("trainer", trainer)
-        for variant, (_, options) in own.items():
-            row = f"{trainer}:{variant}"
-            rows[row] = options | file.get(row, {})
-    return rows

@@ -60,6 +60,7 @@ def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_bytes(), filename=str(path))
 
 
+@functools.cache
 def classes(path: Path) -> dict[str, ClassSource]:
     """Return the top-level classes of a file, by name."""
     found: dict[str, ClassSource] = {}

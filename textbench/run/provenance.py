@@ -19,7 +19,7 @@ def provenance(device: str, code: str) -> dict[str, Any]:
 
     Args:
         device: Where the run trains, e.g. ``cpu``.
-        code: Hash of the trainer's source (`textbench.plan.registry.code_hash`).
+        code: Hash of the trainer's source (`textbench.plan.codehash.code_hash`).
     """
     import numpy
     import torch

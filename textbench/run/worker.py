@@ -21,6 +21,7 @@ from textbench.contracts.errors import DivergedError, UserError
 from textbench.contracts.spec import Spec
 from textbench.contracts.trainer import State
 from textbench.plan import registry
+from textbench.plan.codehash import code_hash
 from textbench.run import assemble
 from textbench.run.loop import Conditions, Run, Warmup
 from textbench.run.provenance import provenance
@@ -157,7 +158,7 @@ def _warmed_up(spec: Spec, directory: RunDirectory, options: Conditions) -> Warm
 def _record_start(directory: RunDirectory, spec: Spec, options: Conditions) -> None:
     path = directory.path / ENVIRONMENT
     starts = directory.read_json(ENVIRONMENT)["starts"] if path.exists() else []
-    entry = provenance(str(options.device), registry.code_hash(spec.trainer))
+    entry = provenance(str(options.device), code_hash(spec.trainer))
     directory.write_json(ENVIRONMENT, {"starts": [*starts, entry]})
 
 

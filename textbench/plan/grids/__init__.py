@@ -1,7 +1,8 @@
 """Grids: whole experiments as configuration files, run by name: ``--config figure2b``.
 
 A grid is an ordinary configuration file (`textbench.plan.resolve`). Its rows are variants of its
-own, ``[variants.cot.NAME]``: what makes a row holds under every preset. Its schedule stands in
+own, ``[variants.cot.NAME]`` or a product of axes, ``[grid.cot]`` (`textbench.plan.product`): what
+makes a row holds under every preset. Its schedule stands in
 ``["cot@paper"]``, for the preset it is meant for; another preset brings another schedule.
 """
 
