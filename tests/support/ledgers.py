@@ -1,8 +1,9 @@
 """What a trainer spends: as the harness counts it, and as somebody counts who watches from outside.
 
 `Watch` knows nothing of `textbench.backbone.ledger`. It looks where symbols must pass: a batch that
-is scored is looked up in an embedding (or in the discriminator's tables; LeakGAN's prefixes in `pool_prefixes`; the discriminator of
-professor forcing is given states), and a sampler is asked by name.
+is scored is looked up in an embedding (or in the discriminator's tables; LeakGAN's prefixes in
+`pool_prefixes`; the discriminator of professor forcing is given states), and a sampler is asked by
+name.
 """
 
 from __future__ import annotations

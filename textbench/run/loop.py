@@ -156,7 +156,7 @@ class Run:
             self._log_epoch()
 
     def _due(self) -> bool:
-        return self.schedule.evaluates(self.step, self.plan.every, self.plan.every_steps)
+        return self.schedule.evaluates(self.step, self.plan.due, self.plan.every_steps)
 
     def _interruption(self) -> Literal["timeout", "interrupted"] | None:
         if self.options.stop():
@@ -254,7 +254,7 @@ class Run:
         if not force and time.time() - self.status.heartbeat < HEARTBEAT:
             return
         phase = self._phase()
-        left = self.schedule.evaluations_left(self.step, self.plan.every, self.plan.every_steps)
+        left = self.schedule.evaluations_left(self.step, self.plan.due, self.plan.every_steps)
         self._speed.at(self.step, phase, self.clock.seconds)
         self.status.step, self.status.phase = self.step, phase
         self.status.rate = self._speed.rate
