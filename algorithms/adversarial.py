@@ -92,9 +92,7 @@ class PolicyTrainer(Trainer[P], Generic[P]):
 
     def sample(self, n: int) -> Tensor:
         """Draw ``n`` sequences from the generator, ``(n, T)``."""
-        sequences = self.generator.sample(n, self.context.rng)
-        self.context.ledger["tokens_sampled"] += sequences.numel()
-        return sequences
+        return self.generator.sample(n, self.context.rng)
 
     def reinforce(self, sequences: Tensor, rewards: Tensor) -> dict[str, float | Tensor]:
         """Descend −Σ_b Σ_t r_bt log G(x_bt | x_b,<t): a sum over batch and time, no baseline.
@@ -109,8 +107,6 @@ class PolicyTrainer(Trainer[P], Generic[P]):
         if self.config.clip:
             clip_grad_norm_(self.generator.parameters(), self.config.clip)
         self.g_optimiser.step()
-        self.context.ledger["generator_updates"] += 1
-        self.context.ledger["tokens_scored"] += sequences.numel()
         return {"g_loss": loss.detach(), "reward": rewards.mean()}
 
 
@@ -174,8 +170,6 @@ class AdversarialTrainer(PolicyTrainer[A], Generic[A]):
         self.d_optimiser.zero_grad()
         loss.backward()
         self.d_optimiser.step()
-        self.context.ledger["critic_updates"] += 1
-        self.context.ledger["tokens_scored"] += self.sequences[rows].numel()
         return {"d_loss": loss.detach(), "d_accuracy": accuracy}
 
     def _side(self) -> int:

@@ -88,6 +88,7 @@ class CoT(Trainer[CoTConfig]):
 
     name = "cot"
     title = "CoT"
+    version = 2
     config_schema = CoTConfig
     generator: LSTMLanguageModel | GoalFactoredGenerator
 
@@ -148,12 +149,9 @@ class CoT(Trainer[CoTConfig]):
             logged["floored"] = raised.float().mean()
         if self.config.gradient == "full":
             loss = loss + prefix_term(self.generator, s, at_prefixes)
-            self.context.ledger["tokens_scored"] += s.numel()
         if self.config.g_scale == "token":
             loss = loss / s.shape[1]
         self._descend(loss, self.generator, self.g_optimiser)
-        self.context.ledger["generator_updates"] += 1
-        self.context.ledger["tokens_scored"] += 2 * s.numel()
         return logged
 
     def _kl_to_mediator(self, s: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,8 +187,6 @@ class CoT(Trainer[CoTConfig]):
         loss = self.mediator.weighted_nll(s, dropout=self.config.m_dropout, rng=self.context.rng)
         self._descend(loss, self.mediator, self.m_optimiser)
         self.m_updates += 1
-        self.context.ledger["critic_updates"] += 1
-        self.context.ledger["tokens_scored"] += s.numel()
 
     def _descend(self, loss: Tensor, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         optimiser.zero_grad()
@@ -200,9 +196,7 @@ class CoT(Trainer[CoTConfig]):
         optimiser.step()
 
     def _sample(self) -> Tensor:
-        s = self.generator.sample(self.config.batch, self.context.rng)
-        self.context.ledger["tokens_sampled"] += s.numel()
-        return s
+        return self.generator.sample(self.config.batch, self.context.rng)
 
     def _new_generator(self) -> LSTMLanguageModel | GoalFactoredGenerator:
         if self.config.generator == "lstm":

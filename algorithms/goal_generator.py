@@ -28,8 +28,9 @@ from torch import Tensor, nn
 
 from textbench.backbone.cell import LSTM
 from textbench.backbone.generator import Generator
-from textbench.backbone.losses import linear_cross_entropy, linear_kl
-from textbench.backbone.lstm import SAMPLE_BATCH, START, LSTMLanguageModel, LSTMState
+from textbench.backbone.ledger import reads
+from textbench.backbone.losses import linear_cross_entropy
+from textbench.backbone.lstm import SAMPLE_BATCH, START, LSTMState
 from textbench.backbone.sampling import draw
 
 
@@ -114,14 +115,19 @@ class GoalFactoredGenerator(Generator):
         """Return the Manager's parameters, the learned first goal included."""
         return [*self.manager.parameters(), self.goal_weight, self.goal_bias, self.goal_init]
 
+    def own_parameters(self) -> list[nn.Parameter]:
+        """See `Generator.own_parameters`: Worker and Manager."""
+        return [*self.worker_parameters(), *self.manager_parameters()]
+
     def initialise(self, rng: torch.Generator, std: float = 0.1) -> None:
         """Draw Worker and Manager, biases included, from N(0, std²), as the LeakGAN code."""
         with torch.no_grad():
-            for parameter in (*self.worker_parameters(), *self.manager_parameters()):
+            for parameter in self.own_parameters():
                 parameter.normal_(0.0, std, generator=rng)
 
     # -- scoring ---------------------------------------------------------------------------
 
+    @reads
     def states(self, tokens: Tensor) -> Tensor:
         """Return the Worker's h_t before every x_t of ``tokens`` ``(B, T)``: ``(B, T, H)``."""
         start = tokens.new_full((len(tokens), 1), START)
@@ -180,17 +186,6 @@ class GoalFactoredGenerator(Generator):
             self.head_bias,
             tokens.flatten(),
             weights.detach().flatten(),
-        )
-
-    def kl_at_prefixes(self, tokens: Tensor, other: LSTMLanguageModel) -> Tensor:
-        """Return sum_{b,t} KL(self(·|x_<t) ‖ other(·|x_<t)), ``other`` and prefixes constants."""
-        with torch.no_grad():
-            other_hidden = other.hidden(tokens).flatten(0, 1)
-        return linear_kl(
-            self.hidden(tokens).flatten(0, 1),
-            self.head_weight,
-            self.head_bias,
-            (other_hidden, other.head_weight, other.head_bias),
         )
 
     # -- sampling --------------------------------------------------------------------------

@@ -17,6 +17,8 @@ import math
 import torch
 from torch import Tensor
 
+from textbench.backbone.ledger import reads
+
 from .discriminator import TextCNN
 from .goal_generator import GoalFactoredGenerator, Walk
 
@@ -62,6 +64,7 @@ class LeakedGenerator(GoalFactoredGenerator):
         )
         self.discriminator = discriminator
 
+    @reads
     @torch.no_grad()
     def features(self, tokens: Tensor, states: Tensor | None = None) -> Tensor:
         """Return f_0 ... f_T of ``tokens`` ``(B, T)``, constants: ``(B, T + 1, F)``."""

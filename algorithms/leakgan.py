@@ -95,6 +95,7 @@ class LeakGAN(Trainer[LeakGANConfig]):
 
     name = "leakgan"
     title = "LeakGAN"
+    version = 2
     config_schema = LeakGANConfig
     own_generator = True
 
@@ -126,7 +127,7 @@ class LeakGAN(Trainer[LeakGANConfig]):
         )
         self.generator.initialise(context.stream("hierarchical generator"))
         self.generator.to(context.device)
-        own = [*self.generator.worker_parameters(), *self.generator.manager_parameters()]
+        own = self.generator.own_parameters()
         self.pretraining_optimiser = torch.optim.Adam(own, lr=c.g_lr, fused=True)
         self.adversarial_optimiser = torch.optim.Adam(own, lr=c.g_lr, fused=True)
         self.d_optimiser = torch.optim.Adam(discriminator.parameters(), lr=c.d_lr, fused=True)
@@ -155,7 +156,7 @@ class LeakGAN(Trainer[LeakGANConfig]):
         goals = self.generator.goals(features)
         cosine = block_cosines(features, goals, self.config.block).mean()
         nll = self.generator.weighted_nll(x, goals=goals.detach())
-        self._descend(nll - cosine, self.pretraining_optimiser, x)
+        self._descend(nll - cosine, self.pretraining_optimiser)
         return {"nll": nll.detach(), "goal_cosine": cosine.detach()}
 
     def _reinforce_generator(self) -> dict[str, float | Tensor]:
@@ -178,7 +179,7 @@ class LeakGAN(Trainer[LeakGANConfig]):
         manager_loss = -(rewards * block_cosines(features, goals, c.block)).mean()
         intrinsic = token_cosines(features, goals.detach(), c.block)
         worker_loss = self.generator.weighted_nll(x, intrinsic / x.numel(), goals=goals.detach())
-        self._descend(manager_loss + worker_loss, self.adversarial_optimiser, x)
+        self._descend(manager_loss + worker_loss, self.adversarial_optimiser)
         return {
             "manager_loss": manager_loss.detach(),
             "worker_loss": worker_loss.detach(),
@@ -199,20 +200,17 @@ class LeakGAN(Trainer[LeakGANConfig]):
             generator.extend(walk, x[:, t - 1])
             if t % self.config.block == 0:
                 ends = generator.complete(walk.repeat(n), self.context.rng)
-                self.context.ledger["tokens_sampled"] += ends.numel()
                 whole = torch.cat([x[:, :t].repeat(n, 1), ends], 1)
                 values.append(self._realness(whole).view(n, -1).mean(0))
         return torch.stack([*values, self._realness(x)], 1)
 
     def _realness(self, x: Tensor) -> Tensor:
-        self.context.ledger["tokens_scored"] += x.numel()
         return self.generator.discriminator.real_probability(x + 1)
 
     def _sample(self, n: int, alphas: list[float]) -> Tensor:
-        self.context.ledger["tokens_sampled"] += n * self.context.length
         return self.generator.sample_tempered(n, self.context.rng, alphas)
 
-    def _descend(self, loss: Tensor, optimiser: torch.optim.Optimizer, x: Tensor) -> None:
+    def _descend(self, loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
         """Step along both gradients; the Manager's and the Worker's losses share no parameter."""
         optimiser.zero_grad()
         loss.backward()
@@ -220,8 +218,6 @@ class LeakGAN(Trainer[LeakGANConfig]):
             clip_grad_norm_(self.generator.manager_parameters(), self.config.clip)
             clip_grad_norm_(self.generator.worker_parameters(), self.config.clip)
         optimiser.step()
-        self.context.ledger["generator_updates"] += 1
-        self.context.ledger["tokens_scored"] += x.numel()
 
     # -- the discriminator -----------------------------------------------------------------
 
@@ -237,8 +233,6 @@ class LeakGAN(Trainer[LeakGANConfig]):
         self.d_optimiser.zero_grad()
         loss.backward()
         self.d_optimiser.step()
-        self.context.ledger["critic_updates"] += 1
-        self.context.ledger["tokens_scored"] += self.sequences[rows].numel()
         return {"d_loss": loss.detach(), "d_accuracy": accuracy}
 
     def _load(self) -> None:

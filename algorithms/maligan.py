@@ -50,6 +50,7 @@ class MaliGAN(AdversarialTrainer[MaliGANConfig]):
 
     name = "maligan"
     title = "MaliGAN"
+    version = 2
     config_schema = MaliGANConfig
 
     def setup(self) -> None:
@@ -75,7 +76,6 @@ class MaliGAN(AdversarialTrainer[MaliGANConfig]):
                 for _ in range(c.passes)
             ]
         ).mean(0)
-        self.context.ledger["tokens_scored"] += c.passes * x.numel()
         d = d.clamp(max=LARGEST)
         r = d / (1.0 - d) if c.weight == "odds" else d
         return r / r.sum() - c.baseline / len(x)

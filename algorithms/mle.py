@@ -43,6 +43,7 @@ class MLE(Trainer[MLEConfig]):
 
     name = "mle"
     title = "MLE"
+    version = 2
     config_schema = MLEConfig
     generator: LSTMLanguageModel
 
@@ -76,8 +77,6 @@ class MLE(Trainer[MLEConfig]):
             clip_grad_norm_(self.generator.parameters(), self.config.clip)
         self.optimiser.step()
         self.updates += 1
-        self.context.ledger["generator_updates"] += 1
-        self.context.ledger["tokens_scored"] += batch.numel()
         return {"nll": loss.detach()}
 
     def observe(self, validation_nll: float) -> bool:

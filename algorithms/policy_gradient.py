@@ -28,6 +28,7 @@ class PolicyGradient(PolicyTrainer[PolicyGradientConfig]):
     """Policy gradient with a constant or random reward: the control of SeqGAN."""
 
     name = "policy_gradient"
+    version = 2
     config_schema = PolicyGradientConfig
 
     def phases(self) -> list[Phase]:

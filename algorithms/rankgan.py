@@ -23,7 +23,7 @@ from textbench.backbone.rollout import rollouts
 from textbench.contracts.trainer import Position
 
 from .adversarial import AdversarialConfig, AdversarialTrainer
-from .discriminator import FAKE, REAL, TextFeatures, score_chunks
+from .discriminator import FAKE, REAL, TextFeatures
 
 
 class RankGANConfig(AdversarialConfig):
@@ -50,6 +50,7 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
 
     name = "rankgan"
     title = "RankGAN"
+    version = 2
     config_schema = RankGANConfig
 
     def setup(self) -> None:
@@ -79,19 +80,21 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
         completed = rollouts(self.generator, s, self.config.rollouts, self.context.rng)
         prefixes, n, batch, length = completed.shape
         judged = torch.cat([completed.view(-1, length), s])
-        self.context.ledger["tokens_sampled"] += n * batch * prefixes * length // 2
-        self.context.ledger["tokens_scored"] += judged.numel()
-        u = self._references()
-        scores = torch.cat([self.relevance(x, u) for x in score_chunks(judged)])
+        y_u = self.ranker.features(self._references())
+        scores = torch.cat(
+            [self.relevance(y_s, y_u) for y_s in self.ranker.features_of_many(judged)]
+        )
         shares = scores[:-batch].view(prefixes, n, batch).softmax(2).mean(1)
         return torch.cat([shares, scores[-batch:].softmax(0).unsqueeze(0)]).t()
 
-    def relevance(self, s: Tensor, u: Tensor, dropout: float = 0.0) -> Tensor:
-        """Return γ Σ_u cos(y_s, y_u), or γ times the mean, of ``(B, T)`` and ``(|U|, T)``."""
-        y_s, y_u = (
-            F.normalize(self.ranker.features(x, dropout, self.context.rng), dim=1) for x in (s, u)
-        )
-        cosines = y_s @ y_u.t()
+    def relevance(self, y_s: Tensor, y_u: Tensor) -> Tensor:
+        """Return γ Σ_u cos(y_s, y_u), or γ times the mean: ``(B,)``.
+
+        Args:
+            y_s: Features of the compared sequences, ``(B, F)``.
+            y_u: Features of the references, ``(|U|, F)``.
+        """
+        cosines = F.normalize(y_s, dim=1) @ F.normalize(y_u, dim=1).t()
         total = cosines.sum(1) if self.config.relevance == "sum" else cosines.mean(1)
         return self.config.gamma * total
 
@@ -101,7 +104,11 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
         A minibatch without one of the kinds leaves that term out. The accuracy is the share of
         (real, fake) pairs in the minibatch that are ranked in this order.
         """
-        scores = self.relevance(sequences, self._references(), self.config.d_dropout)
+        y_s, y_u = (
+            self.ranker.features(x, self.config.d_dropout, self.context.rng)
+            for x in (sequences, self._references())
+        )
+        scores = self.relevance(y_s, y_u)
         log_rank = scores.log_softmax(0)
         real, fake = (labels == REAL).float(), (labels == FAKE).float()
         reals, fakes = real.sum().clamp(min=1), fake.sum().clamp(min=1)

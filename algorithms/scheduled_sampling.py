@@ -52,6 +52,7 @@ class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
 
     name = "scheduled_sampling"
     title = "Scheduled Sampling"
+    version = 2
     config_schema = ScheduledSamplingConfig
     generator: LSTMLanguageModel
 
@@ -79,8 +80,6 @@ class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
             clip_grad_norm_(self.generator.parameters(), self.config.clip)
         self.optimiser.step()
         self.updates += 1
-        self.context.ledger["generator_updates"] += 1
-        self.context.ledger["tokens_scored"] += batch.numel()
         return {"nll": loss.detach(), "epsilon": epsilon}
 
     def epsilon(self, i: int) -> float:
@@ -105,11 +104,10 @@ class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
         is_true = torch.rand(size, generator=rng, device=batch.device) < epsilon
         uniforms = torch.rand(size, generator=rng, device=batch.device)
         inputs = torch.full_like(batch, START)
-        table, (h, c) = G.input_table(), G.initial_state(len(batch))
+        table, drawer, (h, c) = G.input_table(), G.drawer(), G.initial_state(len(batch))
         for t in range(1, batch.shape[1]):
             h, c = G.advance(table[inputs[:, t - 1]], (h, c))
             inputs[:, t] = batch[:, t - 1]
             own = (~is_true[:, t - 1]).nonzero().squeeze(1)  # only these need the vocabulary
-            inputs[own, t] = G.draw((h[own], c[own]), uniforms[own, t - 1])
-            self.context.ledger["tokens_sampled"] += len(own)
+            inputs[own, t] = drawer.draw(h[own], uniforms[own, t - 1])
         return inputs

@@ -43,6 +43,7 @@ class SeqGAN(AdversarialTrainer[SeqGANConfig]):
 
     name = "seqgan"
     title = "SeqGAN"
+    version = 2
     config_schema = SeqGANConfig
 
     def setup(self) -> None:
@@ -71,8 +72,6 @@ class SeqGAN(AdversarialTrainer[SeqGANConfig]):
             self.lagged or self.generator, y, self.config.rollouts, self.context.rng
         )
         prefixes, n, batch, length = completed.shape
-        self.context.ledger["tokens_sampled"] += n * batch * prefixes * length // 2
-        self.context.ledger["tokens_scored"] += completed.numel() + y.numel()
         judged = self.discriminator.real_probability(completed.view(-1, length))
         values = judged.view(prefixes, n, batch).mean(1)
         return torch.cat([values, self.discriminator.real_probability(y).unsqueeze(0)]).t()

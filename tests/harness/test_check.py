@@ -162,7 +162,6 @@ class Base(Trainer[Config]):
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
-        self.context.ledger["generator_updates"] += 1
         return {"nll": loss.detach()}
 
 

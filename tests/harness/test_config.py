@@ -185,7 +185,7 @@ def test_settings_reach_task_backbone_and_evaluation(plugin: Path, preset: Path)
     (spec,) = runs(plugin, settings=settings)
     (plain,) = runs(plugin)
     assert spec.backbone == {"embedding": 5, "hidden": 4}
-    assert spec.evaluation == {**EvaluationConfig().model_dump(), "every": 4, "samples": 60}
+    assert spec.evaluation == {**EvaluationConfig().identity(), "every": 4, "samples": 60}
     assert spec.task_config["vocab_size"] == 9
     assert spec.task_fingerprint != plain.task_fingerprint
     assert len({spec.hash, plain.hash}) == 2

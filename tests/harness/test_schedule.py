@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from textbench.contracts.schedule import Schedule
 from textbench.contracts.trainer import Phase, Position
+from textbench.plan.resolve import EvaluationConfig
 
 phases = st.lists(
     st.builds(
@@ -22,6 +23,11 @@ phases = st.lists(
     ),
     max_size=5,
 ).filter(lambda found: any(p.epochs * p.steps for p in found))
+
+
+def each(every: int) -> Callable[[int], bool]:
+    """Due after every so many epochs."""
+    return lambda epoch: epoch % every == 0
 
 
 class Step(NamedTuple):
@@ -69,7 +75,7 @@ def test_evaluations_follow_the_walk(
         by_epoch = step.ends_epoch and (step.epoch % every == 0 or step.ends_phase)
         by_step = every_steps > 0 and step.done % every_steps == 0
         due = step.trains and (by_epoch or by_step)
-        assert schedule.evaluates(step.done, every, every_steps) == due
+        assert schedule.evaluates(step.done, each(every), every_steps) == due
 
 
 @given(phases)
@@ -78,7 +84,7 @@ def test_every_phase_that_trains_the_generator_ends_in_an_evaluation(
 ) -> None:
     schedule = Schedule(given_phases)
     for phase, end in zip(schedule.phases, schedule.ends, strict=True):
-        assert schedule.evaluates(end, every=10**6, every_steps=0) == phase.trains_generator
+        assert schedule.evaluates(end, each(10**6), every_steps=0) == phase.trains_generator
 
 
 @given(phases, st.integers(1, 4), st.integers(0, 6))
@@ -90,10 +96,10 @@ def test_the_number_of_evaluations_left_is_about_right(
     for done in range(schedule.total + 1):
         later = [step for step in walk(given_phases) if step.done > done and step.trains]
         by_step = [step for step in later if every_steps and step.done % every_steps == 0]
-        by_epoch = [step for step in later if schedule.evaluates(step.done, every, 0)]
+        by_epoch = [step for step in later if schedule.evaluates(step.done, each(every), 0)]
         expected = 1 + len(by_step) + len(by_epoch)  # one that is both is counted twice
-        assert abs(schedule.evaluations_left(done, every, every_steps) - expected) <= slack
-    assert schedule.evaluations_left(schedule.total, every, every_steps) == 1
+        assert abs(schedule.evaluations_left(done, each(every), every_steps) - expected) <= slack
+    assert schedule.evaluations_left(schedule.total, each(every), every_steps) == 1
 
 
 def test_seqgans_schedule_in_figures() -> None:
@@ -105,7 +111,7 @@ def test_seqgans_schedule_in_figures() -> None:
         *(120, 120, 120),
         *(120, 121, 122, 123),
     ]
-    due = [done for done in range(1, 19) if schedule.evaluates(done, 2, 0)]
+    due = [done for done in range(1, 19) if schedule.evaluates(done, each(2), 0)]
     assert due == [14, 18]  # epoch 122, and 123 because the phase ends there
     assert schedule.at(5) == Position("discriminator", 1, 2)
     assert schedule.at(6) == Position("adversarial", 0, 0)
@@ -131,3 +137,18 @@ def test_progress_counts_the_part_of_an_epoch_that_trains_the_generator() -> Non
     assert [schedule.progress(done) for done in (0, 3, 8, 9, 12, 14, 16)] == [
         *(3, 3, 3, 3.25, 4, 4.5, 5)
     ]
+
+
+def test_the_grid_of_evaluations_may_be_closer_at_first() -> None:
+    plan = EvaluationConfig(every=5, early_every=2, early_until=20)
+    due = [epoch for epoch in range(1, 41) if plan.due(epoch)]
+    assert due == [*range(2, 21, 2), 25, 30, 35, 40]
+    schedule = Schedule([Phase("a", 40, 3)])
+    done = [end for end in range(1, 121) if schedule.evaluates(end, plan.due, 0)]
+    assert [schedule.epoch(end) for end in done] == due
+    assert schedule.evaluations_left(0, plan.due, 0) == len(due) + 1
+    assert schedule.evaluations_left(60, plan.due, 0) == 4 + 1
+    same = EvaluationConfig(every=5, early_until=20)
+    assert [epoch for epoch in range(1, 41) if same.due(epoch)] == list(range(5, 41, 5))
+    assert "early_every" not in same.identity()  # recorded runs are not started anew
+    assert plan.identity()["early_every"] == 2

@@ -91,6 +91,10 @@ ROWS: dict[str, Values] = {
     "cot:readme": COT | {"g_lr": 1e-3, "m_lr": 1e-3, "m_dropout": 0.0, "g_scale": "token"},
     # 150a32a: with dropout, on 64 of the 128.
     "cot:150a32a": COT | {"g_lr": 1e-3, "m_lr": 1e-3, "m_batch": "half", "g_scale": "token"},
+    # 9ffe475
+    "cot:9ffe475": COT
+    | {"g_lr": 1e-3, "m_lr": 3e-3, "beta2": 0.99, "clip": 0.0}
+    | {"m_dropout": 0.0, "g_scale": "token"},
     # ace616c
     "cot:head": COT
     | {"g_lr": 1e-3, "m_lr": 3e-3, "beta2": 0.95, "clip": 0.0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 
 from textbench.backbone import lstm as lstm_module
 from textbench.backbone.generator import Generator
-from textbench.backbone.losses import linear_cross_entropy, linear_kl
+from textbench.backbone.losses import linear_cross_entropy, linear_kl_rows
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.backbone.sampling import draw, search
+from textbench.backbone.output import LARGEST, OutputLayer, with_one
+from textbench.backbone.sampling import Drawer, draw, search
 from textbench.contracts.streams import stream
 
 JUST_BELOW_ONE = 1.0 - 2.0**-24
@@ -246,33 +248,178 @@ def test_linear_cross_entropy_is_that_of_materialised_logits() -> None:
     assert_same_gradients(ours, reference, (hidden, weight, bias))
 
 
-def test_linear_cross_entropy_survives_large_logits() -> None:
-    hidden, weight, bias = (part.detach().float() for part in parts(0))
-    targets, scale = torch.zeros(ROWS, dtype=torch.int64), torch.full((ROWS,), 1.0 / ROWS)
-    shifted = linear_cross_entropy(hidden, weight, bias + 1000.0, targets, scale)
-    plain = linear_cross_entropy(hidden, weight, bias, targets, scale)
-    assert shifted.item() == pytest.approx(plain.item(), rel=1e-4)
-
-
 def test_linear_kl_is_that_of_materialised_logits_and_moves_only_its_first_side() -> None:
     first, second = parts(0), parts(1)
     log_p = (first[0] @ first[1].T + first[2]).log_softmax(1)
     log_q = (second[0] @ second[1].T + second[2]).log_softmax(1)
-    ours = linear_kl(*first, second)
-    assert_same_gradients(ours, (log_p.exp() * (log_p - log_q)).sum(), first)
-    linear_kl(*first, second).backward()
+    ours, rows = linear_kl_rows(*first, second)
+    expected = (log_p.exp() * (log_p - log_q)).sum(1)
+    assert_same_gradients(ours, expected.sum(), first)
+    torch.testing.assert_close(rows, expected, atol=1e-12, rtol=1e-12)
+    linear_kl_rows(*first, second)[0].backward()
     assert [part.grad for part in second] == [None, None, None]
-    assert linear_kl(*first, first).item() == pytest.approx(0.0, abs=1e-12)
+    assert linear_kl_rows(*first, first)[0].item() == pytest.approx(0.0, abs=1e-12)
 
 
-def test_kl_at_prefixes_is_summed_over_sequences_and_time_and_leaves_the_other_alone() -> None:
-    one, other = model(seed=0).double(), model(seed=1).double()
-    batch = tokens(one, 40)
-    log_p, log_q = reference_log_probs(one, batch), reference_log_probs(other, batch)
-    reference = (log_p.exp() * (log_p - log_q.detach())).sum()
-    assert_same_gradients(one.kl_at_prefixes(batch, other), reference, tuple(one.parameters()))
-    one.kl_at_prefixes(batch, other).backward()
-    assert all(parameter.grad is None for parameter in other.parameters())
+def test_the_floor_of_linear_kl_is_under_the_second_log_probability() -> None:
+    first, second = parts(0), parts(1)
+    log_p = (first[0] @ first[1].T + first[2]).log_softmax(1)
+    log_q = (second[0] @ second[1].T + second[2]).log_softmax(1)
+    assert 0.1 < (log_q < -3.0).double().mean() < 0.9
+    ours, rows = linear_kl_rows(*first, second, floor=-3.0)
+    expected = (log_p.exp() * (log_p - log_q.clamp(min=-3.0))).sum(1)
+    assert_same_gradients(ours, expected.sum(), first)
+    torch.testing.assert_close(rows, expected, atol=1e-12, rtol=1e-12)
+
+
+WORLDS = {
+    "the paper's sizes": (1280, 32, 5000, 0.1, 0.1, 1.0),
+    "logits near the bound": (200, 32, 500, 2.0, 2.0, 1.0),
+    "states above 1, as dropout makes them": (200, 32, 500, 2.0, 2.0, 4.0),
+    "weights of 1e3": (70, 8, 50, 1e3, 1.0, 1.0),
+    "a bias of 1e3": (70, 8, 50, 1.0, 1e3, 1.0),
+    "one symbol": (70, 8, 1, 1.0, 1.0, 1.0),
+    "one row": (1, 8, 50, 1.0, 1.0, 1.0),
+    "wide states": (300, 200, 100, 0.1, 0.1, 1.0),
+}
+"""N, H, V, standard deviations of weight and bias, largest |h|."""
+
+
+def world(name: str, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    N, width, size, weight_std, bias_std, largest = WORLDS[name]
+    rng = stream(seed, "worlds", name)
+    hidden = (2 * torch.rand(N, width, generator=rng) - 1) * largest
+    weight = torch.randn(size, width, generator=rng) * weight_std
+    return hidden, weight, torch.randn(size, generator=rng) * bias_std
+
+
+def value_and_gradients(loss: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    leaves = [part.clone().requires_grad_() for part in inputs]
+    value = loss(*leaves)
+    assert value.dtype == inputs[0].dtype
+    return [value.detach(), *torch.autograd.grad(value, leaves)]
+
+
+def assert_exact_to_float32(
+    loss: Callable[..., Tensor],
+    definition: Callable[..., Tensor],
+    inputs: tuple[Tensor, Tensor, Tensor],
+    scale: Tensor,
+) -> None:
+    """Compare a loss and its gradients with its definition in float64.
+
+    What is granted: 4 times the error of the definition itself in float32 (the logits are
+    rounded there too), and 2^-21 of what a row can at most contribute.
+    """
+    hidden, weight, _ = inputs
+    exact = value_and_gradients(definition, tuple(part.double() for part in inputs))
+    plain = value_and_gradients(definition, inputs)
+    ours = value_and_gradients(loss, inputs)
+    total = scale.sum().item()
+    bounds = (
+        max(1.0, abs(exact[0].item())),
+        scale.max().item() * weight.abs().max().item(),
+        total * hidden.abs().max().item(),
+        total,
+    )
+    for mine, float32, float64, bound in zip(ours, plain, exact, bounds, strict=True):
+        granted = 4 * (float32 - float64).abs().max().item() + 2.0**-21 * bound
+        assert (mine - float64).abs().max().item() <= granted  # also false for nan
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_linear_cross_entropy_is_exact_to_float32(name: str) -> None:
+    inputs = world(name)
+    rng = stream(0, "targets", name)
+    targets = torch.randint(len(inputs[1]), (len(inputs[0]),), generator=rng)
+    scale = (torch.rand(len(targets), generator=rng) + 0.5) / len(targets)
+
+    def definition(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        nll = nn.functional.cross_entropy(hidden @ weight.T + bias, targets, reduction="none")
+        return scale.to(hidden.dtype) @ nll
+
+    assert_exact_to_float32(
+        lambda *parts: linear_cross_entropy(*parts, targets, scale), definition, inputs, scale
+    )
+
+
+@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("floor", [-math.inf, -9.0])
+def test_linear_kl_is_exact_to_float32(name: str, floor: float) -> None:
+    inputs, other = world(name), world(name, 1)
+    rows = len(inputs[0])
+
+    def definition(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        log_p = (hidden @ weight.T + bias).log_softmax(1)
+        h, W, b = (part.to(hidden.dtype) for part in other)
+        log_q = (h @ W.T + b).log_softmax(1).clamp(min=floor)
+        return (log_p.exp() * (log_p - log_q)).sum() / rows
+
+    assert_exact_to_float32(
+        lambda *parts: linear_kl_rows(*parts, other, floor)[0] / rows,
+        definition,
+        inputs,
+        torch.full((rows,), 1.0 / rows),
+    )
+
+
+def test_every_shape_of_an_empty_batch_is_a_loss_of_zero() -> None:
+    hidden, weight, bias = (part.requires_grad_() for part in world("one row"))
+    none = hidden[:0]
+    nll = linear_cross_entropy(none, weight, bias, torch.empty(0, dtype=torch.int64), none[:, 0])
+    kl, rows = linear_kl_rows(none, weight, bias, (none, weight, bias))
+    assert (nll.item(), kl.item(), rows.shape) == (0.0, 0.0, (0,))
+    assert all((g == 0).all() for g in torch.autograd.grad(nll + kl, (weight, bias)))
+
+
+# -- the output layer --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("norm", "std", "bias", "alpha", "bounded"),
+    [
+        (1.0, 1.0, 0.0, 1.0, True),
+        (1.0, 1.0, 0.0, 1000.0, False),
+        (1e3, 1.0, 0.0, 1.0, False),
+        (1.0, 1e3, 0.0, 1.0, False),
+        (1.0, 1.0, 1e3, 1.0, False),
+        (1.0, math.nan, 0.0, 1.0, False),
+    ],
+)
+def test_the_maximum_is_subtracted_wherever_a_logit_could_be_large(
+    norm: float, std: float, bias: float, alpha: float, bounded: bool
+) -> None:
+    weight = torch.randn(50, 4, generator=stream(0, "bound")) * std
+    layer = OutputLayer(weight, torch.full((50,), bias), norm, inverse_temperature=alpha)
+    assert layer.bounded is bounded
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    norm=st.floats(0.01, 100.0),
+    std=st.floats(0.01, 100.0),
+    alpha=st.floats(0.1, 10.0),
+)
+def test_no_logit_is_above_the_bound_that_is_trusted(
+    seed: int, norm: float, std: float, alpha: float
+) -> None:
+    """Also for the worst h there is: along a row of W, as long as promised."""
+    rng = stream(seed, "bound")
+    weight, bias = torch.randn(20, 3, generator=rng) * std, torch.randn(20, generator=rng) * std
+    layer = OutputLayer(weight, bias, norm, inverse_temperature=alpha)
+    worst = nn.functional.normalize(torch.cat([weight, -weight]), dim=1) * norm
+    logits = layer.logits(with_one(worst), torch.empty(40, 20)) * math.log(2.0)
+    exact = alpha * (worst.double() @ weight.double().T + bias.double())
+    if layer.bounded:
+        assert exact.abs().max() <= LARGEST * 1.0001
+    else:
+        assert (logits.amax(1) == 0).all()
+    torch.testing.assert_close(
+        logits.double().log_softmax(1),
+        exact.log_softmax(1),
+        atol=2e-5 * (1 + alpha * std * norm),
+        rtol=1e-5,
+    )
 
 
 # -- sampling ----------------------------------------------------------------------------------
@@ -355,9 +502,57 @@ def test_drawing_is_invariant_to_a_shift_of_the_logits() -> None:
     assert torch.equal(expected, naive)
 
 
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("std", [0.1, 1.0, 50.0])
+@pytest.mark.parametrize("vocab", [1, 5, 64, 5000])
+def test_a_drawer_draws_what_the_plain_inverse_cdf_draws(
+    vocab: int, std: float, alpha: float
+) -> None:
+    """Bounded or not, whatever the vocabulary is filled up with; ties by rounding are let pass."""
+    rng = stream(vocab, "drawer", std)
+    hidden = 2 * torch.rand(300, 8, generator=rng) - 1
+    weight, bias = torch.randn(vocab, 8, generator=rng) * std, torch.randn(vocab, generator=rng)
+    uniforms = torch.rand(300, generator=rng)
+    drawer = Drawer(weight, bias, 8**0.5, alpha)
+    drawn = drawer.draw(hidden, uniforms)
+    law = (alpha * (hidden.double() @ weight.double().T + bias.double())).softmax(1).cumsum(1)
+    upper = law.gather(1, drawn.unsqueeze(1)).squeeze(1)
+    lower = torch.where(drawn > 0, law.gather(1, (drawn - 1).clamp(min=0)[:, None])[:, 0], 0.0)
+    slack = 2e-6 * (1 + alpha * std * 8)
+    assert (uniforms >= lower - slack).all()
+    assert (uniforms <= upper + slack).all()
+    assert torch.equal(drawer.draw(hidden[:7], uniforms[:7]), drawn[:7])
+
+
+@pytest.mark.parametrize(("vocab", "n"), [(5, 20_000), (5000, 200_000)])
+@pytest.mark.parametrize("std", [1.0, 40.0])
+def test_draws_of_one_state_follow_its_softmax(vocab: int, n: int, std: float) -> None:
+    """Chi-square, at V = 5 and V = 5,000, with and without a bound on the logits."""
+    rng = stream(vocab, "law", std)
+    hidden, weight = torch.rand(1, 4, generator=rng), torch.randn(vocab, 4, generator=rng) * std
+    bias = torch.randn(vocab, generator=rng)
+    law = (hidden.double() @ weight.double().T + bias.double()).softmax(1).squeeze(0)
+    drawer = Drawer(weight, bias, 2.0)
+    parts = [torch.rand(n // 20, generator=rng) for _ in range(20)]
+    drawn = torch.cat([drawer.draw(hidden.expand(len(u), 4), u) for u in parts])
+    assert chi_square_p(torch.bincount(drawn, minlength=vocab), law) > 1e-3
+    shifted = torch.bincount((drawn + 1) % vocab, minlength=vocab)
+    assert chi_square_p(shifted, law) < 1e-6
+
+
+def test_several_draws_from_each_row_are_those_of_repeated_rows() -> None:
+    rng = stream(0, "several")
+    weights, uniforms = torch.rand(6, 200, generator=rng), torch.rand(6, 9, generator=rng)
+    expected = search(weights.repeat_interleave(9, 0), uniforms.flatten()).view(6, 9)
+    assert torch.equal(search(weights, uniforms), expected)
+
+
 @pytest.mark.parametrize("vocab", [5, 64, 100])
 def test_no_rows_are_drawn_from_no_rows(vocab: int) -> None:
     assert draw(torch.empty(0, vocab), torch.empty(0)).shape == (0,)
+    assert search(torch.empty(0, vocab), torch.empty(0, 3)).shape == (0, 3)
+    drawer = Drawer(torch.ones(vocab, 2), torch.ones(vocab), 1.0)
+    assert drawer.draw(torch.empty(0, 2), torch.empty(0)).shape == (0,)
 
 
 def naive_search(weights: np.ndarray, uniform: float) -> int:

@@ -273,12 +273,6 @@ def test_several_steps_of_each_kind(
     for i, mixed in enumerate(seen.of("update")):
         assert torch.equal(mixed[:8], context.data.sequences()[8 * i : 8 * i + 8])
         assert torch.equal(mixed[8:], seen.of("sample")[2 + i])
-    assert context.ledger == {
-        "generator_updates": 2,
-        "critic_updates": 3,
-        "tokens_sampled": 5 * 8 * T,
-        "tokens_scored": (2 * 2 * 8 + 3 * 16) * T,
-    }
 
 
 def test_half_of_the_mixture_is_a_random_half(
@@ -372,7 +366,6 @@ def test_reverse_kl_trains_the_mediator_on_real_data_alone(
     assert torch.equal(seen.of("update")[0], context.data.sequences()[:8])
     assert logged.keys() == {"kl_to_mediator", "mediator_nll", "floored"}
     assert float(logged["floored"]) == 0.0
-    assert context.ledger["tokens_sampled"] == 8 * T
 
 
 def test_the_floor_bounds_log_pi_m_and_the_raised_share_is_counted(

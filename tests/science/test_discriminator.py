@@ -9,7 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from textbench.algorithms import discriminator
+from textbench.algorithms import max_over_time as max_over_time_file
 from textbench.algorithms.discriminator import FAKE, REAL, TextCNN, filters_for
+from textbench.algorithms.max_over_time import max_over_time
 from torch import Tensor, nn
 
 from textbench.contracts.errors import UserError
@@ -114,10 +116,53 @@ def test_values_and_gradients_equal_plain_convolutions(
         torch.testing.assert_close(fast[name], gradient, msg=name)
 
 
-def test_the_window_function_has_the_right_derivative() -> None:
-    embedded = torch.randn(2, 5, 3, dtype=torch.float64, generator=stream(3), requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: discriminator._Windows.apply(x, 2), (embedded,))
-    assert torch.autograd.gradcheck(lambda x: discriminator._Windows.apply(x, 5), (embedded,))
+@pytest.mark.parametrize("width", [1, 2, 4, 5])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_maximum_over_time_has_the_right_derivative(width: int, batch: int) -> None:
+    rng = stream(3)
+    embedded = torch.randn(batch, 5, 3, dtype=torch.float64, generator=rng, requires_grad=True)
+    kernels = [
+        torch.randn(w * 3, 4, dtype=torch.float64, generator=rng, requires_grad=True)
+        for w in (width, 2)
+    ]
+    assert torch.autograd.gradcheck(
+        lambda x, *kernels: max_over_time(x, kernels), (embedded, *kernels)
+    )
+
+
+def test_equal_windows_share_the_gradient_of_their_symbols() -> None:
+    """Which of two equal windows counts as the larger one makes no difference to the embedding."""
+    network = TextCNN(V, FILTERS, E)
+    network.initialise(stream(0, "tests", "cnn"))
+    x = torch.tensor([[1, 2, 1, 2, 1], [3, 3, 3, 3, 3]])
+    network(x).sum().backward()
+    fast = network.embedding.grad.clone()
+    network.zero_grad()
+    reference_logits(network, x).sum().backward()
+    torch.testing.assert_close(fast, network.embedding.grad)
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 40])
+def test_many_sequences_have_the_features_of_few(network: TextCNN, n: int) -> None:
+    """From 40 sequences on (more windows than twice V) all kernels but the widest use tables."""
+    network.double()
+    x = tokens(n)
+    many = torch.cat([*network.features_of_many(x)])
+    assert many.shape == (n, network.width)
+    assert not many.requires_grad
+    torch.testing.assert_close(many, network.features(x).detach())
+    dropped = torch.cat([*network.features_of_many(x, 0.25, stream(7))])
+    torch.testing.assert_close(dropped, network.features(x, 0.25, stream(7)).detach())
+
+
+def test_groups_and_chunks_of_many_change_nothing(
+    network: TextCNN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = tokens(40)
+    whole = torch.cat([*network.features_of_many(x)])
+    monkeypatch.setattr(discriminator, "SCORE_GROUP", 17)
+    monkeypatch.setattr(max_over_time_file, "SCORE_CHUNK", 3)
+    torch.testing.assert_close(torch.cat([*network.features_of_many(x)]), whole)
 
 
 # -- initialisation ----------------------------------------------------------------------------

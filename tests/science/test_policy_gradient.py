@@ -23,9 +23,6 @@ def test_rounds_hold_generator_updates_only(
     trainer = make_trainer(PolicyGradient, make_context(), rounds=3, g_steps=2, batch=5)
     (phase,) = trainer.phases()
     assert (phase.epochs, phase.steps, phase.trains_generator) == (3, 2, True)
-    trainer.step(STEP)
-    ledger = {"generator_updates": 1, "critic_updates": 0, "tokens_sampled": 15}
-    assert trainer.context.ledger == ledger | {"tokens_scored": 15}
 
 
 @pytest.mark.parametrize("reward", [1.0, 2.0, -0.5])

@@ -73,7 +73,8 @@ def test_the_relevance_is_the_sum_of_cosines(
     world: Callable[..., Any], options: dict[str, Any], gamma: float, mean: bool
 ) -> None:
     trainer = world(**options)
-    scores = trainer.relevance(MIXED, REFERENCES)
+    features = trainer.ranker.features
+    scores = trainer.relevance(features(MIXED), features(REFERENCES))
     assert scores.std() > 0.02
     assert scores.tolist() == pytest.approx(plain_relevance(trainer, MIXED, gamma, mean), abs=1e-5)
 

@@ -60,7 +60,6 @@ class Honest(Trainer[Options]):
         loss.backward()
         self.optimiser.step()
         self.updates += 1
-        self.context.ledger["generator_updates"] += 1
         return {"nll": loss.detach()}
 
 
@@ -295,35 +294,46 @@ class Hoarding(Honest):
         return {**super().step(at), "graph": self.loss(self.batch())}
 
 
-class Hasty(Honest):
-    name = "hasty"
+class Handmade(Honest):
+    """Descends without an optimiser, so that nobody sees its updates."""
+
+    name = "handmade"
     breaks = "budget"
-    says = "an optimiser took 24 steps, the ledger counts 12 updates"
+    says = "the generator's embedding changed, but no optimiser took a step with it"
 
     def step(self, at: Position) -> dict[str, float | Tensor]:
-        super().step(at)
-        self.context.ledger["generator_updates"] -= 1
-        return super().step(at)
+        loss = self.loss(self.batch())
+        self.generator.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in self.generator.parameters():
+                parameter -= parameter.grad
+        self.updates += 1
+        return {"nll": loss.detach()}
 
 
-class Smuggling(Honest):
-    name = "smuggling"
+class Lookup(Wrapped):
+    """Scores whole batches in a way of its own, which nobody sees."""
+
+    def nll(self, tokens: Tensor) -> Tensor:
+        inner = self.inner
+        zeros = torch.zeros(1, len(tokens), inner.weight_hh.shape[1])
+        weights = [inner.weight_ih, inner.weight_hh, inner.bias, inner.zero_bias]
+        before = inner.embedding[nn.functional.pad(tokens[:, :-1], (1, 0))]
+        states = torch.lstm(before, (zeros, zeros), weights, True, 1, 0.0, True, False, True)[0]
+        logits = states @ inner.head_weight.t() + inner.head_bias
+        return nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten())
+
+
+class Unseen(Wrapping):
+    name = "unseen"
     breaks = "budget"
-    says = "384 tokens were sampled, the ledger counts 0"
+    says = "12 updates of the generator, but no token was seen to be read"
+    kind = Lookup
 
-    def batch(self) -> Tensor:
-        drawn: Tensor = self.generator.sample(8, self.context.rng)
-        return torch.cat([super().batch(), drawn])
-
-
-class Bookkeeping(Honest):
-    name = "bookkeeping"
-    breaks = "budget"
-    says = "unknown entries updates"
-
-    def setup(self) -> None:
-        super().setup()
-        self.context.ledger["updates"] = 0
+    def loss(self, batch: Tensor) -> Tensor:
+        loss: Tensor = self.generator.nll(batch)
+        return loss
 
 
 class Restless(Honest):

@@ -36,6 +36,7 @@ TRAINED = {
     "algorithms/leak_generator.py": "leakgan",
     "textbench/backbone/losses.py": "mle,cot",
     "textbench/backbone/lstm.py": "mle,cot",
+    "textbench/backbone/output.py": "mle,cot",
     "textbench/backbone/rollout.py": "seqgan",
     "textbench/backbone/sampling.py": "cot",
 }

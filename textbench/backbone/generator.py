@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from textbench.backbone.ledger import draws, reads
 
 
 class Generator(nn.Module, ABC):
@@ -13,10 +17,19 @@ class Generator(nn.Module, ABC):
 
     Shapes: ``B`` sequences, ``T`` positions, ``V`` symbols. Tokens are int64 in ``[0, V)``; there
     is no padding mask: a padding symbol, where a task has one, is modelled like any other.
+
+    What a subclass reads in `log_probs` and draws in `sample` is counted as a cost of training;
+    it need not see to that.
     """
 
     vocab_size: int
     length: int
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        for name, counted in (("log_probs", reads), ("sample", draws)):
+            if name in vars(cls):
+                setattr(cls, name, counted(vars(cls)[name]))
 
     @abstractmethod
     def log_probs(self, tokens: Tensor) -> Tensor:
@@ -38,6 +51,10 @@ class Generator(nn.Module, ABC):
             rng: The stream of the uniform numbers, one per token, on the generator's device.
             inverse_temperature: The paper's alpha; logits are multiplied by it.
         """
+
+    def own_parameters(self) -> Iterable[nn.Parameter]:
+        """Return what an update of the generator moves: all, unless it holds a critic."""
+        return self.parameters()
 
     @property
     def device(self) -> torch.device:

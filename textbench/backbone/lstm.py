@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from textbench.backbone.generator import Generator
-from textbench.backbone.losses import linear_cross_entropy, linear_kl
-from textbench.backbone.sampling import draw
+from textbench.backbone.ledger import reads
+from textbench.backbone.losses import linear_cross_entropy
+from textbench.backbone.sampling import Drawer
 
 START = 0
 """The symbol fed before the first one."""
@@ -59,6 +60,7 @@ class LSTMLanguageModel(Generator):
         start = tokens.new_full((len(tokens), 1), START)
         return self.hidden_from(torch.cat([start, tokens[:, :-1]], 1))
 
+    @reads
     def hidden_from(self, inputs: Tensor) -> Tensor:
         """Return the LSTM's outputs for input symbols ``(B, L)``: ``(B, L, H)``."""
         zeros = self.embedding.new_zeros(1, len(inputs), self.weight_hh.shape[1])
@@ -107,27 +109,13 @@ class LSTMLanguageModel(Generator):
             scale.detach().flatten(),
         )
 
-    def kl_at_prefixes(self, tokens: Tensor, other: LSTMLanguageModel) -> Tensor:
-        """Return sum_{b,t} KL(self(·|x_<t) ‖ other(·|x_<t)), ``other`` a constant.
-
-        The prefixes are constants too: the gradient acts inside the expectation only.
-        """
-        with torch.no_grad():
-            other_hidden = other.hidden(tokens).flatten(0, 1)
-        return linear_kl(
-            self.hidden(tokens).flatten(0, 1),
-            self.head_weight,
-            self.head_bias,
-            (other_hidden, other.head_weight, other.head_bias),
-        )
-
     # -- sampling --------------------------------------------------------------------------
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
         """See `Generator.sample`."""
         batch = SAMPLE_BATCH if self.device.type == "cpu" else max(n, 1)
-        table = self.input_table()
+        table, drawer = self.input_table(), self.drawer(inverse_temperature)
         parts = []
         for size in [batch] * (n // batch) + [n % batch] * (n % batch > 0):
             uniforms = torch.rand(size, self.length, generator=rng, device=self.device)
@@ -136,7 +124,7 @@ class LSTMLanguageModel(Generator):
             columns = []
             for t in range(self.length):
                 state = self.advance(table[previous], state)
-                previous = self.draw(state, uniforms[:, t], inverse_temperature)
+                previous = drawer.draw(state[0], uniforms[:, t])
                 columns.append(previous)
             parts.append(torch.stack(columns, 1))
         empty = torch.empty(0, self.length, dtype=torch.int64, device=self.device)
@@ -163,9 +151,7 @@ class LSTMLanguageModel(Generator):
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         return o.sigmoid() * c.tanh(), c
 
-    def draw(self, state: LSTMState, uniforms: Tensor, inverse_temperature: float = 1.0) -> Tensor:
-        """Draw the next symbol of each row, ``(n,)``, from one uniform per row."""
-        logits = torch.addmm(self.head_bias, state[0], self.head_weight.t())
-        if inverse_temperature != 1.0:
-            logits *= inverse_temperature
-        return draw(logits, uniforms)
+    def drawer(self, inverse_temperature: float = 1.0) -> Drawer:
+        """Return what draws the next symbol from a state's h, while the parameters stay."""
+        norm = self.weight_hh.shape[1] ** 0.5  # no |h| is above 1
+        return Drawer(self.head_weight, self.head_bias, norm, inverse_temperature)

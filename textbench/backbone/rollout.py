@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textbench.backbone.lstm import START, LSTMLanguageModel
-from textbench.backbone.sampling import search
+from textbench.backbone.lstm import START, LSTMLanguageModel, LSTMState
+from textbench.backbone.sampling import Drawer
 
-CPU_CHUNK = 256
+CPU_CHUNK = 128
 """Rows advanced together on a CPU: their logits stay near the cache."""
 CUDA_CHUNK = 16384
 """Rows advanced together on CUDA: bounds the logits at 330 MB for V = 5,000."""
@@ -33,43 +33,41 @@ def rollouts(model: LSTMLanguageModel, tokens: Tensor, n: int, rng: torch.Genera
     """
     batch, length = tokens.shape
     width = model.weight_hh.shape[1]
-    table = model.input_table()
+    table, drawer = model.input_table(), model.drawer()
     completed = tokens.expand(length - 1, n, batch, length).clone()
     h, c = (table.new_empty(length - 1, n * batch, width) for _ in range(2))
     start = torch.full_like(tokens[:, 0], START)
     prefix = model.advance(table[start], model.initial_state(batch))
     for t in range(1, length):
         uniforms = torch.rand(t, n * batch, generator=rng, device=table.device)
-        drawn = torch.empty(t, n * batch, dtype=torch.int64, device=table.device)
         # Prefixes shorter than t go on from their own last symbol.
-        _continue(
-            model,
-            table[completed[: t - 1, :, :, t - 1].flatten()],
-            (h[: t - 1].view(-1, width), c[: t - 1].view(-1, width)),
-            uniforms[:-1].flatten(),
-            drawn[:-1].view(-1),
-        )
+        symbols = completed[: t - 1, :, :, t - 1].flatten()
+        state = (h[: t - 1].view(-1, width), c[: t - 1].view(-1, width))
+        drawn = _continue(model, drawer, table, symbols, state, uniforms[:-1].flatten())
+        completed[: t - 1, :, :, t] = drawn.view(t - 1, n, batch)
         # The prefix of t symbols begins its n roll-outs from one state per sequence.
         prefix = model.advance(table[tokens[:, t - 1]], prefix)
-        logits = torch.addmm(model.head_bias, prefix[0], model.head_weight.t())
-        weights = logits.sub_(logits.amax(1, keepdim=True)).exp_()
-        drawn[-1] = search(weights.repeat(n, 1), uniforms[-1])
+        first = uniforms[-1].view(n, batch).t().contiguous()
+        completed[t - 1, :, :, t] = drawer.draw(prefix[0], first).t()
         h[t - 1], c[t - 1] = prefix[0].repeat(n, 1), prefix[1].repeat(n, 1)
-        completed[:t, :, :, t] = drawn.view(t, n, batch)
     return completed
 
 
 def _continue(
     model: LSTMLanguageModel,
-    gates: Tensor,
-    state: tuple[Tensor, Tensor],
+    drawer: Drawer,
+    table: Tensor,
+    symbols: Tensor,
+    state: LSTMState,
     uniforms: Tensor,
-    drawn: Tensor,
-) -> None:
-    """Take one step and draw one symbol per row, chunk by chunk, in place."""
-    size = CPU_CHUNK if gates.device.type == "cpu" else CUDA_CHUNK
-    for first in range(0, len(gates), size):
+) -> Tensor:
+    """Read one symbol per row and draw the next, chunk by chunk; the state changes in place."""
+    size = CPU_CHUNK if table.is_cpu else CUDA_CHUNK
+    h, c = state
+    drawn = torch.empty_like(symbols)
+    for first in range(0, len(symbols), size):
         rows = slice(first, first + size)
-        h, c = model.advance(gates[rows], (state[0][rows], state[1][rows]))
-        state[0][rows], state[1][rows] = h, c
-        drawn[rows] = model.draw((h, c), uniforms[rows])
+        gates = table.index_select(0, symbols[rows])
+        h[rows], c[rows] = model.advance(gates, (h[rows], c[rows]))
+        drawn[rows] = drawer.draw(h[rows], uniforms[rows])
+    return drawn

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from textbench.backbone.ledger import counting
 from textbench.contracts.task import Task
 
 
@@ -31,7 +32,8 @@ class TrainingData:
     def sequences(self, number: int = 0) -> Tensor:
         """Return pass ``number``, ``(N, T)``."""
         if self._cached is None or self._cached[0] != number:
-            self._cached = (number, self._draw(number))
+            with counting(None):  # what an oracle draws is data, not a cost of training
+                self._cached = (number, self._draw(number))
         return self._cached[1]
 
     def batches(self, size: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from itertools import accumulate
 
 from textbench.contracts.trainer import Phase, Position
@@ -55,11 +56,11 @@ class Schedule:
         index = self.at(done).index
         return self.epoch(done) + (round(index / steps, 4) if index else 0)
 
-    def evaluates(self, done: int, every: int, every_steps: int) -> bool:
+    def evaluates(self, done: int, due: Callable[[int], bool], every_steps: int) -> bool:
         """Tell whether an evaluation is due after ``done`` steps.
 
-        Due every ``every`` epochs of generator training, at the end of each phase that trains the
-        generator, and every ``every_steps`` steps of such a phase where that is not 0.
+        Due where ``due`` says so of an epoch of generator training, at the end of each phase that
+        trains the generator, and every ``every_steps`` steps of such a phase where that is not 0.
         """
         i = self.phase_index(done - 1)
         if not self.phases[i].trains_generator:
@@ -68,14 +69,15 @@ class Schedule:
             return True
         if not self.ends_epoch(done):
             return False
-        return self.epoch(done) % every == 0 or done == self.ends[i]
+        return due(self.epoch(done)) or done == self.ends[i]
 
-    def evaluations_left(self, done: int, every: int, every_steps: int) -> int:
+    def evaluations_left(self, done: int, due: Callable[[int], bool], every_steps: int) -> int:
         """Return about how many evaluations are still to come, the final one included."""
         left = 1
         for i, phase in enumerate(self.phases):
             steps = self.ends[i] - max(done, self.ends[i] - phase.epochs * phase.steps)
             if steps > 0 and phase.trains_generator:
-                left += steps // (phase.steps * every)
+                first = self._epochs_before[i] + phase.epochs - steps // phase.steps
+                left += sum(due(first + n + 1) for n in range(steps // phase.steps))
                 left += steps // every_steps if every_steps else 0
         return left

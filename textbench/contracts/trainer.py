@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
@@ -19,10 +19,6 @@ from textbench.contracts.streams import stream
 C = TypeVar("C", bound=Config)
 
 State = dict[str, Any]
-
-
-LEDGER = ("generator_updates", "critic_updates", "tokens_sampled", "tokens_scored")
-"""What training costs, besides seconds."""
 
 
 class Phase(NamedTuple):
@@ -63,8 +59,6 @@ class Context:
     """Sizes of the shared LSTM: ``embedding`` and ``hidden``."""
     warmup: State | None = None
     """The final generator state of the warm-up run, if the trainer asked for one."""
-    ledger: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LEDGER, 0))
-    """What training has cost so far; trainers add to it, the harness records it."""
     first_word: int = 0
     """Symbols below this one stand for no word (`textbench.contracts.task.Task.first_word`)."""
 

@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -55,12 +55,23 @@ class EvaluationConfig(Config):
 
     every: int = Field(1, ge=1)
     """Epochs between two evaluations."""
+    early_every: int = Field(0, ge=0)
+    """The same up to epoch `early_until`, where curves are steep; 0 makes no difference."""
+    early_until: int = Field(0, ge=0)
+    """The last epoch to which `early_every` applies."""
     every_steps: int = Field(0, ge=0)
     """Training steps between two additional evaluations; 0 makes none."""
     samples: int = Field(9984, ge=2)
     """Sequences drawn, and at most scored, for each point of a curve."""
     final_samples: int = Field(9984, ge=2)
     """The same for the last evaluation."""
+
+    added_options: ClassVar[frozenset[str]] = frozenset({"early_every", "early_until"})
+
+    def due(self, epoch: int) -> bool:
+        """Tell whether the end of ``epoch`` is a point of the grid of evaluations."""
+        early = self.early_every and epoch <= self.early_until
+        return epoch % (self.early_every if early else self.every) == 0
 
 
 class BackboneConfig(Config):
@@ -188,7 +199,7 @@ class _Resolution:
             task_note=task.note,
             oracle=task.oracle_name,
             backbone=backbone.model_dump(mode="json"),
-            evaluation=evaluation.model_dump(mode="json"),
+            evaluation=evaluation.identity(),
             seed=0,
             metrics=self._metrics(chosen),
             preset=self.preset,

@@ -21,11 +21,12 @@ from textbench.contracts.schedule import Schedule
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import derive, stream
 from textbench.contracts.task import Task
-from textbench.contracts.trainer import LEDGER, State, Trainer
+from textbench.contracts.trainer import State, Trainer
 from textbench.plan.resolve import EvaluationConfig
 from textbench.run import assemble, checkpoint
 from textbench.run.clock import Clock, Speedometer
 from textbench.run.measure import measure, undisturbed
+from textbench.run.meter import Meter
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import (
     CURVE,
@@ -97,6 +98,7 @@ class Run:
         state = warmup.generator if warmup else None
         self.trainer = assemble.trainer(self.spec, trainer_class, task, options.device, state)
         self.context = self.trainer.context
+        self.meter = Meter(self.trainer)
         start = int(warmup.last["epoch"]) if warmup else 0
         self.schedule = Schedule(self.trainer.phases(), start_epoch=start)
         if not self.schedule.total:
@@ -107,7 +109,7 @@ class Run:
         self.sums: dict[str, list[Any]] = {}
         self.clock = Clock()
         if warmup is not None:
-            self.context.ledger.update(warmup.last["ledger"])
+            self.meter.ledger.update(warmup.last["ledger"])
             spent = [warmup.last["seconds"], warmup.last["cpu_seconds"]]
             self.clock.restore([*spent, *spent])
         self._saved = (time.monotonic(), 0)
@@ -123,7 +125,8 @@ class Run:
             UserError: The checkpoint is of another kind of device.
         """
         checkpoint.seed_global_random(derive(self.spec.seed, "global"))
-        self.trainer.setup()
+        with self.meter:
+            self.trainer.setup()
         if not self._resume() and self.context.warmup is None:
             self._evaluate(final=False)
         while self.step < self.schedule.total and not self.stopped:
@@ -140,7 +143,7 @@ class Run:
         return "done"
 
     def _train_step(self) -> None:
-        with self.clock:
+        with self.meter, self.clock:
             values = self.trainer.step(self.schedule.at(self.step))
         self.step += 1
         for key, value in values.items():
@@ -153,7 +156,7 @@ class Run:
             self._log_epoch()
 
     def _due(self) -> bool:
-        return self.schedule.evaluates(self.step, self.plan.every, self.plan.every_steps)
+        return self.schedule.evaluates(self.step, self.plan.due, self.plan.every_steps)
 
     def _interruption(self) -> Literal["timeout", "interrupted"] | None:
         if self.options.stop():
@@ -192,7 +195,7 @@ class Run:
         self.directory.append(CURVE, row)
 
     def _ledger(self) -> dict[str, int]:
-        return {key: self.context.ledger[key] for key in LEDGER}
+        return dict(self.meter.ledger)
 
     # -- evaluation ------------------------------------------------------------------------
 
@@ -251,7 +254,7 @@ class Run:
         if not force and time.time() - self.status.heartbeat < HEARTBEAT:
             return
         phase = self._phase()
-        left = self.schedule.evaluations_left(self.step, self.plan.every, self.plan.every_steps)
+        left = self.schedule.evaluations_left(self.step, self.plan.due, self.plan.every_steps)
         self._speed.at(self.step, phase, self.clock.seconds)
         self.status.step, self.status.phase = self.step, phase
         self.status.rate = self._speed.rate
@@ -275,7 +278,7 @@ class Run:
             "sums": {key: list(total) for key, total in self.sums.items()},
             "clock": self.clock.state(),
             "resumed": self.status.resumed,
-            "ledger": dict(self.context.ledger),
+            "ledger": self._ledger(),
             "rng": self.context.rng.get_state(),
             "trainer": self.trainer.state_dict(),
         }
@@ -297,7 +300,7 @@ class Run:
         self.step, self.stopped = state["step"], state["stopped"]
         self.sums = state["sums"]
         self.clock.restore(state["clock"])
-        self.context.ledger.update(state["ledger"])
+        self.meter.ledger.update(state["ledger"])
         self.context.rng.set_state(state["rng"])
         self.trainer.load_state_dict(state["trainer"])
         checkpoint.restore_global_random_state(state["global_random"])

@@ -22,7 +22,7 @@ from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
 from textbench.tasks import oracle as oracles
 
-DRAWS_VERSION = 1
+DRAWS_VERSION = 2
 """Raised when the same configuration starts to draw other sequences."""
 
 
