@@ -58,6 +58,7 @@ class Real(Trainer[Config]):
     title = "Real text"
     config_schema = Config
     own_generator = True
+    reference_for = "text"
 
     def phases(self) -> list[Phase]:
         """There is nothing to train: one empty step."""
@@ -87,6 +88,7 @@ class RealCorrupted(Trainer[RealCorruptedConfig]):
     title = "Real text, 20 % of words replaced"
     config_schema = RealCorruptedConfig
     own_generator = True
+    reference_for = "text"
 
     def phases(self) -> list[Phase]:
         """There is nothing to train: one empty step."""
