@@ -54,7 +54,7 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
     def setup(self) -> None:
         """Create generator and ranker."""
         super().setup()
-        self.ranker = self.new_discriminator(TextFeatures)
+        self.ranker = self.new_discriminator(TextFeatures, self.context.vocab_size)
         if self.config.d_init == "uniform":
             rng = self.context.stream("ranker-uniform")
             with torch.no_grad():
@@ -64,7 +64,7 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One update: of the generator, on its samples' rank scores, or of the ranker."""
         if not self.is_generator_turn(at):
-            return self.train_discriminator(at)
+            return self.d_step(at)
         s = self.sample(self.config.batch)
         return self.reinforce(s, self.rank_rewards(s))
 
@@ -78,16 +78,21 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
         completed = rollouts(self.generator, s, self.config.rollouts, self.context.rng)
         prefixes, n, batch, length = completed.shape
         judged = torch.cat([completed.view(-1, length), s])
-        u = self._references()
-        scores = torch.cat([self.relevance(x, u) for x in score_chunks(judged)])
+        y_u = self.directions(self._references())
+        scores = torch.cat([self._score(self.directions(x), y_u) for x in score_chunks(judged)])
         shares = scores[:-batch].view(prefixes, n, batch).softmax(2).mean(1)
         return torch.cat([shares, scores[-batch:].softmax(0).unsqueeze(0)]).t()
 
     def relevance(self, s: Tensor, u: Tensor, dropout: float = 0.0) -> Tensor:
         """Return γ Σ_u cos(y_s, y_u), or γ times the mean, of ``(B, T)`` and ``(|U|, T)``."""
-        y_s, y_u = (
-            F.normalize(self.ranker.features(x, dropout, self.context.rng), dim=1) for x in (s, u)
-        )
+        y_s = self.directions(s, dropout)
+        return self._score(y_s, self.directions(u, dropout))
+
+    def directions(self, x: Tensor, dropout: float = 0.0) -> Tensor:
+        """Return y / ‖y‖ of the features y of ``x`` ``(B, T)``: ``(B, width)``."""
+        return F.normalize(self.ranker.features(x, dropout, self.context.rng), dim=1)
+
+    def _score(self, y_s: Tensor, y_u: Tensor) -> Tensor:
         cosines = y_s @ y_u.t()
         total = cosines.sum(1) if self.config.relevance == "sum" else cosines.mean(1)
         return self.config.gamma * total
