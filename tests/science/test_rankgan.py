@@ -185,15 +185,26 @@ def test_shares_are_averaged_over_the_roll_outs_not_ranked_together(
 def test_all_that_compete_are_compared_with_the_same_references(
     world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """U is drawn once per reward, however many pieces are scored one after the other."""
+    """U is drawn and read once per reward, however many pieces are scored one after the other."""
     trainer = world(rollouts=3)
-    drawn = []
+    drawn, read = [], []
+    features = trainer.ranker.features
+    monkeypatch.setattr(
+        trainer.ranker, "features", lambda x, *rest: (read.append(x), features(x, *rest))[1]
+    )
     monkeypatch.setattr(discriminator, "SCORE_CHUNK", 2)
+    pieces = []
+    relevance = trainer.relevance
+    monkeypatch.setattr(
+        trainer, "relevance", lambda y_s, y_u: (pieces.append(len(y_s)), relevance(y_s, y_u))[1]
+    )
     monkeypatch.setattr(
         trainer, "_references", lambda: (drawn.append(1), REFERENCES.roll(len(drawn)))[1]
     )
     trainer.rank_rewards(FAKES)
     assert len(drawn) == 1
+    assert [x.shape for x in read] == [(3, T)]
+    assert pieces == [2] * (2 * 3 * 4 // 2 + 2)
     trainer.discriminator_loss(MIXED, LABELS)
     assert len(drawn) == 2
 
