@@ -67,6 +67,7 @@ def final_state(name: str, options: Mapping[str, Any]) -> State:
     told = itertools.chain(VALIDATION, itertools.repeat(VALIDATION[-1]))
     for step in range(schedule.total):
         trainer.step(schedule.at(step))
-        if schedule.evaluates(step + 1, 1, 0) and trainer.observe(next(told)):
+        trains = schedule.phases[schedule.phase_index(step)].trains_generator
+        if trains and schedule.ends_epoch(step + 1) and trainer.observe(next(told)):
             break
     return {name: value.clone() for name, value in trainer.generator.state_dict().items()}
