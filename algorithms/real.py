@@ -41,6 +41,11 @@ class Archive(Generator):
         return self.sequences[order[:n]]
 
     @property
+    def archive(self) -> Tensor:
+        """The sequences: those of the training set, perhaps changed, in its order."""
+        return self.sequences
+
+    @property
     def device(self) -> torch.device:
         """Where the sequences are."""
         return self.sequences.device
