@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from textbench.contracts.errors import UserError
-from textbench.judge.stats import seeds_needed
+from textbench.judge.older import seeds_needed
 from textbench.plan import presets, registry
 from textbench.report.definitions import paper_title
 from textbench.report.provenance import progress

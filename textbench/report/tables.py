@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Literal
 
-from textbench.judge.stats import Summary, summarise, tied_with_best
+from textbench.judge.older import tied_with_best
+from textbench.judge.stats import Summary, summarise
 from textbench.plan import registry
 from textbench.report.definitions import (
     ColumnSpec,
