@@ -19,6 +19,7 @@ from textbench.judge.stats import holm, mann_whitney_test, sign_flip_test, summa
 
 T = TypeVar("T", bound=Hashable)
 
+
 @dataclass(frozen=True)
 class Difference:
     """A comparison of two sets of replicates, A minus B."""

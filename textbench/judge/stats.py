@@ -30,8 +30,8 @@ EXACT_FROM = 6
 """Replicates from which the exact tests can be significant: 2 / 2^6 = 3 %."""
 ROUNDING = 1e-12
 """What sums in double precision leave of nothing, relative to the values."""
-RESAMPLES = 2**16
-"""The exact tests enumerate so many cases (16 pairs); where there are more, they draw so many."""
+RESAMPLES = 2**14
+"""The exact tests enumerate so many cases (14 pairs); where there are more, they draw so many."""
 
 
 @dataclass(frozen=True)
