@@ -16,7 +16,8 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from textbench.judge.comparable import reasons
-from textbench.judge.contests import Contest, Contestant, contests
+from textbench.judge.contestants import Contestant
+from textbench.judge.contests import Contest, contests
 from textbench.judge.published import Column, Protocol, protocols
 from textbench.judge.sections import Section, sections
 from textbench.judge.statements import Claim, Selector, claims

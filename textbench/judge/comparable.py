@@ -81,11 +81,7 @@ class Record:
     @property
     def own_overrides(self) -> dict[str, Any]:
         """What the user changed of the trainer's own options, by option."""
-        return {
-            key.rpartition(".")[2]: value
-            for key, value in self.overrides.items()
-            if key.rpartition(".")[0].partition("@")[0] in (self.label, self.trainer)
-        }
+        return own_overrides(self.overrides, self.label, self.trainer)
 
     @property
     def schedule(self) -> str:
@@ -101,6 +97,21 @@ class Record:
         if found is None:
             return None
         return int(found[1 if split == "train" else 2].replace(",", ""))
+
+
+def own_overrides(overrides: object, label: str, trainer: str) -> dict[str, Any]:
+    """Return the changes of a trainer's own options, without its name.
+
+    Args:
+        overrides: As `Spec.overrides`, or as the text of a frame.
+        label: The row's; ``SECTION.OPTION`` or ``SECTION@PLACE.OPTION`` may name it.
+        trainer: Or its trainer.
+    """
+    return {
+        key.rpartition(".")[2]: value
+        for key, value in _overrides(overrides).items()
+        if key.rpartition(".")[0].partition("@")[0] in (label, trainer)
+    }
 
 
 def _text(value: object) -> str:

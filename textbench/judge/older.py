@@ -10,12 +10,18 @@ import itertools
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from scipy import special
 
-from textbench.judge.stats import holm, mann_whitney_test, sign_flip_test, summarise
+from textbench.judge.exact import mann_whitney_test, sign_flip_test
+from textbench.judge.matching import IDENTITY, Store
+from textbench.judge.stats import holm, summarise
+from textbench.store.frames import RUN_COLUMNS
+
+if TYPE_CHECKING:
+    from textbench.store.read import Results
 
 T = TypeVar("T", bound=Hashable)
 
@@ -157,3 +163,40 @@ def prediction_interval(values: Sequence[float], level: float = 0.95) -> tuple[f
     half = float(special.stdtrit(found.n - 1, 0.5 + level / 2))
     half *= found.sd * math.sqrt(1 + 1 / found.n)
     return found.mean - half, found.mean + half
+
+
+def store_frames(store: Results) -> Store:
+    """Return a store as frames, with what its records do not say yet looked up in the code."""
+    import pandas as pd
+
+    from textbench.report.tables import metric_direction
+    from textbench.store.frames import identity
+    from textbench.store.replicates import sections
+
+    runs: dict[str, dict[str, Any]] = {}
+    values: list[dict[str, Any]] = []
+    for row in (row for section in sections(store) for row in section.rows):
+        for run in row.runs:
+            who = identity(run)
+            if run.name in runs:  # a warm-up stands in the section of each preset that uses it
+                continue
+            spec = run.spec
+            details = {key: getattr(spec, key) for key in ("version", *IDENTITY)}
+            runs[run.name] = who | details | {"title": row.name, "overrides": spec.overrides}
+            last = next((m for m in reversed(store.evaluations(run)) if m.final), None)
+            for metric, value in last.values.items() if last else ():
+                values.append(
+                    {
+                        **who,
+                        "final": True,
+                        "metric": metric,
+                        "value": value,
+                        "na_reason": last.reasons.get(metric, "") if last else "",
+                        "protocol": last.protocols.get(metric, "") if last else "",
+                        "direction": metric_direction(metric),
+                    }
+                )
+    columns = [*RUN_COLUMNS, "final", "metric", "value", "na_reason", "protocol", "direction"]
+    found = pd.DataFrame(list(runs.values()), columns=None if runs else [*RUN_COLUMNS])
+    found.attrs["unreadable"] = dict(store.unreadable)
+    return Store(found, pd.DataFrame(values, columns=columns))

@@ -17,11 +17,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from textbench.judge.comparable import reasons
-from textbench.judge.measures import best, curves, final, sample
+from textbench.judge.measures import best, final, sample
 from textbench.judge.power import LEAST, MOST, seeds_to_tell
-from textbench.judge.published import Cell, Column, Row, Stopping, Table, tables
+from textbench.judge.published import Cell, Column, Row, Table, tables
 from textbench.judge.sections import Line, Section, sections
 from textbench.judge.stats import Summary, summarise, t_interval
+from textbench.judge.stopping import few, stopped
 
 OUTCOMES = (
     *("reproduced", "differs", "reached", "passed", "not reached", "undecided"),
@@ -186,7 +187,7 @@ def _judge(
     if why_not:
         return found | {"outcome": "not comparable", "why": "; ".join(why_not)}
     if stopping is not None and not table.unstated:
-        return found | _stopped(stopping, section, line)
+        return found | stopped(stopping, section, line)
     if unstated or column.margin is None:
         why = f"not stated: {unstated}" if unstated else "no margin is declared for it"
         return found | {"outcome": "not stated", "why": why}
@@ -214,16 +215,12 @@ def _described(
     }
 
 
-def _too_few(n: int) -> str:
-    return f"{n} seed{'s' * (n != 1)}: a verdict needs {LEAST}"
-
-
 def _decide(values: Mapping[int, float], published: float, margin: float) -> dict[str, Any]:
     """Judge a mean by a number."""
     found = summarise(list(values.values()))
     off = found.mean - published
     if found.n < LEAST:
-        return {"outcome": "undecided", "why": f"{off:+.3f}; {_too_few(found.n)}", "needed": LEAST}
+        return {"outcome": "undecided", "why": f"{off:+.3f}; {few(found.n)}", "needed": LEAST}
     if found.sd == 0:
         return {"outcome": "undecided", "why": "all seeds agree to the bit: there is no spread"}
     outcome = str(outcomes(list(values.values()), published, margin))
@@ -259,58 +256,6 @@ def _warmup(measured: pd.DataFrame, line: Line) -> dict[str, Any]:
     n, inside = len(mine), int(mine["in_warmup"].sum())
     where = f"the best lies in the warm-up of {inside} of {n} seeds"
     if n < LEAST:
-        return {"outcome": "undecided", "why": f"{where}; {_too_few(n)}", "needed": LEAST}
+        return {"outcome": "undecided", "why": f"{where}; {few(n)}", "needed": LEAST}
     outcome = {0: "differs", n: "reproduced"}.get(inside, "undecided")
     return {"outcome": outcome, "why": where}
-
-
-# -- numbers of an unstated time -------------------------------------------------------------
-
-
-def first_reached(
-    curve: pd.DataFrame, target: Mapping[str, float], margin: float
-) -> tuple[str, float]:
-    """Say whether one run's curve ever came to a published number or pair, and at which epoch.
-
-    Args:
-        curve: The run's evaluations, in order, with a column per metric and ``epoch``.
-        target: The published value by metric; lower is better.
-        margin: How near is the same, of each.
-
-    Returns:
-        ``reached`` where one evaluation has all numbers within the margin; ``passed`` where a later
-        one has all of them below (or one has, and none was within); ``not reached``. And the epoch:
-        of the first within, or below; of the last, where there is none.
-    """
-    off = np.array([curve[metric].to_numpy(float) - at for metric, at in target.items()])
-    within, below = np.all(np.abs(off) <= margin, axis=0), np.all(off < 0, axis=0)
-    epochs = curve["epoch"].to_numpy(float)
-    if within.any():
-        first = int(np.argmax(within))
-        return ("passed" if below[first + 1 :].any() else "reached"), float(epochs[first])
-    if below.any():
-        return "passed", float(epochs[np.argmax(below)])
-    return "not reached", float(epochs[-1])
-
-
-def _stopped(stopping: Stopping, section: Section, line: Line) -> dict[str, Any]:
-    curve = curves(section.results, stopping.metrics)
-    mine = curve[(curve["label"] == line.label) & (curve["group"] == line.group)]
-    target = dict(zip(stopping.metrics, stopping.values, strict=True))
-    told = [first_reached(one, target, stopping.margin.value) for _, one in mine.groupby("run")]
-    n, ways = len(told), [way for way, _ in told]
-    there = [epoch for way, epoch in told if way != "not reached"]
-    pair = stopping.text
-    if not there:
-        last = max((epoch for _, epoch in told), default=math.nan)
-        outcome, why = "not reached", f"{pair} not reached within {last:g} epochs by {n} seed(s)"
-    else:
-        passed = ways.count("passed")
-        median = float(np.median(there))
-        why = f"{pair} reached at epoch {median:g} (median) in {len(there)} of {n} seeds"
-        why += f", later passed by {passed}" if passed else ""
-        outcome = "passed" if 2 * passed > n else "reached"
-        outcome = outcome if 2 * len(there) > n else "undecided"
-    if n < LEAST:
-        return {"outcome": "undecided", "why": f"{why}; {_too_few(n)}", "needed": LEAST}
-    return {"outcome": outcome, "why": why, "margin": stopping.margin.value}
