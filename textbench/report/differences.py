@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from textbench.judge.stats import Difference, compare, holm, seeds_needed
+from textbench.judge.older import Difference, compare, seeds_needed
+from textbench.judge.stats import holm
 from textbench.report.markup import MISSING, number
 from textbench.report.tables import Column, Key, Table
 from textbench.store.frames import SHORT
@@ -53,7 +54,7 @@ def differences(table: Table) -> Differences | None:
             for row in table.section.rows
             if row is not baseline and base and table.cells[row.key, i].seeds
         }
-        corrected = holm([difference.p for difference in found.values()])
+        corrected = holm([difference.p for difference in found.values()]).tolist()
         for (key, difference), p in zip(found.items(), corrected, strict=True):
             cells[key, i] = (difference, p)
     rows = tuple(row for row in table.section.rows if any(key == row.key for key, _ in cells))

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import numpy as np
 
-from textbench.judge.stats import rank_correlation
+from textbench.judge.older import rank_correlation
 from textbench.report.curves import log_curves
 from textbench.report.definitions import ColumnSpec, Quantity
 from textbench.report.select import pick

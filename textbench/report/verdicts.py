@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from textbench.judge.stats import compare, prediction_interval, summarise
+from textbench.judge.older import compare, prediction_interval
+from textbench.judge.stats import summarise
 from textbench.report.definitions import (
     Claim,
     ColumnSpec,

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from textbench.judge.stats import (
+from textbench.judge.older import (
     compare,
     holm,
     mann_whitney_test,
