@@ -87,7 +87,7 @@ def judge_claims(
     columns = ["section", "id", "subject_row", *Contest.__dataclass_fields__]
     return Findings(
         pd.DataFrame([asdict(one) for one in verdicts], columns=list(Judged.__dataclass_fields__)),
-        pd.DataFrame(made, columns=columns),
+        pd.DataFrame(made, columns=columns).astype({"needed": "Int64"}),
     )
 
 

@@ -35,6 +35,8 @@ def moments(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     part = results[wanted & (results["status"] == "done")]
     at = ["run", "evaluation"]
     part = part[part.groupby(at)["metric"].transform("size") == len(metrics)]
+    if not len(part):
+        return part.assign(**dict.fromkeys(metrics, np.nan))
     dropped = ["metric", "value", "na_reason", "protocol", "direction", "unit", "summary"]
     found = part.drop_duplicates(at).drop(columns=dropped, errors="ignore")
     values = part.pivot(index=at, columns="metric", values="value").reindex(columns=list(metrics))
