@@ -62,19 +62,23 @@ class Findings(NamedTuple):
 
 
 def judge_claims(
-    results: pd.DataFrame, runs: pd.DataFrame, logs: pd.DataFrame | None = None
+    results: pd.DataFrame,
+    runs: pd.DataFrame,
+    logs: pd.DataFrame | None = None,
+    chosen: Sequence[Claim] | None = None,
 ) -> Findings:
     """Judge every claim in every section of its task.
 
     Args:
         results: Frame of `load_results`.
         runs: Frame of `load_runs`.
-        logs: Frame of `load_curves`; without it claims on logged quantities are not run.
+        logs: Frame of `load_curves`; without it claims on logged quantities stay undecided.
+        chosen: What is to be judged; all of the paper's claims unless given.
     """
     there = list(sections(results, runs, logs))
     verdicts: list[Judged] = []
     made: list[dict[str, Any]] = []
-    for claim in claims():
+    for claim in claims() if chosen is None else chosen:
         protocol = protocols()[claim.protocol]
         mine = [section for section in there if section.task == protocol.task]
         for section in mine:
@@ -87,7 +91,7 @@ def judge_claims(
     columns = ["section", "id", "subject_row", *Contest.__dataclass_fields__]
     return Findings(
         pd.DataFrame([asdict(one) for one in verdicts], columns=list(Judged.__dataclass_fields__)),
-        pd.DataFrame(made, columns=columns),
+        pd.DataFrame(made, columns=columns).astype({"needed": "Int64"}),
     )
 
 

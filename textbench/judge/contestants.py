@@ -83,11 +83,17 @@ def measured(measure: Measure, row: Contestant, section: Section) -> Side:
 
 
 def _frame(measure: Measure, section: Section, row: Contestant) -> pd.DataFrame | None:
-    """Return every run's number, as `measures` gives it."""
-    results, metrics = section.results, list(measure.metrics)
+    """Return every run's number, as `measures` gives it; None without the logs that it takes."""
+    length = float(row.lines[0].record.task_config.get("length", math.nan))
+    if measure.stat in ("epoch", "translation") and section.logs is None:
+        return None
+    key = (measure.stat, measure.metrics, measure.log, length)
+    return section.once(key, lambda: _measure(measure, section, length))
+
+
+def _measure(measure: Measure, section: Section, length: float) -> pd.DataFrame:
+    results, metrics, logs = section.results, list(measure.metrics), section.logs
     match measure.stat:
-        case "final" | "spread":
-            return measures.final(results, metrics)
         case "best":
             return measures.best(results, metrics)
         case "change":
@@ -98,12 +104,12 @@ def _frame(measure: Measure, section: Section, row: Contestant) -> pd.DataFrame 
             return measures.rise(results, metrics)
         case "total":
             return _on_hardware(measures.total(results, metrics), metrics, section)
-    if section.logs is None:
-        return None
-    if measure.stat == "epoch":
-        return _on_hardware(measures.per_epoch(section.logs), metrics, section)
-    length = float(row.lines[0].record.task_config.get("length", math.nan))
-    return measures.translation(results, section.logs, metrics[0], measure.log, length)
+        case "epoch" if logs is not None:
+            return _on_hardware(measures.per_epoch(logs), metrics, section)
+        case "translation" if logs is not None:
+            return measures.translation(results, logs, metrics[0], measure.log, length)
+        case _:
+            return measures.final(results, metrics)
 
 
 def _on_hardware(found: pd.DataFrame, metrics: Sequence[str], section: Section) -> pd.DataFrame:
@@ -111,13 +117,14 @@ def _on_hardware(found: pd.DataFrame, metrics: Sequence[str], section: Section) 
     if SECONDS not in metrics:
         return found
     where = dict(zip(section.runs["run"], section.runs["hardware"], strict=True))
-    named = found.assign(protocol=[f"{SECONDS} on {where.get(run) or '?'}" for run in found["run"]])
-    return named[~named["protocol"].str.endswith("?")]
+    known = found[found["run"].map(where).fillna("") != ""]
+    return known.assign(protocol=[f"{SECONDS} on {where[run]}" for run in known["run"]])
 
 
 def _grid(measure: Measure, row: Contestant, section: Section) -> Side:
     """Return the spread of the final value over the rows of a grid, by seed."""
-    frame = measures.final(section.results, list(measure.metrics))
+    finals = Measure("final", measure.metrics)
+    frame = section.once(finals, lambda: measures.final(section.results, list(measure.metrics)))
     found = [measures.sample(frame, *line.key) for line in row.lines]
     protocols = {protocol for _, protocol in found}
     seeds = set.intersection(*(set(values) for values, _ in found)) if found else set()

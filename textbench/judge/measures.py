@@ -8,6 +8,7 @@ and ``protocol``; numbers of two protocols are never comparable.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ KEY = ("label", "group")
 """What makes a row of a table: runs that agree in both are replicates."""
 OWN = (*KEY, "seed", "run")
 LEDGER = ("generator_updates", "critic_updates", "tokens_sampled", "tokens_scored")
+MOMENT = (*OWN, "evaluation", "warmup", "epoch", "final")
+VALUE = ("metric", "value", "protocol")
 LEAST_EVALUATIONS = 10
 """Of own training, for any statement about a curve."""
 
@@ -28,20 +31,22 @@ def moments(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         metrics: Names of numbers.
 
     Returns:
-        The frame's columns of the run and the moment, a column per metric, ``value`` (their sum)
-        and ``protocol`` (theirs, joined).
+        The columns `MOMENT`, a column per metric, ``value`` (their sum) and ``protocol`` (theirs,
+        joined).
     """
     wanted = results["metric"].isin(list(metrics)) & np.isfinite(results["value"].astype(float))
-    part = results[wanted & (results["status"] == "done")]
+    part = results.loc[wanted & (results["status"] == "done"), [*MOMENT, *VALUE]]
     at = ["run", "evaluation"]
     part = part[part.groupby(at)["metric"].transform("size") == len(metrics)]
-    dropped = ["metric", "value", "na_reason", "protocol", "direction", "unit", "summary"]
-    found = part.drop_duplicates(at).drop(columns=dropped, errors="ignore")
-    values = part.pivot(index=at, columns="metric", values="value").reindex(columns=list(metrics))
-    protocols = part.pivot(index=at, columns="metric", values="protocol")
-    joined = protocols.reindex(columns=list(metrics)).fillna("").agg(" + ".join, axis=1)
-    values = values.assign(value=values.sum(axis=1), protocol=joined.astype(object))
-    return found.merge(values.reset_index(), on=at, how="left")
+    found = part.drop_duplicates(at)[list(MOMENT)].reset_index(drop=True)
+    each = [part[part["metric"] == metric].set_index(at) for metric in metrics]
+    index = pd.MultiIndex.from_frame(found[at])
+    for metric, one in zip(metrics, each, strict=True):
+        found[metric] = one["value"].reindex(index).to_numpy(float)
+    ids = (one["protocol"].reindex(index).astype(str).to_numpy(object) for one in each)
+    found["value"] = found[list(metrics)].sum(axis=1)
+    found["protocol"] = reduce(lambda one, other: one + " + " + other, ids)
+    return found
 
 
 def final(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -54,14 +59,15 @@ def curves(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Return the evaluations of each run's curve, the warm-up's first.
 
     Of one protocol per run: the final evaluation may draw more samples, and then its number is
-    another one.
+    another one. Where it draws as many, it is a second look at the same epoch, and left out.
     """
     found = moments(results, metrics)
     regular = found[~found["final"].astype(bool) & ~found["warmup"].astype(bool)]
     usual = regular.groupby("run")["protocol"].last()
     last = found.groupby("run")["protocol"].last()
     mine = found["run"].map(usual.combine_first(last))
-    return found[found["protocol"] == mine].reset_index(drop=True)
+    same = found[found["protocol"] == mine]
+    return same.drop_duplicates(["run", "epoch"]).reset_index(drop=True)
 
 
 def per_run(
@@ -128,7 +134,7 @@ def common_spacing(curve: pd.DataFrame) -> int | None:
 
 def grid(one: pd.DataFrame, spacing: int | None) -> str:
     """Describe the evaluations of a run that were looked at."""
-    epochs = one["epoch"].drop_duplicates()
+    epochs = one["epoch"]
     every = f", every {spacing}" if spacing else ""
     return f"{len(epochs)} evaluations, epochs {epochs.min():g} to {epochs.max():g}{every}"
 
@@ -151,7 +157,7 @@ def change(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         if not one["warmup"].any() or len(own) < 2:
             return None
         moved = own["value"].iloc[-1] - own["value"].iloc[0]
-        return {"value": moved, "evaluations": own["epoch"].nunique()}
+        return {"value": moved, "evaluations": len(own)}
 
     return per_run(curves(results, metrics), number)
 
@@ -160,7 +166,7 @@ def late(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Return what the second half of own training changed; ``evaluations`` counts all of it."""
 
     def number(one: pd.DataFrame) -> dict[str, object] | None:
-        own = own_training(one).drop_duplicates("epoch", keep="last")
+        own = own_training(one)
         if len(own) < 3:
             return None
         middle = (own["epoch"].iloc[0] + own["epoch"].iloc[-1]) / 2
@@ -178,7 +184,7 @@ def rise(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """
 
     def number(one: pd.DataFrame) -> dict[str, object] | None:
-        own = own_training(one).drop_duplicates("epoch", keep="last")
+        own = own_training(one)
         lowest = own.iloc[int(own["value"].argmin())]
         epochs = own["epoch"].iloc[-1] - lowest["epoch"]
         if epochs <= 0:
@@ -213,7 +219,7 @@ def translation(
         if log is None or len(log) < 2:
             return None
         middle = log.index.to_numpy(float) + 0.5  # the mean over an epoch stands in its middle
-        own = own_training(one).drop_duplicates("epoch")
+        own = own_training(one)
         own = own[own["epoch"].between(middle[0], middle[-1])]
         span = np.ptp(own["value"]) if len(own) else 0.0
         if not span:

@@ -165,6 +165,7 @@ def _ranked(
         metric,
         direction,
     )
+    frame = frame.astype({"place": "Int64", "more_seeds": "Int64"})
     return frame.iloc[at].reset_index(drop=True), sentence
 
 
@@ -234,12 +235,14 @@ def conclude(
         return f"Nothing can be told about {metric}: it takes two rows of {LEAST} seeds."
     least = min(n for name, n in order if name in places)
     first = [name for name, _ in order if places.get(name) == 1]
+    some = len(places) < len(order)
+    start = f"Of {len(places)} rows with {LEAST} seeds or more " if some else ""
     end = f" (n >= {least}){_without_place(order, places, first[0], direction)}."
     if len(first) == 1:
         beaten = sum(found[pair].separated for pair in found if first[0] in pair)
         whom = "every other row" if beaten == len(places) - 1 else f"{beaten} of the others"
-        return f"{first[0]} has the {direction[:-2]}est {metric}, separated from {whom}{end}"
-    return f"{_list(first)} are not separated in {metric}{_told(first, found)}{end}"
+        return f"{start}{first[0]} has the {direction[:-2]}est {metric}, separated from {whom}{end}"
+    return f"{start}{_list(first)} are not separated in {metric}{_told(first, found)}{end}"
 
 
 def _without_place(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -40,7 +40,7 @@ class Line:
         return self.label, self.group
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Section:
     """The runs on one task's data under one preset, and their warm-ups."""
 
@@ -50,6 +50,13 @@ class Section:
     runs: pd.DataFrame = field(repr=False)
     results: pd.DataFrame = field(repr=False)
     logs: pd.DataFrame | None = field(repr=False, default=None)
+    _kept: dict[object, pd.DataFrame] = field(repr=False, default_factory=dict)
+
+    def once(self, key: object, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """Return what ``make`` gave for this key before: many claims ask for the same numbers."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     @property
     def title(self) -> str:

@@ -99,12 +99,14 @@ def numbers(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """
     there = list(sections(results, runs))
     found = [verdict for table in tables().values() for verdict in _judged(table, there)]
-    return pd.DataFrame([asdict(one) for one in found], columns=list(Verdict.__dataclass_fields__))
+    columns = list(Verdict.__dataclass_fields__)
+    frame = pd.DataFrame([asdict(one) for one in found], columns=columns)
+    return frame.astype({"needed": "Int64"})
 
 
 def _judged(table: Table, there: Sequence[Section]) -> Iterator[Verdict]:
     mine = [section for section in there if section.task == table.protocol.task]
-    measured = {(i, c.id): _measure(s, c) for i, s in enumerate(mine) for c in _columns(table)}
+    measured: dict[tuple[int, str], pd.DataFrame] = {}
     for row in table.rows.values():
         for key, cell in row.cells.items():
             column = table.columns[key]
@@ -116,6 +118,8 @@ def _judged(table: Table, there: Sequence[Section]) -> Iterator[Verdict]:
             ]
             for i, line in lines:
                 section = mine[i]
+                if (i, key) not in measured:
+                    measured[i, key] = _measure(section, column)
                 base = _head(table, row, column, cell, section.title, line)
                 judged = _judge(table, row, column, cell, section, line, measured[i, key])
                 if line.broken and judged["outcome"] not in ("not comparable", "not stated"):
@@ -125,10 +129,6 @@ def _judged(table: Table, there: Sequence[Section]) -> Iterator[Verdict]:
                 outcome = "not comparable" if row.incomparable else "not run"
                 base = _head(table, row, column, cell, "", None)
                 yield Verdict(**base, outcome=outcome, why=row.incomparable)
-
-
-def _columns(table: Table) -> list[Column]:
-    return list(table.columns.values())
 
 
 def _measure(section: Section, column: Column) -> pd.DataFrame:
