@@ -166,9 +166,12 @@ def compare_frames(base: Store, new: Store, level: float = LEVEL) -> Comparison:
 
 def compare_stores(base: Results, new: Results, level: float = LEVEL) -> Comparison:
     """Compare two stores as they were read; see `compare_frames`."""
-    from textbench.judge.older import store_frames
+    from textbench.store.frames import frames
 
-    return compare_frames(store_frames(base), store_frames(new), level)
+    old, fresh = frames(base), frames(new)
+    for found in (old, fresh):
+        found.runs.attrs["unreadable"] = found.unreadable
+    return compare_frames(Store(old.runs, old.results), Store(fresh.runs, fresh.results), level)
 
 
 def _broken(base: Place, new: Place) -> Iterator[Broken]:

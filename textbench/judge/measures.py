@@ -77,7 +77,7 @@ def per_run(
     rows = []
     for _, one in curve.groupby("run", sort=False):
         found = number(one)
-        if found is not None:
+        if found is not None and np.isfinite(found["value"]):  # type: ignore[arg-type]
             head = one.iloc[-1]
             rows.append({key: head[key] for key in (*OWN, "protocol")} | found)
     return pd.DataFrame(rows, columns=None if rows else [*OWN, "protocol", "value"])
@@ -239,7 +239,9 @@ def total(results: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     ends = results[results["final"].astype(bool) & (results["status"] == "done")]
     ends = ends.drop_duplicates("run", keep="last")
     found = ends[list(OWN)].assign(protocol=" + ".join(columns))
-    return found.assign(value=ends[list(columns)].sum(axis=1).astype(float)).reset_index(drop=True)
+    counts = ends.reindex(columns=list(columns)).astype(float)  # a ledger may lack one
+    found = found.assign(value=counts.sum(axis=1, min_count=len(columns)))
+    return found.dropna(subset=["value"]).reset_index(drop=True)
 
 
 def per_epoch(logs: pd.DataFrame) -> pd.DataFrame:

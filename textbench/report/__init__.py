@@ -1,1 +1,263 @@
-"""x"""
+"""The report: tables, figures and an index, from whatever a result store holds right now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from textbench.contracts.errors import UserError
+from textbench.report import conclusions, differences, figures, page, provenance, samples
+from textbench.report.data import data_csv
+from textbench.report.definitions import (
+    FigureSpec,
+    TableSpec,
+    figure_specs,
+    grid_rows,
+    row_names,
+    table_specs,
+)
+from textbench.report.layout import layout, to_csv, to_latex, to_markdown
+from textbench.report.markup import render
+from textbench.report.output import Output
+from textbench.report.sections import Section, sections
+from textbench.report.styles import Styles
+from textbench.report.tables import build
+from textbench.store.frames import Frames, frames
+from textbench.store.read import read_store
+from textbench.store.rows import BROKEN
+
+BAND = (
+    "Lines are means over seeds, bands their 95 % t-intervals (from three seeds on), thin lines "
+    "the seeds. Where lines coincide, the lower one is wide and pale."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """One report in the making."""
+
+    output: Output
+    styles: Styles
+    judged: conclusions.Conclusions
+    unicode: bool
+
+
+def write_report(
+    results: Path,
+    out: Path,
+    say: Callable[[str], object] | None = None,
+    *,
+    unicode: bool = False,
+) -> list[Path]:
+    """Write tables, figures, verdicts, ``data.csv``, ``report.html`` and ``report.md``.
+
+    The same store gives the same bytes. Files of an earlier report that this one no longer has
+    are removed, so that no stale table stands beside new ones.
+
+    Args:
+        results: The result store; half finished is fine.
+        out: Where to write; created.
+        say: Told, line by line, what may be concluded.
+        unicode: Write LaTeX for XeLaTeX or LuaLaTeX: letters that pdfLaTeX has not stay as such.
+
+    Returns:
+        The files written, the index first.
+
+    Raises:
+        UserError: The store has no readable run, or ``out`` cannot be written.
+    """
+    found = frames(read_store(results))
+    if not len(found.runs):
+        raise UserError(_nothing(results, found.unreadable))
+    parts = sections(found, row_names())
+    judged = conclusions.judge(found, parts)
+    report = Report(Output(out), Styles(parts), judged, unicode)
+    _write_data(report, found, parts[0])
+    contents = [_write_section(report, section) for section in parts]
+    starts = list(chain.from_iterable(found.runs.loc[found.runs["alpha"] == 1.0, "starts"]))
+    summary = conclusions.summary(found, judged)
+    context = {
+        "summary": summary,
+        "sections": contents,
+        "claims": conclusions.claim_lines(judged.claims.verdicts),
+        "numbers": conclusions.number_lines(judged.numbers),
+        "problems": provenance.problems(found.runs, found.unreadable),
+        "facts": provenance.facts(starts),
+        "commands": provenance.commands(starts),
+    }
+    report.output.add("report.md", render("report.md.jinja", context))
+    report.output.add("report.html", render("page.html.jinja", context))
+    files = report.output.write()
+    if say is not None:
+        for line in _spoken(contents, summary):
+            say(line)
+    return files
+
+
+def _nothing(results: Path, unreadable: dict[str, str]) -> str:
+    if unreadable:
+        name, reason = next(iter(unreadable.items()))
+        return f"no readable run in {results}: {name}: {reason}"
+    command = "textbench run --algos mle,cot --task synthetic"
+    return f"no runs in {results}; make some with `{command} --results {results}`"
+
+
+def _spoken(contents: list[dict[str, Any]], summary: list[str]) -> Iterator[str]:
+    """Yield the first screen for a terminal."""
+    for section in contents:
+        yield section["title"]
+        for ranking in section["rankings"]:
+            yield f"  {ranking['metric']}: {ranking['line'] or 'no places'}"
+            yield f"    {ranking['sentence']}"
+        for line in section["trust"]:
+            yield f"  {line}"
+    yield from summary
+
+
+def _write_data(report: Report, found: Frames, first: Section) -> None:
+    """Write the frames of everything, and a script that draws the first section's curves."""
+    add, judged = report.output.add, report.judged
+    add("data.csv", data_csv(found.results))
+    add("rankings.csv", to_csv(judged.ranked, conclusions.RANKING_COLUMNS))
+    add("verdicts.csv", _all_columns(judged.numbers))
+    add("claims.csv", _all_columns(judged.claims.verdicts))
+    metrics = list(dict.fromkeys(metric for spec in figure_specs() for metric in spec.metrics))
+    names = {"task": first.task, "preset": first.preset, "metrics": metrics}
+    script = {key: json.dumps(value) for key, value in names.items()}
+    add("figures.py", render("figures.py.jinja", script))
+
+
+def _all_columns(frame: pd.DataFrame) -> str:
+    lists = [key for key in frame if frame[key].map(lambda value: isinstance(value, tuple)).any()]
+    flat = frame.assign(**{key: frame[key].map("; ".join) for key in lists})
+    return to_csv(flat, tuple(frame.columns))
+
+
+# -- a section -------------------------------------------------------------------------------
+
+
+def _write_section(report: Report, section: Section) -> dict[str, Any]:
+    """Write a section's files and return what the index shows of it."""
+    general = section.without(*grid_rows())
+    chart = page.chart(general, report.styles)
+    drawn = [_write_figure(report, spec, section, general) for spec in figure_specs()]
+    shown = samples.read_samples(section, page.SAMPLES)
+    return {
+        "title": section.title,
+        "slug": section.slug,
+        "fingerprint": section.fingerprint,
+        "task_options": section.task_options,
+        "note": section.note,
+        "preset": section.preset,
+        "preset_line": section.preset_line,
+        "rankings": [
+            conclusions.ranked(section, one) for one in report.judged.rankings[section.slug]
+        ],
+        "trust": report.judged.trust[section.slug],
+        "tables": [one for spec in table_specs() for one in _write_table(report, spec, section)],
+        "listing": _write_samples(report, section),
+        "figures": [figure for figure in drawn if figure],
+        "chart": chart,
+        "chart_json": page.to_json(chart),
+        "samples": samples.grouped(shown) if len(shown) else [],
+    }
+
+
+def _part(spec: TableSpec, section: Section) -> Section | None:
+    """Return the rows that a table is about."""
+    if spec.every_metric:
+        return section
+    if spec.only:
+        return section.only(*spec.only)
+    return section.without(*grid_rows(), keep=[row.label for row in spec.rows])
+
+
+def _write_table(report: Report, spec: TableSpec, section: Section) -> Iterator[dict[str, Any]]:
+    """Write a table, and that of its differences to a baseline."""
+    part = _part(spec, section) if spec.is_for(section.task) else None
+    table = build(spec, part) if part is not None else None
+    if table is None:
+        return
+    yield _add(report, layout(table), to_csv(table.cells))
+    compared = differences.compare(table)
+    if compared is not None:
+        frame, context = compared
+        yield _add(report, context, to_csv(frame, differences.CSV_COLUMNS))
+
+
+def _add(report: Report, context: dict[str, Any], csv: str) -> dict[str, Any]:
+    """Write a table in its three formats; return what the index shows of it."""
+    text = to_markdown(context)
+    return _files(report, context, to_latex(context, report.unicode), csv, text)
+
+
+def _files(
+    report: Report, context: dict[str, Any], tex: str, csv: str, text: str
+) -> dict[str, Any]:
+    names = [f"{context['id']}.{kind}" for kind in ("tex", "csv", "md")]
+    for name, content in zip(names, (tex, csv, text), strict=True):
+        report.output.add(name, content)
+    return {"layout": context, "markdown": text, "files": names}
+
+
+def _write_samples(report: Report, section: Section) -> dict[str, Any] | None:
+    built = samples.build(section)
+    if built is None:
+        return None
+    context, frame = built
+    tex = render("samples.tex.jinja", context, report.unicode)
+    text = render("samples.md.jinja", context)
+    return _files(report, context, tex, to_csv(frame, samples.CSV_COLUMNS), text)
+
+
+def _write_figure(
+    report: Report, spec: FigureSpec, section: Section, general: Section
+) -> dict[str, Any] | None:
+    part = section.only(*spec.panels.values()) if spec.panels else general
+    part = section if spec.kind == "tradeoff" else part
+    drawn = figures.draw(spec, part, report.styles) if part is not None else None
+    if part is None or drawn is None:
+        return None
+    stem = f"{spec.id}-{section.slug}"
+    png = figures.to_bytes(drawn.figure, "png")
+    report.output.add(f"{stem}.pdf", figures.to_bytes(drawn.figure, "pdf"))
+    report.output.add(f"{stem}.png", png)
+    title = f"{spec.title} ({spec.paper} of the paper)" if spec.paper else spec.title
+    caption = " ".join(_caption(spec, part, drawn))
+    return {
+        **{"title": title, "png": f"{stem}.png", "pdf": f"{stem}.pdf", "caption": caption},
+        **page.picture(png),
+    }
+
+
+def _caption(spec: FigureSpec, part: Section, drawn: figures.Drawn) -> Iterator[str]:
+    """Yield the sentences under a figure."""
+    if spec.kind == "paths":
+        yield (
+            "Lines are means over seeds at equal epochs, from an open circle to a full one with "
+            "its epoch; thin lines the seeds. Stars are the pairs that the paper reports, in the "
+            "colour of their algorithm; grey ones were not run here."
+        )
+        if drawn.other_oracle:
+            yield "They are of another oracle: only their places among each other compare."
+    elif spec.kind == "tradeoff":
+        yield "Means over seeds; the ends of a line say their inverse temperature."
+    else:
+        yield BAND
+    if spec.kind != "tradeoff" and (part.runs["warmup_label"] != "").any():
+        yield (
+            "An open circle marks where a run takes over from its warm-up, whose own line shows "
+            "what came before."
+        )
+    if spec.kind in ("curves", "twin") and part.runs["status"].isin(BROKEN).any():
+        yield "A cross ends a run that failed or diverged."
+    if drawn.stubs:
+        yield f"Not drawn, with fewer than three evaluations: {', '.join(drawn.stubs)}."
+    if part.options:
+        yield f"Every row: {part.options}."

@@ -62,9 +62,10 @@ def _headline(found: Comparison, strict: bool) -> str:
 
 
 def _store(role: str, name: str, store: Results) -> dict[str, str]:
-    facts = dict(provenance.facts(store))
+    starts = [start for run in store.runs for start in run.env.get("starts", [])]
+    facts = dict(provenance.facts(starts))
     made = "; ".join(f"{key} {facts[key]}" for key in FACTS if key in facts)
-    runs = f"{len(store.runs)} run(s): {provenance.statuses(store.runs)}"
+    runs = f"{len(store.runs)} run(s): {provenance.statuses(run.status.status for run in store.runs)}"
     return {"role": role, "name": name, "runs": runs, "made": made}
 
 

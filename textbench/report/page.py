@@ -1,0 +1,114 @@
+"""The HTML page: one file, no network, the same numbers as every other format."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from textbench.report.curves import Curve, metric_curves
+from textbench.report.definitions import axis_titles
+from textbench.report.sections import Section
+from textbench.report.styles import Styles
+
+AXES = (
+    *("epoch", "generator_updates", "critic_updates"),
+    *("tokens_sampled", "tokens_scored", "seconds"),
+)
+SAMPLES = 5
+"""Lines of samples shown of each row."""
+
+
+def chart(section: Section, styles: Styles) -> dict[str, Any]:
+    """Return the data of a section's interactive learning curves.
+
+    Seeds are averaged epoch by epoch; against updates, tokens or seconds, an epoch's mean stands
+    at the mean of where the seeds were.
+    """
+    looks = styles.of(section)
+    found = {metric: metric_curves(section, metric) for metric in _metrics(section)}
+    curves = {metric: [c for c in lines if len(c.mean)] for metric, lines in found.items()}
+    curves = {metric: lines for metric, lines in curves.items() if lines}
+    places = _Places(section)
+    lines = {
+        metric: {str(curve.row): _line(curve, places) for curve in mine}
+        for metric, mine in curves.items()
+    }
+    drawn = {curve.row for mine in curves.values() for curve in mine}
+    return {
+        "axes": {axis: axis_titles().get(axis, axis) for axis in AXES},
+        "metrics": {metric: section.evaluations.summary(metric) for metric in curves},
+        "rows": {
+            str(row): {
+                "name": title,
+                "colour": looks[row].colour,
+                "dash": " ".join(f"{2 * length:g}" for length in looks[row].dash),
+            }
+            for row, title in section.rows["title"].items()
+            if row in drawn
+        },
+        "places": places.shown,
+        "curves": lines,
+    }
+
+
+def _metrics(section: Section) -> list[str]:
+    """Return every metric that was evaluated, those with a titled axis first."""
+    titled = list(axis_titles())
+    measured = section.evaluations.measured
+    return sorted(measured, key=lambda m: (titled.index(m) if m in titled else len(titled), m))
+
+
+def _line(curve: Curve, places: _Places) -> dict[str, Any]:
+    mean = curve.mean
+    low, high = mean["low"].fillna(mean["mean"]), mean["high"].fillna(mean["mean"])
+    return {
+        "at": places.number(curve),
+        "mean": _round(mean["mean"]),
+        "low": _round(low),
+        "high": _round(high),
+    }
+
+
+class _Places:
+    """Where curves stand on every axis; the metrics of a row share one such place."""
+
+    def __init__(self, section: Section) -> None:
+        at = section.evaluations.at
+        self._at = at.drop_duplicates(["run", "epoch"], keep="last").set_index(["run", "epoch"])
+        self._axes = [axis for axis in AXES[1:] if axis in at]
+        self.shown: list[dict[str, list[float]]] = []
+        self._numbers: dict[tuple[Any, ...], int] = {}
+
+    def number(self, curve: Curve) -> int:
+        """Return the number in ``shown`` of the mean place of a curve's sound seeds."""
+        epochs = curve.mean["epoch"]
+        runs = sorted(set(curve.points["run"]) - curve.broken)
+        key = (tuple(epochs), tuple(runs))
+        if key not in self._numbers:
+            self._numbers[key] = len(self.shown)
+            each = [
+                self._at.loc[run].loc[epochs, self._axes].to_numpy(dtype=float) for run in runs
+            ]
+            means = zip(self._axes, np.mean(each, axis=0).T, strict=True)
+            known = {axis: _round(x) for axis, x in means if np.isfinite(x).all()}
+            self.shown.append({"epoch": _round(epochs), **known})
+        return self._numbers[key]
+
+
+def _round(values: Iterable[float]) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]
+
+
+def to_json(data: Any) -> str:
+    """Return JSON that may stand inside a ``<script>`` element."""
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", r"\u003c")
+
+
+def picture(png: bytes) -> dict[str, Any]:
+    """Return a picture as a URL that needs no network, and its width at two dots per pixel."""
+    url = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    return {"url": url, "width": int.from_bytes(png[16:20], "big") * 5 // 8}

@@ -1,0 +1,89 @@
+"""Samples side by side: the first lines of every algorithm's ``samples.txt``, unselected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from textbench.judge import published
+from textbench.report.definitions import TEMPERED, SampleSpec, matches, sample_spec
+from textbench.report.sections import Section
+from textbench.store.rows import SAMPLES
+
+CSV_COLUMNS = (
+    *("table", "task", "task_fingerprint", "preset", "row", "label", "options", "group"),
+    *("seed", "number", "sample"),
+)
+
+
+def read_samples(section: Section, number: int) -> pd.DataFrame:
+    """Return the first ``number`` samples of each row's first finished run, as `CSV_COLUMNS`.
+
+    Rows of other temperatures have no samples on record.
+    """
+    spec, found = sample_spec(), []
+    part = section.without(TEMPERED)
+    finished = part.runs[part.runs["status"] == "done"].sort_values("seed")
+    for key, row in zip(part.rows.index, part.rows.itertuples(), strict=True):
+        mine = finished[finished["row"] == key].head(1)
+        for run in mine.itertuples():
+            path = Path(run.path) / SAMPLES
+            if not path.exists():
+                continue
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[:number]
+            head = dict(row=row.title, label=row.label, options=row.options, group=row.group)
+            found += [
+                head | {"name": row.name, "seed": run.seed, "number": i, "sample": line}
+                for i, line in enumerate(lines, start=1)
+            ]
+    frame = pd.DataFrame(found, columns=None if found else [*CSV_COLUMNS, "name"])
+    return frame.assign(
+        table=spec.id,
+        task=section.task,
+        task_fingerprint=section.fingerprint,
+        preset=section.preset,
+    )
+
+
+def grouped(samples: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return each row's samples."""
+    return [
+        {
+            **{key: lines[key].iloc[0] for key in ("name", "row", "options", "seed")},
+            "lines": lines["sample"].to_list(),
+        }
+        for _, lines in samples.groupby(["label", "group"], sort=False)
+    ]
+
+
+def build(section: Section) -> tuple[dict[str, Any], pd.DataFrame] | None:
+    """Return a section's table of samples as (what the templates need, its frame).
+
+    None where the task is not one of text, or nothing is finished.
+    """
+    spec = sample_spec()
+    if not matches(section.task, spec.tasks):
+        return None
+    samples = read_samples(section, spec.lines)
+    if not len(samples):
+        return None
+    context = {
+        "id": f"{spec.id}-{section.slug}",
+        "title": spec.title,
+        "section": section.title,
+        "rows": grouped(samples),
+        "notes": _notes(spec, section),
+    }
+    return context, samples
+
+
+def _notes(spec: SampleSpec, section: Section) -> list[str]:
+    paper = next(iter(published.tables().values())).document
+    notes = [
+        f"The first {spec.lines} lines of each row's {SAMPLES}, in the order in which they were "
+        "drawn at alpha = 1 and without a choice; `textbench sample RUN` prints more.",
+        f"{spec.paper} of “{paper.title}” ({paper.version}) shows chosen samples of other runs.",
+    ]
+    return [*notes, f"Data: {section.note}."] if section.note else notes
