@@ -22,7 +22,7 @@ class Evaluations:
     """A frame of evaluations, and matrices of what was measured in them."""
 
     at: pd.DataFrame
-    """One line per evaluation: run, label, seed, status, and the columns of the moment and ledger."""
+    """One line per evaluation: run, label, seed, status, and the moment's and ledger's columns."""
     metrics: dict[str, int]
     """The columns of the matrices."""
     values: NDArray[np.float64]
@@ -51,9 +51,7 @@ class Evaluations:
         reasons[line, metrics] = results["na_reason"].to_numpy(object)
         about = results.drop_duplicates("metric", keep="last").set_index("metric")
         index = {str(name): i for i, name in enumerate(names)}
-        return cls(
-            at, index, values, protocols, reasons, about[["direction", "unit", "summary"]]
-        )
+        return cls(at, index, values, protocols, reasons, about[["direction", "unit", "summary"]])
 
     def of(self, runs: pd.Index[Any]) -> Evaluations:
         """Return the evaluations of some runs."""
@@ -87,7 +85,9 @@ class Evaluations:
     def numbers(self, metrics: Sequence[str]) -> NDArray[np.float64]:
         """Return ``(evaluations, len(metrics))``; NaN where one has no value."""
         absent = np.full(len(self.at), np.nan)
-        columns = [self.values[:, self.metrics[m]] if m in self.metrics else absent for m in metrics]
+        columns = [
+            self.values[:, self.metrics[m]] if m in self.metrics else absent for m in metrics
+        ]
         return np.stack(columns, axis=1)
 
     def protocol(self, metrics: Sequence[str]) -> Objects:

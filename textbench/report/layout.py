@@ -10,6 +10,7 @@ import pandas as pd
 from textbench.report.definitions import ColumnSpec, row_names
 from textbench.report.markup import MISSING, counted, number, render
 from textbench.report.notes import OTHER_ORACLE, OWN_GENERATOR, notes
+from textbench.report.sections import records
 from textbench.report.tables import CSV_COLUMNS, Table, has_paper
 
 WIDE = 6
@@ -38,15 +39,18 @@ def layout(table: Table) -> dict[str, Any]:
         for i, column in enumerate(table.columns)
     ]
     rows = []
-    for at, row in enumerate(table.rows.itertuples()):
+    for at, row in enumerate(records(table.rows)):
         mine = [
             cells[at, i] if head["paper"] else cells[at, i] | {"paper": None}
             for i, head in enumerate(heads)
         ]
         theirs = any(cell["paper"] not in (None, MISSING) for cell in mine)
         rows.append(_line(row) | {"cells": mine, "has_paper": theirs})
-    return common | {"corner": "Algorithm", "stub": "seeds", "blocks": [
-        {"heads": heads, "rows": rows}]}
+    return common | {
+        "corner": "Algorithm",
+        "stub": "seeds",
+        "blocks": [{"heads": heads, "rows": rows}],
+    }
 
 
 def _line(row: Any) -> dict[str, Any]:
@@ -64,7 +68,7 @@ def seeds(done: int, runs: int) -> str:
 
 
 def _metrics_down(table: Table, cells: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    lines = [_line(row) for row in table.rows.itertuples()]
+    lines = [_line(row) for row in records(table.rows)]
     named = [
         line["name"] + line["mark"] + (f" [{line['options']}]" if line["options"] else "")
         for line in lines
@@ -73,13 +77,14 @@ def _metrics_down(table: Table, cells: dict[Any, dict[str, Any]]) -> dict[str, A
     for first in range(0, len(lines), WIDE):
         block = range(first, min(first + WIDE, len(lines)))
         heads = [{"title": named[at], "latex": None, "paper": False} for at in block]
-        counts = [
-            {"ours": lines[at]["stub"], "best": False, "paper": None} for at in block
-        ]
+        counts = [{"ours": lines[at]["stub"], "best": False, "paper": None} for at in block]
         rows = [_metric_line("seeds", "", counts)]
         rows += [
-            _metric_line(column.title, table.section.evaluations.direction(column.spec.id),
-                         [cells[at, i] | {"paper": None} for at in block])
+            _metric_line(
+                column.title,
+                table.section.evaluations.direction(column.spec.id),
+                [cells[at, i] | {"paper": None} for at in block],
+            )
             for i, column in enumerate(table.columns)
         ]
         blocks.append({"heads": heads, "rows": rows})
@@ -88,8 +93,14 @@ def _metrics_down(table: Table, cells: dict[Any, dict[str, Any]]) -> dict[str, A
 
 def _metric_line(name: str, better: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
     shown = {"": "", "none": "neither"}.get(better, better)
-    return {"name": name, "options": "", "mark": "", "stub": shown, "cells": cells,
-            "has_paper": False}
+    return {
+        "name": name,
+        "options": "",
+        "mark": "",
+        "stub": shown,
+        "cells": cells,
+        "has_paper": False,
+    }
 
 
 def _paper_mark(table: Table, spec: ColumnSpec) -> str:
@@ -116,7 +127,10 @@ def _cell(table: Table, lines: pd.DataFrame) -> dict[str, Any]:
 
 
 def _ours(
-    lines: pd.DataFrame, first: pd.Series[Any], row: pd.Series[Any], column: ColumnSpec,
+    lines: pd.DataFrame,
+    first: pd.Series[Any],
+    row: pd.Series[Any],
+    column: ColumnSpec,
     table: Table,
 ) -> str:
     """Format our number with its spread, and how many seeds it is of where that is not all."""

@@ -90,9 +90,7 @@ class _Places:
         key = (tuple(epochs), tuple(runs))
         if key not in self._numbers:
             self._numbers[key] = len(self.shown)
-            each = [
-                self._at.loc[run].loc[epochs, self._axes].to_numpy(dtype=float) for run in runs
-            ]
+            each = [self._at.loc[run].loc[epochs, self._axes].to_numpy(dtype=float) for run in runs]
             means = zip(self._axes, np.mean(each, axis=0).T, strict=True)
             known = {axis: _round(x) for axis, x in means if np.isfinite(x).all()}
             self.shown.append({"epoch": _round(epochs), **known})

@@ -25,7 +25,7 @@ def pick(section: Section, column: ColumnSpec) -> pd.DataFrame:
     Returns:
         A line per run: ``row, seed, protocol, reason``, the numbers, ``in_warmup`` (the selected
         evaluation was made before the run's own training) and ``grid`` (those it was selected
-        from); of times also ``epochs`` and ``squares`` (the sum of squared deviations within a run).
+        from); of times also ``epochs`` and ``squares`` (summed squared deviations within a run).
     """
     found = RULES[column.select](section, column)
     numbers = list(range(len(column.metrics) or 1))
@@ -68,8 +68,9 @@ def _lines(evaluated: Evaluations, metrics: tuple[str, ...]) -> pd.DataFrame:
 
 def _ends(section: Section, column: ColumnSpec) -> pd.DataFrame:
     """Return the evaluation after the last step of each run that has one."""
-    lines = _lines(section.evaluations.where(section.evaluations.at["final"].to_numpy(bool)),
-                   column.metrics)
+    lines = _lines(
+        section.evaluations.where(section.evaluations.at["final"].to_numpy(bool)), column.metrics
+    )
     return lines.drop_duplicates("run", keep="last").set_index("run")
 
 
@@ -102,7 +103,7 @@ def best(section: Section, column: ColumnSpec) -> pd.DataFrame:
     chosen["grid"] = _grid(complete).reindex(chosen.index)
     started = section.runs["warmup"].notna()
     covered = complete.loc[complete["warmup"].astype(bool), "run"].unique()
-    lost = started[started].index.intersection(chosen.index).difference(covered)
+    lost = started[started].index.intersection(chosen.index).difference(list(covered))
     chosen.loc[lost, "reason"] = "its warm-up was not evaluated under the same protocol"
     last = lines.drop_duplicates("run", keep="last").set_index("run")
     others = last.loc[last.index.difference(chosen.index), ["reason"]]
@@ -121,9 +122,13 @@ def _grid(lines: pd.DataFrame) -> pd.Series[str]:
     """Describe, by run, the evaluations that were looked at."""
     grouped = lines.groupby("run")["epoch"]
     told = pd.DataFrame({"n": grouped.nunique(), "low": grouped.min(), "high": grouped.max()})
-    return told.apply(
-        lambda one: f"{one['n']:.0f} at epochs {one['low']:g} to {one['high']:g}", axis=1
-    ) if len(told) else pd.Series(dtype=str)
+    return (
+        told.apply(
+            lambda one: f"{one['n']:.0f} at epochs {one['low']:g} to {one['high']:g}", axis=1
+        )
+        if len(told)
+        else pd.Series(dtype=str)
+    )
 
 
 def change(section: Section, column: ColumnSpec) -> pd.DataFrame:
@@ -132,8 +137,9 @@ def change(section: Section, column: ColumnSpec) -> pd.DataFrame:
     before = lines[lines["warmup"].astype(bool)]
     end = final(section, column)
     numbers = list(range(len(column.metrics)))
-    alike = before[(before["reason"] == "")
-                   & (before["protocol"] == before["run"].map(end["protocol"]))]
+    alike = before[
+        (before["reason"] == "") & (before["protocol"] == before["run"].map(end["protocol"]))
+    ]
     start = alike.drop_duplicates("run", keep="last").set_index("run")
     end[numbers] = end[numbers] - start[numbers].reindex(end.index)
     sound = end["reason"] == ""

@@ -54,9 +54,7 @@ class Styles:
         listed = _listed(section)
         places = list(row_names())
         return {
-            row: Style(PALETTE[places.index(listed[row])])
-            if row in listed
-            else self._others[title]
+            row: Style(PALETTE[places.index(listed[row])]) if row in listed else self._others[title]
             for row, title in section.rows["title"].items()
         }
 
