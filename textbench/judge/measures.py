@@ -77,7 +77,7 @@ def per_run(
     rows = []
     for _, one in curve.groupby("run", sort=False):
         found = number(one)
-        if found is not None and np.isfinite(found["value"]):  # type: ignore[arg-type]
+        if found is not None and pd.notna(found["value"]):  # type: ignore[call-overload]
             head = one.iloc[-1]
             rows.append({key: head[key] for key in (*OWN, "protocol")} | found)
     return pd.DataFrame(rows, columns=None if rows else [*OWN, "protocol", "value"])
