@@ -21,12 +21,12 @@ from torch.nn.utils import clip_grad_norm_
 
 from textbench.backbone.losses import linear_kl_rows
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.schema import Config
-from textbench.trainer import Phase, Position, Trainer
+from textbench.contracts.config import Config
+from textbench.contracts.trainer import Phase, Position, Trainer
 
-from .cudnn import initialise_like_cudnn
+from .cudnn_init import initialise_like_cudnn
 from .full_gradient import prefix_term
-from .hierarchical import GoalFactoredGenerator
+from .goal_generator import GoalFactoredGenerator
 
 LOG_EVERY = 10
 """Iterations between two measurements of the balanced NLL, as in the authors' code."""
@@ -37,6 +37,9 @@ class CoTConfig(Config):
 
     epochs: int = Field(1282, ge=1)
     """Passes over the training sequences (official code: 200,000 iterations of 64)."""
+    iterations: int = Field(0, ge=0)
+    """Generator updates in all, rounded up to whole epochs, in place of `epochs`; 0 counts passes.
+    A pass over a large corpus is another thing than one over 10,000 sequences."""
     batch: int = Field(64, ge=1)
     """Sequences per generator update, and from each side of the mediator's mixture."""
     g_lr: float = Field(1e-2, gt=0)
@@ -58,7 +61,7 @@ class CoTConfig(Config):
     m_dropout: float = Field(0.5, ge=0, lt=1)
     """Probability of dropping a unit before the mediator's output layer, in its own update only."""
     m_init: Literal["normal", "cudnn"] = "normal"
-    """``normal``: all N(0, 0.1²); ``cudnn``: orthogonal LSTM kernels and zero LSTM biases."""
+    """``normal``: all N(0, 0.1²); ``cudnn_init``: orthogonal LSTM kernels and zero LSTM biases."""
     m_batch: Literal["both", "half"] = "both"
     """``both``: batch + batch sequences; ``half``: only half of them, drawn from the mixture."""
     g_scale: Literal["sequence", "token"] = "sequence"
@@ -74,7 +77,7 @@ class CoTConfig(Config):
     g_hidden: int = Field(0, ge=0)
     """Width of embedding and states of Manager and Worker; 0 takes the backbone's."""
 
-    added_options: ClassVar[frozenset[str]] = frozenset({"g_hidden"})
+    added_options: ClassVar[frozenset[str]] = frozenset({"g_hidden", "iterations"})
 
     @model_validator(mode="after")
     def _sizes_of_the_shared_generator(self) -> Self:
@@ -87,6 +90,7 @@ class CoT(Trainer[CoTConfig]):
     """Cooperative Training: a mediator learns the mixture, the generator follows it."""
 
     name = "cot"
+    title = "CoT"
     version = 2
     config_schema = CoTConfig
     generator: LSTMLanguageModel | GoalFactoredGenerator
@@ -98,7 +102,9 @@ class CoT(Trainer[CoTConfig]):
 
     def phases(self) -> list[Phase]:
         """One phase, no pre-training; an epoch has an iteration per batch of the training set."""
-        return [Phase("cot", self.config.epochs, self.context.data.batches(self.config.batch))]
+        batches = self.context.data.batches(self.config.batch)
+        wanted = -(-self.config.iterations // batches)
+        return [Phase("cot", wanted or self.config.epochs, batches)]
 
     def setup(self) -> None:
         """Algorithm 1, line 1: initialise G and M with random weights."""
@@ -148,12 +154,9 @@ class CoT(Trainer[CoTConfig]):
             logged["floored"] = raised.float().mean()
         if self.config.gradient == "full":
             loss = loss + prefix_term(self.generator, s, at_prefixes)
-            self.context.ledger["tokens_scored"] += s.numel()
         if self.config.g_scale == "token":
             loss = loss / s.shape[1]
         self._descend(loss, self.generator, self.g_optimiser)
-        self.context.ledger["generator_updates"] += 1
-        self.context.ledger["tokens_scored"] += 2 * s.numel()
         return logged
 
     def _kl_to_mediator(self, s: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,8 +192,6 @@ class CoT(Trainer[CoTConfig]):
         loss = self.mediator.weighted_nll(s, dropout=self.config.m_dropout, rng=self.context.rng)
         self._descend(loss, self.mediator, self.m_optimiser)
         self.m_updates += 1
-        self.context.ledger["critic_updates"] += 1
-        self.context.ledger["tokens_scored"] += s.numel()
 
     def _descend(self, loss: Tensor, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         optimiser.zero_grad()
@@ -200,9 +201,7 @@ class CoT(Trainer[CoTConfig]):
         optimiser.step()
 
     def _sample(self) -> Tensor:
-        s = self.generator.sample(self.config.batch, self.context.rng)
-        self.context.ledger["tokens_sampled"] += s.numel()
-        return s
+        return self.generator.sample(self.config.batch, self.context.rng)
 
     def _new_generator(self) -> LSTMLanguageModel | GoalFactoredGenerator:
         if self.config.generator == "lstm":

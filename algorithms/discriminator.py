@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from textbench.errors import UserError
+from textbench.backbone.ledger import reads
+from textbench.contracts.errors import UserError
 
 from .max_over_time import SCORE_CHUNK, max_over_time, max_over_time_of_many
 
@@ -86,6 +87,7 @@ class TextFeatures(nn.Module):
                 bound = math.sqrt(3.0 / self.width)
                 linear.bias.uniform_(-bound, bound, generator=rng)
 
+    @reads
     def features(
         self, tokens: Tensor, dropout: float = 0.0, rng: torch.Generator | None = None
     ) -> Tensor:
@@ -108,9 +110,13 @@ class TextFeatures(nn.Module):
         Faster than `features` where N is large; the other arguments are the same.
         """
         for group in tokens.split(SCORE_GROUP):
-            pooled = max_over_time_of_many(group, self.embedding, [*self.kernels])
+            pooled = self._maxima_of_many(group)
             for part in pooled.split(SCORE_CHUNK if tokens.is_cpu else SCORE_GROUP):
                 yield self._finish(part, dropout, rng)
+
+    @reads
+    def _maxima_of_many(self, group: Tensor) -> Tensor:
+        return max_over_time_of_many(group, self.embedding, [*self.kernels])
 
     def _finish(self, pooled: Tensor, dropout: float, rng: torch.Generator | None) -> Tensor:
         """Return the features, given the maxima over time before bias and ReLU."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from textbench.backbone.lstm import LSTMLanguageModel
 
-from .hierarchical import GoalFactoredGenerator
+from .goal_generator import GoalFactoredGenerator
 
 
 def prefix_term(

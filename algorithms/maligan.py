@@ -19,7 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textbench.trainer import Position
+from textbench.contracts.trainer import Position
 
 from .adversarial import AdversarialConfig, AdversarialTrainer
 from .discriminator import TextCNN
@@ -49,18 +49,19 @@ class MaliGAN(AdversarialTrainer[MaliGANConfig]):
     """MaliGAN: importance-weighted maximum likelihood on generated sequences."""
 
     name = "maligan"
+    title = "MaliGAN"
     version = 2
     config_schema = MaliGANConfig
 
     def setup(self) -> None:
         """Create generator and discriminator."""
         super().setup()
-        self.discriminator = self.new_discriminator(TextCNN)
+        self.discriminator = self.new_discriminator(TextCNN, self.context.vocab_size)
 
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One update: of the generator on Σ_i (w_i − b/B) ∇ log G(x_i), or of D."""
         if not self.is_generator_turn(at):
-            return self.train_discriminator(at)
+            return self.d_step(at)
         x = self.sample(self.config.batch)
         w = self.weights(x)
         log = self.reinforce(x, w.unsqueeze(1).expand_as(x))
@@ -75,7 +76,6 @@ class MaliGAN(AdversarialTrainer[MaliGANConfig]):
                 for _ in range(c.passes)
             ]
         ).mean(0)
-        self.context.ledger["tokens_scored"] += c.passes * x.numel()
         d = d.clamp(max=LARGEST)
         r = d / (1.0 - d) if c.weight == "odds" else d
         return r / r.sum() - c.baseline / len(x)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textbench.trainer import Phase, Position
+from textbench.contracts.trainer import Phase, Position
 
 from .adversarial import PolicyConfig, PolicyTrainer
 

@@ -18,9 +18,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
+from textbench.backbone.ledger import reads
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.schema import Config
-from textbench.trainer import Phase, Position, Trainer
+from textbench.contracts.config import Config
+from textbench.contracts.trainer import Phase, Position, Trainer
 
 CLIP_LOGIT = 10.0
 """D's output is kept within ±10, as in the authors' code."""
@@ -88,6 +89,7 @@ class Discriminator(nn.Module):
                 bound = self.gru.hidden_size**-0.5
                 parameter.uniform_(-bound, bound, generator=rng)
 
+    @reads
     def forward(self, states: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return the logit of "teacher-forced" for each sequence, ``(B,)``.
 
@@ -113,6 +115,7 @@ class ProfessorForcing(Trainer[ProfessorForcingConfig]):
     """Likelihood, and free-running behaviour that a discriminator takes for teacher-forced."""
 
     name = "professor_forcing"
+    title = "Professor Forcing"
     version = 2
     config_schema = ProfessorForcingConfig
     generator: LSTMLanguageModel
@@ -145,7 +148,6 @@ class ProfessorForcing(Trainer[ProfessorForcingConfig]):
         self.updates += 1
         logged: dict[str, float | Tensor] = {"nll": self._maximise_likelihood(x)}
         s = self.generator.sample(len(x), self.context.rng)
-        self.context.ledger["tokens_sampled"] += s.numel()
         with torch.no_grad():
             teacher, free = self.generator.hidden(x), self.generator.hidden(s)
         logged |= self._discriminate(teacher, free)
@@ -159,8 +161,6 @@ class ProfessorForcing(Trainer[ProfessorForcingConfig]):
         """The ordinary update of `mle`, on every batch."""
         loss = self.generator.weighted_nll(x)
         self._descend(loss, self.optimiser, list(self.generator.parameters()))
-        self.context.ledger["generator_updates"] += 1
-        self.context.ledger["tokens_scored"] += x.numel()
         return loss.detach()
 
     def _discriminate(self, teacher: Tensor, free: Tensor) -> dict[str, float | Tensor]:
@@ -178,19 +178,16 @@ class ProfessorForcing(Trainer[ProfessorForcingConfig]):
             self.d_optimiser.zero_grad()
             loss.backward()
             self.d_optimiser.step()
-            self.context.ledger["critic_updates"] += 1
         return {"d_loss": loss.detach(), "d_accuracy": accuracy}
 
     def _follow(self, s: Tensor) -> None:
         """Descend BCE(free → 1) through the states of the constant samples ``s``."""
         loss = _bce(self._judge(self.generator.hidden(s)), 1.0)
         self._descend(loss, self.g_optimiser, self._recurrent())
-        self.context.ledger["generator_updates"] += 1
 
     def _judge(self, states: Tensor) -> Tensor:
         """Return D's logits for behaviours; the output layer is a constant in them."""
         G = self.generator
-        self.context.ledger["tokens_scored"] += states.shape[0] * states.shape[1]
         logits: Tensor = self.discriminator(states, G.head_weight.detach(), G.head_bias.detach())
         return logits
 

@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from textbench.backbone.rollout import rollouts
-from textbench.trainer import Position
+from textbench.contracts.trainer import Position
 
 from .adversarial import AdversarialConfig, AdversarialTrainer
 from .discriminator import FAKE, REAL, TextFeatures
@@ -49,13 +49,14 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
     """RankGAN: SeqGAN's policy gradient, rewarded by relative ranks."""
 
     name = "rankgan"
+    title = "RankGAN"
     version = 2
     config_schema = RankGANConfig
 
     def setup(self) -> None:
         """Create generator and ranker."""
         super().setup()
-        self.ranker = self.new_discriminator(TextFeatures)
+        self.ranker = self.new_discriminator(TextFeatures, self.context.vocab_size)
         if self.config.d_init == "uniform":
             rng = self.context.stream("ranker-uniform")
             with torch.no_grad():
@@ -65,7 +66,7 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One update: of the generator, on its samples' rank scores, or of the ranker."""
         if not self.is_generator_turn(at):
-            return self.train_discriminator(at)
+            return self.d_step(at)
         s = self.sample(self.config.batch)
         return self.reinforce(s, self.rank_rewards(s))
 
@@ -79,8 +80,6 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
         completed = rollouts(self.generator, s, self.config.rollouts, self.context.rng)
         prefixes, n, batch, length = completed.shape
         judged = torch.cat([completed.view(-1, length), s])
-        self.context.ledger["tokens_sampled"] += n * batch * prefixes * length // 2
-        self.context.ledger["tokens_scored"] += judged.numel()
         y_u = self.ranker.features(self._references())
         scores = torch.cat(
             [self.relevance(y_s, y_u) for y_s in self.ranker.features_of_many(judged)]

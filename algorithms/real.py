@@ -10,10 +10,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textbench.generator import Generator
-from textbench.metric import NotApplicableError
-from textbench.schema import Config
-from textbench.trainer import Phase, Position, Trainer
+from textbench.backbone.generator import Generator
+from textbench.contracts.config import Config
+from textbench.contracts.metric import NotApplicableError
+from textbench.contracts.trainer import Phase, Position, Trainer
 
 
 class Archive(Generator):
@@ -41,6 +41,11 @@ class Archive(Generator):
         return self.sequences[order[:n]]
 
     @property
+    def archive(self) -> Tensor:
+        """The sequences: those of the training set, perhaps changed, in its order."""
+        return self.sequences
+
+    @property
     def device(self) -> torch.device:
         """Where the sequences are."""
         return self.sequences.device
@@ -50,8 +55,10 @@ class Real(Trainer[Config]):
     """Training sentences as samples: what real text scores."""
 
     name = "real"
+    title = "Real text"
     config_schema = Config
     own_generator = True
+    reference_for = "text"
 
     def phases(self) -> list[Phase]:
         """There is nothing to train: one empty step."""
@@ -78,8 +85,10 @@ class RealCorrupted(Trainer[RealCorruptedConfig]):
     """Training sentences, 20 % of their words replaced by words from anywhere in that text."""
 
     name = "real_corrupted"
+    title = "Real text, 20 % of words replaced"
     config_schema = RealCorruptedConfig
     own_generator = True
+    reference_for = "text"
 
     def phases(self) -> list[Phase]:
         """There is nothing to train: one empty step."""

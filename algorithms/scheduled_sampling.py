@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from textbench.backbone.lstm import START, LSTMLanguageModel
-from textbench.schema import Config
-from textbench.trainer import Phase, Position, Trainer
+from textbench.contracts.config import Config
+from textbench.contracts.trainer import Phase, Position, Trainer
 
 
 class ScheduledSamplingConfig(Config):
@@ -38,20 +38,21 @@ class ScheduledSamplingConfig(Config):
     schedule: Literal["linear", "exponential", "inverse_sigmoid"] = "linear"
     """Bengio et al., section 2.4: 1 - decay·i, base^i, or k/(k + e^(i/k))."""
     decay: float = Field(0.0, ge=0, le=1)
-    """Linear: what ε loses per epoch; 0 takes it from 1 in the first to 0 in the last epoch."""
+    """Linear: what ε loses per epoch; 0 takes it from 1 in the first to `least` in the last."""
     base: float = Field(0.97, gt=0, lt=1)
     """Exponential: what ε is multiplied by per epoch (0.97: one half after 23 epochs)."""
     k: float = Field(12.0, ge=1)
     """Inverse sigmoid: ε is one half after k·ln k epochs (12: after 30)."""
-    least: float = Field(0.0, ge=0, le=1)
-    """ε does not fall below this."""
+    least: float = Field(0.4, ge=0, le=1)
+    """ε does not fall below this (SeqGAN: 300 epochs of 0.002 end at 0.4)."""
 
 
 class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
     """Maximum likelihood on inputs that are partly the model's own symbols."""
 
     name = "scheduled_sampling"
-    version = 2
+    title = "Scheduled Sampling"
+    version = 3
     config_schema = ScheduledSamplingConfig
     generator: LSTMLanguageModel
 
@@ -79,8 +80,6 @@ class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
             clip_grad_norm_(self.generator.parameters(), self.config.clip)
         self.optimiser.step()
         self.updates += 1
-        self.context.ledger["generator_updates"] += 1
-        self.context.ledger["tokens_scored"] += batch.numel()
         return {"nll": loss.detach(), "epsilon": epsilon}
 
     def epsilon(self, i: int) -> float:
@@ -91,7 +90,7 @@ class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
         elif c.schedule == "inverse_sigmoid":
             epsilon = c.k / (c.k + math.exp(min(i / c.k, 700.0)))  # e^710 is no float
         else:
-            epsilon = 1.0 - i * (c.decay or 1.0 / max(c.epochs - 1, 1))
+            epsilon = 1.0 - i * (c.decay or (1.0 - c.least) / max(c.epochs - 1, 1))
         return max(epsilon, c.least)
 
     @torch.no_grad()
@@ -111,5 +110,4 @@ class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
             inputs[:, t] = batch[:, t - 1]
             own = (~is_true[:, t - 1]).nonzero().squeeze(1)  # only these need the vocabulary
             inputs[own, t] = drawer.draw(h[own], uniforms[own, t - 1])
-            self.context.ledger["tokens_sampled"] += len(own)
         return inputs

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.backbone.rollout import rollouts
-from textbench.trainer import Position
+from textbench.contracts.trainer import Position
 
 from .adversarial import AdversarialConfig, AdversarialTrainer
 from .discriminator import TextCNN
@@ -42,20 +42,21 @@ class SeqGAN(AdversarialTrainer[SeqGANConfig]):
     """SeqGAN: policy gradient with roll-out rewards from a CNN discriminator."""
 
     name = "seqgan"
+    title = "SeqGAN"
     version = 2
     config_schema = SeqGANConfig
 
     def setup(self) -> None:
         """Algorithm 1, lines 1-3; the roll-out policy G_β starts as the generator G_θ."""
         super().setup()
-        self.discriminator = self.new_discriminator(TextCNN)
+        self.discriminator = self.new_discriminator(TextCNN, self.context.vocab_size)
         lags = self.config.rollout_lag > 0
         self.lagged: LSTMLanguageModel | None = copy.deepcopy(self.generator) if lags else None
 
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One update: a g-step (Algorithm 1, lines 7-11) or part of a d-step (lines 13-16)."""
         if not self.is_generator_turn(at):
-            return self.train_discriminator(at)
+            return self.d_step(at)
         y = self.sample(self.config.batch)
         log = self.reinforce(y, self.action_values(y))
         if at.index == self.config.g_steps - 1:
@@ -71,8 +72,6 @@ class SeqGAN(AdversarialTrainer[SeqGANConfig]):
             self.lagged or self.generator, y, self.config.rollouts, self.context.rng
         )
         prefixes, n, batch, length = completed.shape
-        self.context.ledger["tokens_sampled"] += n * batch * prefixes * length // 2
-        self.context.ledger["tokens_scored"] += completed.numel() + y.numel()
         judged = self.discriminator.real_probability(completed.view(-1, length))
         values = judged.view(prefixes, n, batch).mean(1)
         return torch.cat([values, self.discriminator.real_probability(y).unsqueeze(0)]).t()

@@ -11,13 +11,13 @@ diversity alone (Zhu et al., 2018); backward BLEU asks how much of the real text
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from textbench.evaluation import Evaluation
-from textbench.metric import Metric, NotApplicableError
-from textbench.task import UNKNOWN_WORD, TextTask
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric, NotApplicableError
+from textbench.contracts.number import Direction, Number
+from textbench.contracts.task import UNKNOWN_WORD, TextTask
 
 from .sentence_bleu import Floats, SentenceBLEU
 
@@ -26,6 +26,9 @@ ORDER = 5
 FEW = 500
 """References of Texygen's "fast" mode, the default of its class but not of its tables."""
 NEVER = frozenset({UNKNOWN_WORD})
+ORDERS = (2, 3, 4, 5)
+"""The lengths that are reported."""
+Numbers = tuple[Number, ...]
 
 _indices: WeakKeyDictionary[TextTask[Any], dict[int, SentenceBLEU]] = WeakKeyDictionary()
 
@@ -43,212 +46,100 @@ def _own(evaluation: Evaluation) -> SentenceBLEU:
     return evaluation.once("bleu of samples", lambda: SentenceBLEU(evaluation.words, ORDER, NEVER))
 
 
-class _BLEU(Metric):
-    """What all of them have in common."""
+def _numbers(prefix: str, direction: Direction, summary: str, suffix: str = "") -> Numbers:
+    """Describe BLEU-2 to BLEU-5 of one kind; ``summary`` has a place for n."""
+    return tuple(
+        Number(
+            f"{prefix}{n}{suffix}", direction, "", summary.format(n=n), n == ORDER and not suffix
+        )
+        for n in ORDERS
+    )
 
+
+class BLEU(Metric):
+    """Quality: samples against the whole test set, and against its first 500 sentences.
+
+    The latter is Texygen's "fast" mode, the default of its class but not of its tables.
+    """
+
+    name = "bleu"
     family = "text"
-    order: ClassVar[int]
-    kind: ClassVar[str]
+    numbers = (
+        *_numbers("bleu", "higher", "BLEU-{n} of samples against the whole test set"),
+        *_numbers(
+            "bleu", "higher", "BLEU-{n} of samples against the first 500 test sentences", "_refs500"
+        ),
+    )
 
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the mean over hypotheses, in [0, 1]."""
-        scores = evaluation.once(self.kind, lambda: self.scores(evaluation).mean(0))
-        return float(scores[self.order - 1])
-
-    def protocol(self, evaluation: Evaluation) -> str:
+    def protocol(self, evaluation: Evaluation) -> dict[str, str]:
         """Return definition, version, smoothing, and the sizes of both sides."""
-        references, hypotheses = self.sides(evaluation)
-        return f"{self.kind}/1 n={self.order} method1 refs={references} hyps={hypotheses}"
+        hypotheses = len(evaluation.samples)
+        every = len(evaluation.text.references())
+        return {
+            **_protocol("bleu", "bleu", "", every, hypotheses),
+            **_protocol("bleu-refs500", "bleu", "_refs500", min(every, FEW), hypotheses),
+        }
 
-    @abstractmethod
-    def scores(self, evaluation: Evaluation) -> Floats:
-        """Return the scores of every hypothesis, ``(N, ORDER)``."""
-
-    @abstractmethod
-    def sides(self, evaluation: Evaluation) -> tuple[int, int]:
-        """Return the numbers of references and of hypotheses."""
-
-
-class _Forward(_BLEU):
-    """Samples against the test set."""
-
-    direction = "higher"
-    kind = "bleu"
-    limit: ClassVar[int | None] = None
-
-    def sides(self, evaluation: Evaluation) -> tuple[int, int]:
-        """All, or the first `limit`, test sentences; all samples."""
-        return len(evaluation.text.references()[: self.limit]), len(evaluation.samples)
-
-    def scores(self, evaluation: Evaluation) -> Floats:
-        """Score the samples."""
-        return _references(evaluation.text, self.sides(evaluation)[0]).scores(evaluation.words)
+    def compute(self, evaluation: Evaluation) -> dict[str, float]:
+        """Return the means over the samples, in [0, 1]."""
+        task = evaluation.text
+        every = len(task.references())
+        scores, few = (
+            _references(task, number).scores(evaluation.words)
+            for number in (every, min(every, FEW))
+        )
+        return {**_means("bleu", scores), **_means("bleu", few, "_refs500")}
 
 
-class _Few(_Forward):
-    """Samples against the first 500 sentences of the test set."""
+class SelfBLEU(Metric):
+    """Diversity: each sample against all others."""
 
-    kind = "bleu-refs500"
-    limit = FEW
+    name = "self_bleu"
+    family = "text"
+    numbers = _numbers(
+        "self_bleu", "lower", "Self-BLEU-{n}: each sample against all others; lower is more diverse"
+    )
 
+    def protocol(self, evaluation: Evaluation) -> dict[str, str]:
+        """Return definition, version, smoothing, and the sizes of both sides."""
+        n = len(evaluation.samples)
+        return _protocol("self-bleu", "self_bleu", "", n - 1, n)
 
-class _Self(_BLEU):
-    """Each sample against all others."""
-
-    direction = "lower"
-    kind = "self-bleu"
-
-    def sides(self, evaluation: Evaluation) -> tuple[int, int]:
-        """All other samples; all samples."""
-        return len(evaluation.samples) - 1, len(evaluation.samples)
-
-    def scores(self, evaluation: Evaluation) -> Floats:
-        """Score each sample against the others."""
+    def compute(self, evaluation: Evaluation) -> dict[str, float]:
+        """Return the means over the samples, in [0, 1]."""
         if len(evaluation.words) < 2:
             raise NotApplicableError("Self-BLEU needs at least two samples")
-        return _own(evaluation).leave_one_out()
+        return _means("self_bleu", _own(evaluation).leave_one_out())
 
 
-class _Backward(_BLEU):
-    """The test set against the samples."""
+class BackwardBLEU(Metric):
+    """Coverage: the test set against the samples."""
 
-    direction = "higher"
-    kind = "backward-bleu"
+    name = "backward_bleu"
+    family = "text"
+    numbers = _numbers(
+        "backward_bleu", "higher", "BLEU-{n} of the test set against the samples: coverage"
+    )
 
-    def sides(self, evaluation: Evaluation) -> tuple[int, int]:
-        """All samples; all test sentences."""
-        return len(evaluation.samples), len(evaluation.text.references())
+    def protocol(self, evaluation: Evaluation) -> dict[str, str]:
+        """Return definition, version, smoothing, and the sizes of both sides."""
+        references, hypotheses = len(evaluation.samples), len(evaluation.text.references())
+        return _protocol("backward-bleu", "backward_bleu", "", references, hypotheses)
 
-    def scores(self, evaluation: Evaluation) -> Floats:
-        """Score the test sentences."""
-        return _own(evaluation).scores(evaluation.text.references())
-
-
-class BLEU2(_Forward):
-    """Quality: BLEU-2, all references."""
-
-    name = "bleu2"
-    order = 2
-    summary = "BLEU-2 of samples against the whole test set"
+    def compute(self, evaluation: Evaluation) -> dict[str, float]:
+        """Return the means over the test sentences, in [0, 1]."""
+        scores = _own(evaluation).scores(evaluation.text.references())
+        return _means("backward_bleu", scores)
 
 
-class BLEU3(_Forward):
-    """Quality: BLEU-3, all references."""
-
-    name = "bleu3"
-    order = 3
-    summary = "BLEU-3 of samples against the whole test set"
-
-
-class BLEU4(_Forward):
-    """Quality: BLEU-4, all references."""
-
-    name = "bleu4"
-    order = 4
-    summary = "BLEU-4 of samples against the whole test set"
+def _protocol(
+    kind: str, prefix: str, suffix: str, references: int, hypotheses: int
+) -> dict[str, str]:
+    sizes = f"refs={references} hyps={hypotheses}"
+    return {f"{prefix}{n}{suffix}": f"{kind}/1 n={n} method1 {sizes}" for n in ORDERS}
 
 
-class BLEU5(_Forward):
-    """Quality: BLEU-5, all references."""
-
-    name = "bleu5"
-    order = 5
-    summary = "BLEU-5 of samples against the whole test set"
-    headline = True
-
-
-class SelfBLEU2(_Self):
-    """Diversity: Self-BLEU-2."""
-
-    name = "self_bleu2"
-    order = 2
-    summary = "Self-BLEU-2: each sample against all others; lower is more diverse"
-
-
-class SelfBLEU3(_Self):
-    """Diversity: Self-BLEU-3."""
-
-    name = "self_bleu3"
-    order = 3
-    summary = "Self-BLEU-3: each sample against all others; lower is more diverse"
-
-
-class SelfBLEU4(_Self):
-    """Diversity: Self-BLEU-4."""
-
-    name = "self_bleu4"
-    order = 4
-    summary = "Self-BLEU-4: each sample against all others; lower is more diverse"
-
-
-class SelfBLEU5(_Self):
-    """Diversity: Self-BLEU-5."""
-
-    name = "self_bleu5"
-    order = 5
-    summary = "Self-BLEU-5: each sample against all others; lower is more diverse"
-    headline = True
-
-
-class BackwardBLEU2(_Backward):
-    """Coverage: backward BLEU-2."""
-
-    name = "backward_bleu2"
-    order = 2
-    summary = "BLEU-2 of the test set against the samples: coverage"
-
-
-class BackwardBLEU3(_Backward):
-    """Coverage: backward BLEU-3."""
-
-    name = "backward_bleu3"
-    order = 3
-    summary = "BLEU-3 of the test set against the samples: coverage"
-
-
-class BackwardBLEU4(_Backward):
-    """Coverage: backward BLEU-4."""
-
-    name = "backward_bleu4"
-    order = 4
-    summary = "BLEU-4 of the test set against the samples: coverage"
-
-
-class BackwardBLEU5(_Backward):
-    """Coverage: backward BLEU-5."""
-
-    name = "backward_bleu5"
-    order = 5
-    summary = "BLEU-5 of the test set against the samples: coverage"
-
-
-class FewBLEU2(_Few):
-    """Texygen's fast mode: BLEU-2, 500 references."""
-
-    name = "bleu2_refs500"
-    order = 2
-    summary = "BLEU-2 of samples against the first 500 test sentences"
-
-
-class FewBLEU3(_Few):
-    """Texygen's fast mode: BLEU-3, 500 references."""
-
-    name = "bleu3_refs500"
-    order = 3
-    summary = "BLEU-3 of samples against the first 500 test sentences"
-
-
-class FewBLEU4(_Few):
-    """Texygen's fast mode: BLEU-4, 500 references."""
-
-    name = "bleu4_refs500"
-    order = 4
-    summary = "BLEU-4 of samples against the first 500 test sentences"
-
-
-class FewBLEU5(_Few):
-    """Texygen's fast mode: BLEU-5, 500 references."""
-
-    name = "bleu5_refs500"
-    order = 5
-    summary = "BLEU-5 of samples against the first 500 test sentences"
+def _means(prefix: str, scores: Floats, suffix: str = "") -> dict[str, float]:
+    """Return the means of ``(N, ORDER)`` scores by the numbers' names."""
+    means = scores.mean(0)
+    return {f"{prefix}{n}{suffix}": float(means[n - 1]) for n in ORDERS}

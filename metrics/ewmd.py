@@ -16,10 +16,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textbench.evaluation import Evaluation
-from textbench.metric import Metric, NotApplicableError
-from textbench.randomness import stream
-from textbench.schema import Config
+from textbench.contracts.config import Config
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric, NotApplicableError
+from textbench.contracts.number import Number
+from textbench.contracts.streams import stream
 
 from .critic import RECIPES, Distance, distance, embedding, encode
 
@@ -36,8 +37,40 @@ class EWMDConfig(Config):
     """Independent critics: their mean is the value, their standard deviation its sigma."""
 
 
+def _numbers(name: str, against: str) -> tuple[Number, ...]:
+    """Describe what one set of critics tells."""
+    halves = f"eWMD of samples and {against} set, estimated on held-out halves"
+    return (
+        Number(name, "lower", "", halves, headline=name == "ewmd_test"),
+        Number(
+            f"{name}_sigma",
+            "none",
+            "",
+            f"standard deviation of {name} over its critics; not over training seeds",
+        ),
+        Number(
+            f"{name}_in_sample",
+            "none",
+            "",
+            f"{name} on the critics' training halves: biased upwards",
+        ),
+        Number(
+            f"{name}_gradient_norm",
+            "none",
+            "",
+            f"mean gradient norm of {name}'s critics at held-out interpolates; about 1",
+        ),
+        Number(
+            f"{name}_normalised",
+            "lower",
+            "",
+            f"{name} over max(1, gradient norm): without the overshoot of soft constraints",
+        ),
+    )
+
+
 class _EWMD(Metric):
-    """Everything that one set of critics tells."""
+    """Everything that one set of critics tells: the value is the mean of their estimates."""
 
     section = "ewmd"
     family = "text"
@@ -45,32 +78,43 @@ class _EWMD(Metric):
     config_schema = EWMDConfig
     config: EWMDConfig
     against: ClassVar[Literal["test", "train"]]
-    part: ClassVar[str]
 
     def protocol(self, evaluation: Evaluation) -> str:
         """Return definition, version, variant, steps, critics, n and T."""
         c = self.config
         n = len(self._sides(evaluation)[0])
         return (
-            f"ewmd/1 {c.variant} steps={c.steps} critics={c.critics} n={n}+{n} "
+            f"ewmd/2 {c.variant} steps={c.steps} critics={c.critics} n={n}+{n} "
             f"T={evaluation.task.length + 1}"
         )
 
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return this part of what the critics found."""
-        key = ("ewmd", self.against, self.config)
-        found = evaluation.once(key, lambda: self._measure(evaluation))
-        return float(getattr(found, self.part))
+    def compute(self, evaluation: Evaluation) -> dict[str, float]:
+        """Return what the critics found."""
+        found = self._measure(evaluation)
+        return {
+            self.name: found.value,
+            f"{self.name}_sigma": found.sigma,
+            f"{self.name}_in_sample": found.in_sample,
+            f"{self.name}_gradient_norm": found.gradient_norm,
+            f"{self.name}_normalised": found.normalised,
+        }
 
     def _sides(self, evaluation: Evaluation) -> tuple[Tensor, Tensor]:
-        """Return real and generated sentences, equally many: all of the smaller side."""
-        task = evaluation.text
+        """Return real and generated sentences, equally many: all of the smaller side.
+
+        Of the training set only a half, drawn anew for each seed, stands against the samples:
+        training sentences that are themselves the samples (a reference row) then come from the
+        other half, and what is left of their distance is what two halves of one text differ by.
+        """
+        task, samples = evaluation.text, evaluation.samples
         real = task.test() if self.against == "test" else task.train(evaluation.seed, 0)
-        samples = evaluation.samples
-        n = min(len(real), len(samples))
+        order = torch.randperm(len(real), generator=stream(evaluation.seed, "ewmd", self.against))
+        most = len(real) if self.against == "test" else len(real) // 2
+        n = min(most, len(samples))
         if n < 2:
             raise NotApplicableError("eWMD needs at least two sentences on each side")
-        order = torch.randperm(len(real), generator=stream(evaluation.seed, "ewmd", self.against))
+        if self.against == "train" and evaluation.generator.archive is not None:
+            samples = evaluation.generator.archive[order[most : most + n]]
         return real[order[:n]].to(samples.device), samples[:n]
 
     def _measure(self, evaluation: Evaluation) -> Distance:
@@ -90,54 +134,11 @@ class _EWMD(Metric):
 
 
 class EWMDTest(_EWMD):
-    """eWMD of the samples and the test set: the mean of the critics' held-out estimates."""
+    """eWMD of the samples and the test set."""
 
     name = "ewmd_test"
     against = "test"
-    part = "value"
-    direction = "lower"
-    headline = True
-    summary = "eWMD of samples and test set, estimated on held-out halves"
-
-
-class EWMDTestSigma(_EWMD):
-    """The standard deviation of `ewmd_test` over its critics."""
-
-    name = "ewmd_test_sigma"
-    against = "test"
-    part = "sigma"
-    direction = "none"
-    summary = "standard deviation of ewmd_test over its critics; not over training seeds"
-
-
-class EWMDTestInSample(_EWMD):
-    """`ewmd_test` on the critics' own training halves, which is biased upwards."""
-
-    name = "ewmd_test_in_sample"
-    against = "test"
-    part = "in_sample"
-    direction = "none"
-    summary = "ewmd_test on the critics' training halves: biased upwards"
-
-
-class EWMDTestGradientNorm(_EWMD):
-    """The critics' mean gradient norm, which should be about 1."""
-
-    name = "ewmd_test_gradient_norm"
-    against = "test"
-    part = "gradient_norm"
-    direction = "none"
-    summary = "mean gradient norm of ewmd_test's critics at held-out interpolates; about 1"
-
-
-class EWMDTestNormalised(_EWMD):
-    """`ewmd_test` divided by max(1, mean gradient norm)."""
-
-    name = "ewmd_test_normalised"
-    against = "test"
-    part = "normalised"
-    direction = "lower"
-    summary = "ewmd_test over max(1, gradient norm): without the overshoot of soft constraints"
+    numbers = _numbers("ewmd_test", "test")
 
 
 class EWMDTrain(_EWMD):
@@ -145,46 +146,4 @@ class EWMDTrain(_EWMD):
 
     name = "ewmd_train"
     against = "train"
-    part = "value"
-    direction = "lower"
-    summary = "eWMD of samples and training set, estimated on held-out halves"
-
-
-class EWMDTrainSigma(_EWMD):
-    """The standard deviation of `ewmd_train` over its critics."""
-
-    name = "ewmd_train_sigma"
-    against = "train"
-    part = "sigma"
-    direction = "none"
-    summary = "standard deviation of ewmd_train over its critics; not over training seeds"
-
-
-class EWMDTrainInSample(_EWMD):
-    """`ewmd_train` on the critics' own training halves, which is biased upwards."""
-
-    name = "ewmd_train_in_sample"
-    against = "train"
-    part = "in_sample"
-    direction = "none"
-    summary = "ewmd_train on the critics' training halves: biased upwards"
-
-
-class EWMDTrainGradientNorm(_EWMD):
-    """The critics' mean gradient norm, which should be about 1."""
-
-    name = "ewmd_train_gradient_norm"
-    against = "train"
-    part = "gradient_norm"
-    direction = "none"
-    summary = "mean gradient norm of ewmd_train's critics at held-out interpolates; about 1"
-
-
-class EWMDTrainNormalised(_EWMD):
-    """`ewmd_train` divided by max(1, mean gradient norm)."""
-
-    name = "ewmd_train_normalised"
-    against = "train"
-    part = "normalised"
-    direction = "lower"
-    summary = "ewmd_train over max(1, gradient norm): without the overshoot of soft constraints"
+    numbers = _numbers("ewmd_train", "training")

@@ -13,45 +13,52 @@ import math
 import torch
 
 from textbench.backbone.scoring import PairScores
-from textbench.evaluation import Evaluation
-from textbench.metric import Metric
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric
+from textbench.contracts.number import Number
 
 
-class JSDStepwise(Metric):
-    """½ Σ_t E_{P prefixes} KL(P_t ‖ M_t) + ½ Σ_t E_{G prefixes} KL(G_t ‖ M_t), M_t = ½(P_t + G_t).
+class JSD(Metric):
+    """Both of them, from the same two sets of sequences.
 
-    Same expectation as the authors' estimator, which looks at the realised token only; taking
-    the expectation over the vocabulary lowers its variance.
+    Stepwise: ½ Σ_t E_{P prefixes} KL(P_t ‖ M_t) + ½ Σ_t E_{G prefixes} KL(G_t ‖ M_t) with
+    M_t = ½(P_t + G_t). Same expectation as the authors' estimator, which looks at the realised
+    token only; taking the expectation over the vocabulary lowers its variance.
+
+    Of sequences: ½ E_P[log P(s)/M(s)] + ½ E_G[log G(s)/M(s)] with M = ½(P + G).
     """
 
-    name = "jsd_stepwise"
-    direction = "lower"
-    summary = "what CoT's figures call JSD: token-level terms summed over T, nats/sequence"
+    name = "jsd"
+    numbers = (
+        Number(
+            "jsd_stepwise",
+            "lower",
+            "nats/sequence",
+            "what CoT's figures call JSD: token-level terms summed over T, nats/sequence",
+        ),
+        Number(
+            "jsd_sequence",
+            "lower",
+            "nats",
+            "the true JSD of the sequence distributions, nats; saturates at ln 2",
+        ),
+    )
 
-    def protocol(self, evaluation: Evaluation) -> str:
+    def protocol(self, evaluation: Evaluation) -> dict[str, str]:
         """Return definition, version and both sample sizes."""
-        return f"jsd_stepwise/1 full-vocabulary {evaluation.sampling}+{len(evaluation.test)}"
+        sizes = f"{evaluation.sampling}+{len(evaluation.test)}"
+        return {
+            "jsd_stepwise": f"jsd_stepwise/1 full-vocabulary {sizes}",
+            "jsd_sequence": f"jsd_sequence/1 {sizes}",
+        }
 
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the value, in [0, T ln 2]."""
-        return 0.5 * (evaluation.on_test.kl_mixture + evaluation.on_samples.kl_mixture)
-
-
-class JSDSequence(Metric):
-    """½ E_P[log P(s)/M(s)] + ½ E_G[log G(s)/M(s)], M = ½(P + G) over whole sequences."""
-
-    name = "jsd_sequence"
-    direction = "lower"
-    summary = "the true JSD of the sequence distributions, nats; saturates at ln 2"
-
-    def protocol(self, evaluation: Evaluation) -> str:
-        """Return definition, version and both sample sizes."""
-        return f"jsd_sequence/1 {evaluation.sampling}+{len(evaluation.test)}"
-
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the Monte Carlo estimate of a value in [0, ln 2]."""
+    def compute(self, evaluation: Evaluation) -> dict[str, float]:
+        """Return the values, in [0, T ln 2] and (a Monte Carlo estimate) in [0, ln 2]."""
         halves = (evaluation.on_test, evaluation.on_samples)
-        return 0.5 * sum(_kl_to_mixture(half) for half in halves)
+        return {
+            "jsd_stepwise": 0.5 * (halves[0].kl_mixture + halves[1].kl_mixture),
+            "jsd_sequence": 0.5 * sum(_kl_to_mixture(half) for half in halves),
+        }
 
 
 def _kl_to_mixture(scores: PairScores) -> float:

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from textbench.evaluation import Evaluation
-from textbench.metric import Metric
-from textbench.task import END, inside
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric, NotApplicableError
+from textbench.contracts.number import Number
+from textbench.contracts.task import END, inside
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -34,9 +35,16 @@ class WittenBell:
     Args:
         tokens: ``(N, T)`` sentences; what follows an end symbol is not looked at.
         vocab_size: V.
+
+    Raises:
+        NotApplicableError: V is above 2 million.
     """
 
     def __init__(self, tokens: Tensor, vocab_size: int) -> None:
+        if (vocab_size + 1) ** ORDER > np.iinfo(np.int64).max:
+            raise NotApplicableError(
+                f"{vocab_size:,} symbols are too many: a trigram's number would not fit 64 bits"
+            )
         self.vocab_size = vocab_size
         histories, words = _events(tokens)
         self._tables = [
@@ -110,37 +118,34 @@ def _events(tokens: Tensor) -> tuple[Ints, Ints]:
 
 
 class LMScore(Metric):
-    """The samples' NLL under a trigram model of the test sentences."""
+    """The samples' NLL under a trigram model of the test sentences, and the other way round."""
 
-    family = "text"
     name = "lm_score"
-    direction = "lower"
-    summary = "NLL of the samples under a trigram model of the test set, nats/word: fluency"
-
-    def protocol(self, evaluation: Evaluation) -> str:
-        """Return definition, version, the judge and both sizes."""
-        return f"lm_score/1 witten-bell-3 test={len(evaluation.task.test())} {evaluation.sampling}"
-
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the mean over the samples' words and end symbols."""
-        task = evaluation.text
-        return WittenBell(task.test(), task.vocab_size).score(evaluation.samples)
-
-
-class ReverseLMScore(Metric):
-    """The test sentences' NLL under a trigram model of the samples."""
-
     family = "text"
-    name = "reverse_lm_score"
-    direction = "lower"
-    summary = "NLL of the test set under a trigram model of the samples, nats/word: coverage"
+    numbers = (
+        Number(
+            "lm_score",
+            "lower",
+            "nats/word",
+            "NLL of the samples under a trigram model of the test set, nats/word: fluency",
+        ),
+        Number(
+            "reverse_lm_score",
+            "lower",
+            "nats/word",
+            "NLL of the test set under a trigram model of the samples, nats/word: coverage",
+        ),
+    )
 
-    def protocol(self, evaluation: Evaluation) -> str:
+    def protocol(self, evaluation: Evaluation) -> dict[str, str]:
         """Return definition, version, the judge and both sizes."""
-        test = len(evaluation.task.test())
-        return f"reverse_lm_score/1 witten-bell-3 test={test} {evaluation.sampling}"
+        made = f"witten-bell-3 test={len(evaluation.task.test())} {evaluation.sampling}"
+        return {name: f"{name}/1 {made}" for name in ("lm_score", "reverse_lm_score")}
 
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the mean over the test sentences' words and end symbols."""
-        task = evaluation.text
-        return WittenBell(evaluation.samples, task.vocab_size).score(task.test())
+    def compute(self, evaluation: Evaluation) -> dict[str, float]:
+        """Return the means over words and end symbols, of the samples and of the test sentences."""
+        task, samples = evaluation.text, evaluation.samples
+        return {
+            "lm_score": WittenBell(task.test(), task.vocab_size).score(samples),
+            "reverse_lm_score": WittenBell(samples, task.vocab_size).score(task.test()),
+        }

@@ -8,17 +8,18 @@ length are diagnostics that expose one failure each.
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from textbench.evaluation import Evaluation
-from textbench.metric import Metric, NotApplicableError
-from textbench.task import END, inside
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric, NotApplicableError, Values
+from textbench.contracts.number import Number
+from textbench.contracts.task import END, inside
 
 from .ngram_index import NgramIndex, Sentences
+from .nll import known
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,14 +47,15 @@ def ms_jaccard(a: Sentences, b: Sentences, order: int = ORDER) -> float:
     f is the mean count of a k-gram per sentence, so that the sets may differ in size.
 
     Raises:
-        NotApplicableError: No sentence is long enough.
+        NotApplicableError: No sentence of one side is long enough.
     """
+    counted = frequencies(a, b, order)
+    if not all(side.any() for side in counted[-1]):
+        raise NotApplicableError(f"no sentence of one side has {order} words")
     logs = []
-    for in_a, in_b in frequencies(a, b, order):
+    for in_a, in_b in counted:
         per_a, per_b = in_a / max(1, len(a)), in_b / max(1, len(b))
         union = float(np.maximum(per_a, per_b).sum())
-        if not union:
-            raise NotApplicableError(f"no sentence has {order} words")
         common = float(np.minimum(per_a, per_b).sum())
         if not common:
             return 0.0
@@ -77,147 +79,90 @@ def sentences_as_bytes(tokens: Tensor) -> list[bytes]:
     return [row.tobytes() for row in kept]
 
 
-def _sizes(evaluation: Evaluation) -> str:
-    return f"refs={len(evaluation.text.references())} {evaluation.sampling}"
+class NgramOverlap(Metric):
+    """MS-Jaccard-4, and the divergences of word and bigram frequencies, of samples and test set."""
 
-
-class MSJaccard4(Metric):
-    """MS-Jaccard-4 of the samples and the test set."""
-
+    name = "ngram_overlap"
     family = "text"
-    name = "ms_jaccard4"
-    direction = "higher"
-    summary = "MS-Jaccard-4: overlap of the n-grams of samples and test set, n = 1..4"
+    numbers = (
+        Number(
+            "ms_jaccard4",
+            "higher",
+            "",
+            "MS-Jaccard-4: overlap of the n-grams of samples and test set, n = 1..4",
+        ),
+        Number(
+            "unigram_jsd",
+            "lower",
+            "nats",
+            "JSD of the word frequencies of samples and test set, nats",
+        ),
+        Number(
+            "bigram_jsd",
+            "lower",
+            "nats",
+            "JSD of the bigram frequencies of samples and test set, nats",
+        ),
+    )
 
-    def protocol(self, evaluation: Evaluation) -> str:
+    def protocol(self, evaluation: Evaluation) -> dict[str, str]:
         """Return definition, version and the sizes of both sides."""
-        return f"ms_jaccard4/1 {_sizes(evaluation)}"
+        sizes = f"refs={len(evaluation.text.references())} {evaluation.sampling}"
+        return {number.name: f"{number.name}/1 {sizes}" for number in self.numbers}
 
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the value, in [0, 1]."""
-        return ms_jaccard(evaluation.text.references(), evaluation.words)
+    def compute(self, evaluation: Evaluation) -> Values:
+        """Return MS-Jaccard-4 in [0, 1] and the divergences, nats, in [0, ln 2]."""
+        references, words = evaluation.text.references(), evaluation.words
+        unigrams, bigrams = frequencies(references, words, 2)
+        return {
+            "ms_jaccard4": known(lambda: ms_jaccard(references, words)),
+            "unigram_jsd": known(lambda: ngram_jsd(*unigrams)),
+            "bigram_jsd": known(lambda: ngram_jsd(*bigrams)),
+        }
 
 
-class _NgramJSD(Metric):
-    """JSD of n-gram frequencies."""
+class Diversity(Metric):
+    """Diagnostics of the samples alone, each exposing one failure; not for ranking."""
 
+    name = "diversity"
     family = "text"
-    direction = "lower"
-    order: ClassVar[int]
+    numbers = (
+        Number("distinct1", "higher", "", "distinct words over all words of the samples"),
+        Number("distinct2", "higher", "", "distinct bigrams over all bigrams of the samples"),
+        Number("repeats", "lower", "", "share of samples that are copies of another sample"),
+        Number(
+            "novelty",
+            "none",
+            "",
+            "share of samples that are no training sentence; 0 copies the training set",
+        ),
+        Number("mean_length", "none", "words", "words per sample, the end symbol not counted"),
+    )
 
-    def protocol(self, evaluation: Evaluation) -> str:
-        """Return definition, version and the sizes of both sides."""
-        return f"{self.name}/1 {_sizes(evaluation)}"
+    def protocol(self, evaluation: Evaluation) -> dict[str, str]:
+        """Return definition, version and sample size, on which distinct-n depends strongly."""
+        made = {number.name: f"{number.name}/1 {evaluation.sampling}" for number in self.numbers}
+        train = evaluation.task.train_size()
+        return {**made, "novelty": f"novelty/1 train={train} {evaluation.sampling}"}
 
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the divergence, nats, in [0, ln 2]."""
-        counted = evaluation.once(
-            "n-gram frequencies",
-            lambda: frequencies(evaluation.text.references(), evaluation.words, 2),
-        )
-        return ngram_jsd(*counted[self.order - 1])
-
-
-class UnigramJSD(_NgramJSD):
-    """JSD of the word frequencies of samples and test set."""
-
-    name = "unigram_jsd"
-    order = 1
-    summary = "JSD of the word frequencies of samples and test set, nats"
-
-
-class BigramJSD(_NgramJSD):
-    """JSD of the bigram frequencies of samples and test set."""
-
-    name = "bigram_jsd"
-    order = 2
-    summary = "JSD of the bigram frequencies of samples and test set, nats"
-
-
-class _Distinct(Metric):
-    """Distinct n-grams over all n-grams."""
-
-    family = "text"
-    direction = "higher"
-    order: ClassVar[int]
-
-    def protocol(self, evaluation: Evaluation) -> str:
-        """Return definition, version and sample size, on which the value depends strongly."""
-        return f"{self.name}/1 {evaluation.sampling}"
-
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the share, in (0, 1]."""
-        index = evaluation.once("bigrams", lambda: NgramIndex(evaluation.words, 2))
-        total = int(index.levels[self.order - 1].count.sum())
-        if not total:
-            raise NotApplicableError("no sample is long enough")
-        return index.sizes[self.order - 1] / total
-
-
-class Distinct1(_Distinct):
-    """Distinct words over all words of the samples."""
-
-    name = "distinct1"
-    order = 1
-    summary = "distinct words over all words of the samples"
-
-
-class Distinct2(_Distinct):
-    """Distinct bigrams over all bigrams of the samples."""
-
-    name = "distinct2"
-    order = 2
-    summary = "distinct bigrams over all bigrams of the samples"
-
-
-class Repeats(Metric):
-    """The share of samples that copy an earlier sample."""
-
-    family = "text"
-    name = "repeats"
-    direction = "lower"
-    summary = "share of samples that are copies of another sample"
-
-    def protocol(self, evaluation: Evaluation) -> str:
-        """Return definition, version and sample size."""
-        return f"repeats/1 {evaluation.sampling}"
-
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the share, in [0, 1)."""
-        return 1.0 - len(set(map(tuple, evaluation.words))) / len(evaluation.words)
-
-
-class Novelty(Metric):
-    """The share of samples that are no training sentence."""
-
-    family = "text"
-    name = "novelty"
-    direction = "none"
-    summary = "share of samples that are no training sentence; 0 copies the training set"
-
-    def protocol(self, evaluation: Evaluation) -> str:
-        """Return definition, version and both sizes."""
-        return f"novelty/1 train={evaluation.task.train_size()} {evaluation.sampling}"
-
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the share, in [0, 1]."""
-        known = set(sentences_as_bytes(evaluation.text.train(evaluation.seed, 0)))
+    def compute(self, evaluation: Evaluation) -> Values:
+        """Return shares in [0, 1], and the mean number of words."""
+        words = evaluation.words
+        index = NgramIndex(words, 2)
+        seen = set(sentences_as_bytes(evaluation.text.train(evaluation.seed, 0)))
         samples = sentences_as_bytes(evaluation.samples)
-        return sum(sample not in known for sample in samples) / len(samples)
+        return {
+            "distinct1": known(lambda: distinct(index, 1)),
+            "distinct2": known(lambda: distinct(index, 2)),
+            "repeats": 1.0 - len(set(map(tuple, words))) / len(words),
+            "novelty": sum(sample not in seen for sample in samples) / len(samples),
+            "mean_length": sum(map(len, words)) / len(words),
+        }
 
 
-class MeanLength(Metric):
-    """Words per sample."""
-
-    family = "text"
-    name = "mean_length"
-    direction = "none"
-    summary = "words per sample, the end symbol not counted"
-
-    def protocol(self, evaluation: Evaluation) -> str:
-        """Return definition, version and sample size."""
-        return f"mean_length/1 {evaluation.sampling}"
-
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the mean."""
-        return sum(map(len, evaluation.words)) / len(evaluation.words)
+def distinct(index: NgramIndex, order: int) -> float:
+    """Return distinct n-grams over all n-grams of an index, in (0, 1]."""
+    total = int(index.levels[order - 1].count.sum())
+    if not total:
+        raise NotApplicableError("no sample is long enough")
+    return index.sizes[order - 1] / total

@@ -8,43 +8,67 @@ KL(G ‖ P)/T = NLL_oracle − H(G).
 
 from __future__ import annotations
 
-from textbench.evaluation import Evaluation
-from textbench.metric import Metric
-from textbench.task import inside
+from collections.abc import Callable
+
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric, NotApplicableError, Values
+from textbench.contracts.number import Number
+from textbench.contracts.task import inside
 
 
-class NLLOracle(Metric):
-    """−E_G[log P(s)]/T: how likely the oracle finds the generator's samples (SeqGAN)."""
-
-    name = "nll_oracle"
-    direction = "lower"
-    headline = True
-    summary = "oracle's NLL of generated sequences, nats/token"
-
-    def protocol(self, evaluation: Evaluation) -> str:
-        """Return definition, version and sample size."""
-        return f"nll_oracle/1 {evaluation.sampling}"
-
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the mean over samples and positions."""
-        return -float(evaluation.on_samples.log_b.mean()) / evaluation.task.length
+def known(compute: Callable[[], float]) -> float | NotApplicableError:
+    """Return a value, or why there is none: the others of its metric may exist all the same."""
+    try:
+        return compute()
+    except NotApplicableError as error:
+        return error
 
 
-class NLLTest(Metric):
-    """−E_P[log G(s)]/T on held-out sequences (CoT, section 4.1)."""
+class NLL(Metric):
+    """Table 1's NLL_oracle = −E_G[log P(s)]/T and NLL_test = −E_P[log G(s)]/T (section 4.1).
 
-    name = "nll_test"
-    direction = "lower"
-    headline = True
-    summary = "generator's NLL of held-out sequences, nats/token"
+    NLL_oracle asks how likely the oracle finds the generator's samples (SeqGAN). NLL_train is the
+    generator's NLL of its own training sequences (of pass 0 where data is fresh).
+    """
 
-    def protocol(self, evaluation: Evaluation) -> str:
-        """Return definition, version and the number of held-out sequences."""
-        return f"nll_test/1 n={len(evaluation.test)}"
+    name = "nll"
+    numbers = (
+        Number(
+            "nll_oracle",
+            "lower",
+            "nats/token",
+            "oracle's NLL of generated sequences, nats/token",
+            headline=True,
+        ),
+        Number(
+            "nll_test",
+            "lower",
+            "nats/token",
+            "generator's NLL of held-out sequences, nats/token",
+            headline=True,
+        ),
+        Number(
+            "nll_train", "lower", "nats/token", "generator's NLL of training sequences, nats/token"
+        ),
+    )
 
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the mean over held-out sequences and positions."""
-        return evaluation.test_nll
+    def protocol(self, evaluation: Evaluation) -> dict[str, str]:
+        """Return definition, version and the number of sequences."""
+        train = min(evaluation.n, evaluation.task.train_size())
+        return {
+            "nll_oracle": f"nll_oracle/1 {evaluation.sampling}",
+            "nll_test": f"nll_test/1 n={len(evaluation.test)}",
+            "nll_train": f"nll_train/1 n={train}",
+        }
+
+    def compute(self, evaluation: Evaluation) -> Values:
+        """Return the means over sequences and positions."""
+        length = evaluation.task.length
+        return {
+            "nll_oracle": known(lambda: -float(evaluation.on_samples.log_b.mean()) / length),
+            "nll_test": known(lambda: evaluation.test_nll),
+            "nll_train": known(lambda: evaluation.train_nll),
+        }
 
 
 class NLLTestWord(Metric):
@@ -57,6 +81,7 @@ class NLLTestWord(Metric):
     name = "nll_test_word"
     family = "text"
     direction = "lower"
+    unit = "nats/word"
     summary = "generator's NLL of held-out text per word or end symbol, nats"
 
     def protocol(self, evaluation: Evaluation) -> str:
@@ -70,65 +95,43 @@ class NLLTestWord(Metric):
         return float(nll[inside(sentences)].mean())
 
 
-class NLLTrain(Metric):
-    """The generator's NLL of its own training sequences (of pass 0 where data is fresh)."""
+class Excess(Metric):
+    """What both NLLs exceed the entropies by, taken over the whole vocabulary at each prefix.
 
-    name = "nll_train"
-    direction = "lower"
-    summary = "generator's NLL of training sequences, nats/token"
+    KL(P ‖ G)/T = NLL_test − H(P) is the excess that MLE minimises; KL(G ‖ P)/T = NLL_oracle − H(G)
+    is not lowered by sharpening alone. H(G)/T is taken at the generator's own prefixes.
+    """
 
-    def protocol(self, evaluation: Evaluation) -> str:
-        """Return definition, version and the number of training sequences."""
-        return f"nll_train/1 n={min(evaluation.n, evaluation.task.train_size())}"
+    name = "excess"
+    numbers = (
+        Number("generator_entropy", "none", "nats/token", "entropy of the generator, nats/token"),
+        Number(
+            "kl_forward",
+            "lower",
+            "nats/token",
+            "KL(oracle || generator), nats/token: NLL_test minus the oracle's entropy",
+        ),
+        Number(
+            "kl_reverse",
+            "lower",
+            "nats/token",
+            "KL(generator || oracle), nats/token: NLL_oracle minus the generator's entropy",
+        ),
+    )
 
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the mean over training sequences and positions."""
-        return evaluation.train_nll
+    def protocol(self, evaluation: Evaluation) -> dict[str, str]:
+        """Return definition, version and the number of sequences."""
+        held_out = f"n={len(evaluation.test)}"
+        return {
+            "generator_entropy": f"generator_entropy/1 full-vocabulary {evaluation.sampling}",
+            "kl_forward": f"kl_forward/1 full-vocabulary {held_out}",
+            "kl_reverse": f"kl_reverse/1 full-vocabulary {evaluation.sampling}",
+        }
 
-
-class GeneratorEntropy(Metric):
-    """H(G)/T, expectation over the vocabulary at the generator's own prefixes."""
-
-    name = "generator_entropy"
-    direction = "none"
-    summary = "entropy of the generator, nats/token"
-
-    def protocol(self, evaluation: Evaluation) -> str:
-        """Return definition, version and sample size."""
-        return f"generator_entropy/1 full-vocabulary {evaluation.sampling}"
-
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the mean over sampled prefixes."""
-        return evaluation.entropy
-
-
-class KLForward(Metric):
-    """KL(P ‖ G)/T = NLL_test − H(P): the excess that MLE minimises."""
-
-    name = "kl_forward"
-    direction = "lower"
-    summary = "KL(oracle || generator), nats/token: NLL_test minus the oracle's entropy"
-
-    def protocol(self, evaluation: Evaluation) -> str:
-        """Return definition, version and the number of held-out sequences."""
-        return f"kl_forward/1 full-vocabulary n={len(evaluation.test)}"
-
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the mean over held-out prefixes of KL(P_t ‖ G_t)."""
-        return evaluation.on_test.kl
-
-
-class KLReverse(Metric):
-    """KL(G ‖ P)/T = NLL_oracle − H(G): sharpening alone does not lower it."""
-
-    name = "kl_reverse"
-    direction = "lower"
-    summary = "KL(generator || oracle), nats/token: NLL_oracle minus the generator's entropy"
-
-    def protocol(self, evaluation: Evaluation) -> str:
-        """Return definition, version and sample size."""
-        return f"kl_reverse/1 full-vocabulary {evaluation.sampling}"
-
-    def compute(self, evaluation: Evaluation) -> float:
-        """Return the mean over sampled prefixes of KL(G_t ‖ P_t)."""
-        return evaluation.on_samples.kl
+    def compute(self, evaluation: Evaluation) -> Values:
+        """Return the means over prefixes: sampled ones, and held-out ones for `kl_forward`."""
+        return {
+            "generator_entropy": known(lambda: evaluation.entropy),
+            "kl_forward": known(lambda: evaluation.on_test.kl),
+            "kl_reverse": known(lambda: evaluation.on_samples.kl),
+        }

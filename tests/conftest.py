@@ -23,10 +23,10 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
-from textbench.data import TrainingData
-from textbench.generator import Generator
-from textbench.randomness import stream
-from textbench.trainer import Context, Position, Trainer
+from textbench.backbone.generator import Generator
+from textbench.contracts.data import TrainingData
+from textbench.contracts.streams import stream
+from textbench.contracts.trainer import Context, Position, Trainer
 
 torch.set_num_threads(1)
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.backbone.rollout import rollouts
-from textbench.randomness import stream
+from textbench.contracts.streams import stream
 
 V, T = 5000, 20
 

@@ -16,8 +16,8 @@ from textbench.algorithms.mle import MLE
 from textbench.algorithms.professor_forcing import ProfessorForcing
 from textbench.algorithms.scheduled_sampling import ScheduledSampling
 
-from textbench.randomness import stream
-from textbench.trainer import Context, Position, Trainer
+from textbench.contracts.streams import stream
+from textbench.contracts.trainer import Context, Position, Trainer
 
 V, T = 5000, 20
 

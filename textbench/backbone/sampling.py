@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from textbench.backbone.ledger import count_drawn
 from textbench.backbone.output import OutputLayer
 
 BLOCK = 64
@@ -63,6 +64,7 @@ def search(weights: Tensor, uniforms: Tensor) -> Tensor:
     Returns:
         The symbols, shaped like ``uniforms``, int64.
     """
+    count_drawn(uniforms.numel())
     rows, vocab = weights.shape
     missing = -vocab % BLOCK
     if missing:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textbench.backbone.scores import (
+from textbench.backbone.generator import Generator
+from textbench.backbone.ledger import counting
+from textbench.backbone.linear_scores import (
     Comparison,
     linear_comparison,
     linear_entropy,
     linear_nll,
     plain_comparison,
 )
-from textbench.generator import Generator
 
 CPU_ELEMENTS = 1 << 19
 CUDA_ELEMENTS = 1 << 26
@@ -57,10 +58,10 @@ def token_nll(model: Generator, tokens: Tensor) -> Tensor:
     for part in pieces(tokens, model):
         output = model.linear_output(part)
         if output is None:
-            nll = -model.log_probs(part).gather(2, part.unsqueeze(2))
+            found = -model.log_probs(part).gather(2, part.unsqueeze(2))
         else:
-            nll = linear_nll(output, part.flatten())
-        parts.append(nll.view(part.shape).double())
+            found = linear_nll(output, part.flatten())
+        parts.append(found.view(part.shape).double())
     return torch.cat(parts)
 
 
@@ -116,7 +117,9 @@ def pieces(tokens: Tensor, *models: Generator) -> Iterator[Tensor]:
 
     Models with a linear output make no block of log-probabilities, so a piece is longer.
     """
-    if all(model.linear_output(tokens[:1]) is not None for model in models):
+    with counting(None):  # a question, not a reading
+        linear = all(model.linear_output(tokens[:1]) is not None for model in models)
+    if linear:
         limit = CPU_POSITIONS if tokens.is_cpu else CUDA_POSITIONS
         yield from torch.split(tokens, max(1, limit // tokens.shape[1]))
     else:

@@ -15,8 +15,8 @@ from typing import Literal
 
 from textbench.check import access, generator, training
 from textbench.check.laboratory import Check, Laboratory, Record, Violation
-from textbench.metric import NotApplicableError
-from textbench.spec import Spec
+from textbench.contracts.metric import NotApplicableError
+from textbench.contracts.spec import Spec
 
 STEPS = 300
 """Steps of the schedule that are looked at, unless the caller says otherwise."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from textbench.check.laboratory import Check, Laboratory, Record, Violation
-from textbench.task import Task
+from textbench.contracts.task import Task
 
 RIGHT = "a trainer learns from context.data alone"
 ATOMS = (str, bytes, bool, int, float, complex, type(None), type, ModuleType)
@@ -101,7 +101,7 @@ def _class_variables(trainer: object) -> dict[str, Any]:
     """Return what the trainer's own classes hold; the harness's are left out."""
     found: dict[str, Any] = {}
     for kind in type(trainer).__mro__:
-        if kind.__module__ not in ("builtins", "abc", "typing", "textbench.trainer"):
+        if kind.__module__ not in ("builtins", "abc", "typing", "textbench.contracts.trainer"):
             found |= {k: v for k, v in vars(kind).items() if not k.startswith("__")}
     return found
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from textbench.backbone.generator import Generator
 from textbench.backbone.scoring import blocks
 from textbench.check.laboratory import Check, Laboratory, Record, Violation
-from textbench.evaluation import undisturbed
-from textbench.generator import Generator
-from textbench.randomness import stream
+from textbench.contracts.streams import stream
+from textbench.run.measure import undisturbed
 
 CLOSE = 1e-3
 """Nats by which two computations of one log-probability may differ in float32."""

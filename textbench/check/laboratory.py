@@ -6,8 +6,7 @@ import copy
 import io
 import time
 import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,15 +14,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from textbench import checkpoint, registry
-from textbench.check.counting import counting_samples, counting_updates
+from textbench.backbone.generator import Generator
 from textbench.check.trap import TrappedTask
-from textbench.generator import Generator
-from textbench.run import Options, Run, Warmup
-from textbench.spec import Spec
-from textbench.store import RunDirectory
-from textbench.task import Task
-from textbench.trainer import Phase
+from textbench.contracts.spec import Spec
+from textbench.contracts.task import Task
+from textbench.contracts.trainer import Phase
+from textbench.run import assemble, checkpoint
+from textbench.run.loop import Conditions, Run, Warmup
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import EvaluationRow
 
 
 class Violation(Exception):  # noqa: N818 - a broken promise, not an error of ours
@@ -56,16 +55,12 @@ class Record:
     initial: dict[str, Tensor]
     """The generator's parameters after `setup`."""
     ledger: dict[str, int]
-    """As it was before the first step."""
+    """As it was before `setup`."""
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
     unsaved: str = ""
     """Why there are no snapshots."""
     losses: list[dict[str, Any]] = field(default_factory=list)
     at_phase_ends: dict[int, dict[str, Tensor]] = field(default_factory=dict)
-    updates: Counter[int] = field(default_factory=Counter)
-    """Steps taken by each optimiser."""
-    sampled: list[int] = field(default_factory=lambda: [0])
-    """Tokens returned by `Generator.sample`."""
     longest: float = 0.0
     """Seconds of the longest step."""
 
@@ -74,6 +69,12 @@ class Record:
         """Whether it is meant to train anything; a reference row does not."""
         declared = any(phase.trains_generator for phase in self.run.schedule.phases)
         return declared or bool(self.initial)
+
+    @property
+    def spent(self) -> dict[str, int]:
+        """What training has cost: the ledger, less that of the warm-up."""
+        ledger = self.run.meter.ledger
+        return {name: ledger[name] - self.ledger[name] for name in ledger}
 
     @property
     def generator(self) -> Generator:
@@ -99,9 +100,7 @@ class Laboratory:
 
     def __init__(self, spec: Spec, folder: Path, steps: int) -> None:
         self.spec, self.folder, self.limit = spec, folder, steps
-        self.trainer_class = registry.load_trainer(spec.trainer)
-        task_class = registry.load_task(spec.task)
-        self.task: Task[Any] = task_class(task_class.config_schema(**spec.task_config))
+        self.trainer_class, self.task = assemble.trainer_class(spec), assemble.task(spec)
         self.warmup = self._warm_up(spec.warmup) if spec.warmup else None
 
     def _warm_up(self, spec: Spec) -> Warmup:
@@ -109,8 +108,16 @@ class Laboratory:
         run = source.start()
         steps = min(run.schedule.total, self.limit)
         train(run, 0, steps)
-        spent = {"seconds": 0.0, "cpu_seconds": 0.0}
-        last = {"epoch": run.schedule.epoch(steps), "ledger": run.context.ledger, **spent}
+        last: EvaluationRow = {
+            "step": steps,
+            "phase": "",
+            "epoch": run.schedule.epoch(steps),
+            "final": True,
+            "ledger": dict(run.meter.ledger),
+            "seconds": 0.0,
+            "cpu_seconds": 0.0,
+            "metrics": {},
+        }
         return Warmup(run.trainer.generator.state_dict(), last)
 
     def start(self, *, seed: int | None = None, world: int = 0) -> Run:
@@ -123,14 +130,15 @@ class Laboratory:
         spec = self.spec if seed is None else replace(self.spec, seed=seed)
         run = self.build(spec, TrappedTask(self.task, spec.seed))
         checkpoint.seed_global_random(world)
-        run.trainer.setup()
+        with run.meter:
+            run.trainer.setup()
         return run
 
     def build(self, spec: Spec, task: Task[Any]) -> Run:
         """Return a run that is not even set up."""
         directory = RunDirectory(spec.directory(self.folder))
         directory.create(spec)
-        cpu = Options(torch.device("cpu"))
+        cpu = Conditions(torch.device("cpu"))
         return Run(directory, self.trainer_class, task, [], self.warmup, cpu)
 
     def reference(self) -> Record:
@@ -145,23 +153,21 @@ class Laboratory:
             run = self.build(self.spec, trap)
             where, phases = "setup()", run.trainer.phases()
             checkpoint.seed_global_random(0)
-            run.trainer.setup()
+            ledger = dict(run.meter.ledger)
+            with run.meter:
+                run.trainer.setup()
             steps = min(run.schedule.total, self.limit)
             before = parameters(run.trainer.generator)
-            record = Record(run, trap, steps, phases, before, dict(run.context.ledger))
-            kinds = {type(part) for part in modules(run.trainer) if isinstance(part, Generator)}
-            with (
-                counting_updates(record.updates),
-                counting_samples(kinds, record.sampled, besides=self.task.oracle),
-            ):
-                for step in range(steps):
-                    where = f"step {step}"
-                    self._note_before(record, step)
-                    began = time.perf_counter()
+            record = Record(run, trap, steps, phases, before, ledger)
+            for step in range(steps):
+                where = f"step {step}"
+                self._note_before(record, step)
+                began = time.perf_counter()
+                with run.meter:
                     record.losses.append(run.trainer.step(run.schedule.at(step)))
-                    record.longest = max(record.longest, time.perf_counter() - began)
-                    if step + 1 in run.schedule.ends:
-                        record.at_phase_ends[step + 1] = parameters(run.trainer.generator)
+                record.longest = max(record.longest, time.perf_counter() - began)
+                if step + 1 in run.schedule.ends:
+                    record.at_phase_ends[step + 1] = parameters(run.trainer.generator)
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
             line = f"{where} raised {type(error).__name__}: {error}".split("\n")[0]
@@ -184,7 +190,8 @@ class Laboratory:
 def train(run: Run, first: int, end: int) -> None:
     """Take steps ``first`` to ``end`` - 1."""
     for step in range(first, end):
-        run.trainer.step(run.schedule.at(step))
+        with run.meter:
+            run.trainer.step(run.schedule.at(step))
 
 
 class Snapshot(NamedTuple):
@@ -205,7 +212,7 @@ def state_of(run: Run) -> dict[str, Any]:
     """Return everything that the seed alone should decide."""
     return {
         "trainer": run.trainer.state_dict(),
-        "ledger": dict(run.context.ledger),
+        "ledger": dict(run.meter.ledger),
         "rng": run.context.rng.get_state(),
     }
 
@@ -214,7 +221,7 @@ def restore(run: Run, snapshot: Snapshot) -> None:
     """Continue ``run``, which is set up, from a snapshot."""
     state = opened(snapshot.content)
     run.context.rng.set_state(state["rng"])
-    run.context.ledger.update(state["ledger"])
+    run.meter.ledger.update(state["ledger"])
     run.trainer.load_state_dict(state["trainer"])
     checkpoint.restore_global_random_state(state["global"])
 
@@ -249,10 +256,3 @@ def parameters(module: nn.Module) -> dict[str, Tensor]:
     """Return a copy of the parameters that are meant to be trained."""
     named = module.named_parameters()
     return {name: p.detach().clone() for name, p in named if p.requires_grad}
-
-
-def modules(trainer: object) -> Iterator[nn.Module]:
-    """Yield every module among a trainer's attributes."""
-    for value in vars(trainer).values():
-        if isinstance(value, nn.Module):
-            yield from value.modules()

@@ -22,10 +22,11 @@ from textbench.check.laboratory import (
     state_of,
     train,
 )
-from textbench.evaluation import Evaluation, undisturbed
-from textbench.metric import NotApplicableError
-from textbench.run import Run
-from textbench.trainer import LEDGER, Phase
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import NotApplicableError
+from textbench.contracts.trainer import Phase
+from textbench.run.loop import Run
+from textbench.run.measure import undisturbed
 
 EVALUATIONS = 8
 """How often a run is evaluated, at least, to see whether that changes it."""
@@ -220,26 +221,19 @@ def losses(laboratory: Laboratory, record: Record) -> str:
 
 
 def budget(laboratory: Laboratory, record: Record) -> str:
-    """What training costs is counted, and what is declared untrained stays so."""
-    ledger = record.run.context.ledger
-    unknown = ledger.keys() - set(LEDGER)
-    if unknown:
+    """What training costs can be counted, and what is declared untrained stays so."""
+    spent = record.spent
+    moved = difference(record.initial, parameters(record.generator))
+    if moved and not spent["generator_updates"]:
         raise Violation(
-            f"the ledger has unknown entries {', '.join(sorted(unknown))}", f"{', '.join(LEDGER)}"
+            f"the generator's {moved} changed, but no optimiser took a step with it",
+            "updates are steps of a torch.optim.Optimizer, which the harness counts",
         )
-    spent = {name: ledger[name] - record.ledger[name] for name in LEDGER}
-    counted = spent["generator_updates"] + spent["critic_updates"]
-    taken = max(record.updates.values(), default=0)
-    if taken > counted:
+    if spent["generator_updates"] and not spent["tokens_scored"]:
         raise Violation(
-            f"an optimiser took {taken} steps, the ledger counts {counted} updates",
-            "context.ledger counts every update",
-        )
-    if record.sampled[0] > spent["tokens_sampled"]:
-        raise Violation(
-            f"{record.sampled[0]:,} tokens were sampled, the ledger counts "
-            f"{spent['tokens_sampled']:,}",
-            "context.ledger counts every sampled token",
+            f"{spent['generator_updates']} updates of the generator, but no token was seen to be "
+            "read",
+            "it reads through log_probs, or methods marked `textbench.backbone.ledger.reads`",
         )
     _expect_still_phases(laboratory, record)
     return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in spent.items())
@@ -276,12 +270,7 @@ def gradients(laboratory: Laboratory, record: Record) -> str:
             f"after {record.steps} steps the generator's {', '.join(still)} did not change",
             "gradients reach every parameter that requires them",
         )
-    updates = record.run.context.ledger["generator_updates"] - record.ledger["generator_updates"]
-    if not updates:
-        raise Violation(
-            "the generator changed, but the ledger counts no generator update",
-            'context.ledger["generator_updates"] += 1 at each',
-        )
+    updates = record.spent["generator_updates"]
     return f"{len(after)} tensors of the generator changed in {updates} updates"
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textbench.errors import UserError, did_you_mean
-from textbench.store import RunDirectory
+from textbench.contracts.errors import UserError, did_you_mean
+from textbench.store.directory import RunDirectory
 
 if TYPE_CHECKING:
-    from textbench.reading import Store
+    from textbench.store.read import Results
 
 EPILOG = """\b
 Examples:
@@ -35,7 +35,8 @@ Exit codes: 0 no regression, 1 a regression, 2 usage, or nothing that can be jud
 @click.option(
     "--strict",
     is_flag=True,
-    help="Fail too if something of BASE is missing in NEW, made differently, or has no spread.",
+    help="Fail too if something of BASE is missing in NEW, seeds included, was made differently or "
+    "has no spread, or if one seed of NEW has gone astray.",
 )
 def command(base: Path, new: Path, out: Path | None, strict: bool) -> None:
     """Compare the result store NEW with BASE, metric by metric, and print a Markdown summary.
@@ -43,7 +44,7 @@ def command(base: Path, new: Path, out: Path | None, strict: bool) -> None:
     A regression is a number that is worse by more than BASE's seeds let expect by chance (of a
     metric that has no better: any such change), or a failed run that BASE finished.
     """
-    from textbench.comparison import compare_stores
+    from textbench.judge.comparison import compare_stores
     from textbench.report.compared import to_markdown
 
     stores = [(str(path), _read(role, path)) for role, path in (("BASE", base), ("NEW", new))]
@@ -68,9 +69,9 @@ def command(base: Path, new: Path, out: Path | None, strict: bool) -> None:
     sys.exit(1 if found.regressions or (strict and found.incomplete) else 0)
 
 
-def _read(role: str, path: Path) -> Store:
+def _read(role: str, path: Path) -> Results:
     """Read a store that has runs, or name the nearest one that has."""
-    from textbench.reading import read_store
+    from textbench.store.read import read_store
 
     if not path.is_dir():
         near = did_you_mean(str(path), _stores(path.parent))

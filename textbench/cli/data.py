@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from textbench import download
-from textbench.errors import UnknownNameError, UserError
+from textbench.contracts.errors import UnknownNameError, UserError
+from textbench.tasks import download
 from textbench.tasks.published import CORPORA, Published, cached, find, local_folder
 
 EPILOG = """\b

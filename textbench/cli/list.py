@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from textbench import grids, presets, registry
+from textbench.plan import grids, presets, registry
 
 EPILOG = """\b
 Examples:

@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from textbench.errors import UserError
+from textbench.contracts.errors import UserError
 
 MANIFEST = "manifest.json"
 """sha256 of every file that the report wrote, by name."""

@@ -1,72 +1,40 @@
-"""What may share a table: runs on one task (by fingerprint), under one preset."""
+"""What may share a table: the runs on one task's data under one preset, as frames."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
-from textbench.reading import Run, Store
-from textbench.report.definitions import row_names
+import pandas as pd
+
+from textbench.judge.comparable import own_overrides
+from textbench.report.definitions import matches
+from textbench.report.evaluations import Evaluations
+from textbench.store.frames import Frames
+
+IDENTITY = ("trainer", "version", "config", "backbone", "evaluation", "warmup", "metrics", "alpha")
+"""What decides a run's numbers, besides its data and its seed."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One algorithm as a table shows it: all runs that differ in nothing but the seed."""
-
-    group: str
-    """Empty where the algorithm was not run."""
-    label: str
-    name: str
-    options: str = ""
-    """What sets it apart from another row of the same label, ``"g_lr=0.001"``."""
-    runs: tuple[Run, ...] = ()
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Unique within a section: two labels may resolve to the same options."""
-        return self.label, self.group
-
-    @property
-    def title(self) -> str:
-        """Name and options in one line."""
-        return f"{self.name} [{self.options}]" if self.options else self.name
-
-    @property
-    def unchanged(self) -> bool:
-        """Whether it is what its name stands for: no option of its own was changed."""
-        return not self.runs or not _changed(self.runs[0])
-
-    @property
-    def own_generator(self) -> bool:
-        """Whether its configuration brings a generator that is not the shared LSTM."""
-        return any(run.spec.own_generator for run in self.runs)
-
-    @property
-    def done(self) -> tuple[Run, ...]:
-        """The runs that finished; only they enter a mean."""
-        return tuple(run for run in self.runs if run.status.status == "done")
-
-    @property
-    def seeds(self) -> str:
-        """``"3"``, or ``"2 of 3"`` while some have no final result."""
-        done, all_runs = len(self.done), len(self.runs)
-        return str(done) if done == all_runs else f"{done} of {all_runs}"
-
-
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Section:
     """One task under one preset, with everything that was run there."""
 
     task: str
-    fingerprint: str
     preset: str
+    fingerprint: str
     slug: str
     """Ends the names of the section's files."""
-    runs: list[Run]
-    rows: list[Row]
-    store: Store = field(repr=False)
+    rows: pd.DataFrame
+    """One line per algorithm, that is, runs that differ in nothing but the seed: ``label, group,
+    name, options, title, own_generator, fresh_data, changed, runs, done``; in the tables' order."""
+    runs: pd.DataFrame
+    """One line per run, as of `textbench.load_runs`, indexed by name; ``row`` points to `rows`."""
+    evaluations: Evaluations
+    logs: pd.DataFrame
+    """As of `textbench.load_curves`, with ``row``."""
     options: str = ""
     """What the user changed of every row's own options, where `only` took it out of the rows."""
 
@@ -75,167 +43,189 @@ class Section:
         """``task, preset``."""
         return f"{self.task}, {f'preset {self.preset}' if self.preset else 'no preset'}"
 
-    @property
+    @cached_property
     def task_options(self) -> str:
         """The task's configuration in one line."""
-        options = self.runs[0].spec.task_config
+        options = self.runs["task_config"].iloc[0]
         return ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
 
-    @property
+    @cached_property
     def changed(self) -> str:
         """What the user changed for every run: the task's, backbone's and evaluation's options."""
-        common = set.intersection(*(_shared_changes(run) for run in self.runs))
+        common = set.intersection(
+            *(
+                {f"{key}={value}" for key, value in run.changes.items() if not _is_own(key, run)}
+                for run in records(self.runs)
+            )
+        )
         return ", ".join(filter(None, (self.options, *sorted(common))))
 
-    @property
+    @cached_property
     def oracles(self) -> set[str]:
-        """What the oracle is called; one fingerprint, hence one oracle, asked for in any way.
+        """What the oracle is called; one fingerprint, hence one oracle, asked for in any way."""
+        asked = self.runs["task_config"].map(lambda options: str(options.get("oracle", "")))
+        return set(self.runs["oracle"].where(self.runs["oracle"] != "", asked))
 
-        Runs of textbench 0.1.0 may not say which oracle they resolved, only what was asked for.
-        """
-        specs = [run.spec for run in self.runs]
-        return {spec.oracle or str(spec.task_config.get("oracle", "")) for spec in specs}
-
-    @property
+    @cached_property
     def note(self) -> str:
         """What a reader must know about the task's data."""
-        return "; ".join(sorted({run.spec.task_note for run in self.runs} - {""}))
+        return "; ".join(sorted(set(self.runs["task_note"]) - {""}))
+
+    @cached_property
+    def preset_line(self) -> str:
+        """The preset's name and its own one line, as recorded."""
+        summaries = sorted(set(self.runs["preset_summary"]) - {""})
+        return ": ".join([f"preset {self.preset or '(none)'}", *summaries])
 
     def only(self, *patterns: str) -> Section | None:
         """Return the part of the rows that match, and of their warm-ups; None where none does.
 
         Options that all the rows share are said of the part instead of each row.
         """
-        rows = [row for row in self.rows if _matches(row, patterns)]
-        if not rows:
+        mine = self.rows["label"].map(lambda label: matches(label, patterns))
+        if not mine.any():
             return None
-        options = {row.options for row in rows}
+        options = set(self.rows.loc[mine, "options"])
         shared = options.pop() if len(options) == 1 else ""
-        found = [replace(row, options="") for row in rows] if shared else rows
-        return self._part([*(row for row in self.rows if _warms_up(row, rows)), *found], shared)
+        rows = self.rows.copy()
+        if shared:
+            rows.loc[mine, "options"] = ""
+            rows.loc[mine, "title"] = rows.loc[mine, "name"]
+        kept = [*self._warmups(mine), *rows.index[mine]]
+        return replace(self._part(kept, rows), options=shared)
 
     def without(self, *patterns: str, keep: Collection[str] = ()) -> Section:
         """Return the part of the rows that do not match, or all where nothing else was run.
 
         Rows whose labels are in ``keep`` stay.
         """
-        matching = [row for row in self.rows if _matches(row, patterns)]
-        rows = [row for row in matching if row.label not in keep]
-        others = [row for row in self.rows if row not in rows]
-        return self._part(others) if any(not _warms_up(row, rows) for row in others) else self
+        labels = self.rows["label"]
+        out = labels.map(lambda label: matches(label, patterns)) & ~labels.isin(list(keep))
+        others = self.rows.index[~out]
+        return self._part(list(others)) if set(others) - set(self._warmups(out)) else self
 
-    def _part(self, rows: list[Row], options: str = "") -> Section:
-        runs = [run for row in rows for run in row.runs]
-        return replace(self, rows=rows, runs=runs, options=options)
+    def _warmups(self, mine: pd.Series[bool]) -> list[int]:
+        """Return the rows that some of ``mine`` started from, and that are not among them."""
+        started = self.runs.loc[self.runs["row"].isin(mine.index[mine]), "warmup_run"]
+        before = set(self.runs.loc[self.runs.index.isin(started), "row"])
+        return [row for row in self.rows.index if row in before and not mine[row]]
+
+    def restricted(self, rows: Sequence[int]) -> Section:
+        """Return the part with these rows alone."""
+        return self._part(list(rows))
+
+    def _part(self, kept: Sequence[int], rows: pd.DataFrame | None = None) -> Section:
+        runs = self.runs[self.runs["row"].isin(kept)]
+        return replace(
+            self,
+            rows=(self.rows if rows is None else rows).loc[list(kept)],
+            runs=runs,
+            evaluations=self.evaluations.of(runs.index),
+            logs=self.logs[self.logs["row"].isin(kept)],
+        )
 
 
-def _matches(row: Row, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(row.label, pattern) for pattern in patterns)
+def records(frame: pd.DataFrame) -> list[Any]:
+    """Return a frame's lines as named tuples."""
+    return list(frame.itertuples(index=False, name="Record"))
 
 
-def _warms_up(row: Row, others: list[Row]) -> bool:
-    """Tell whether ``row`` is what some of ``others`` started from, and not one of them."""
-    started_from = {
-        run.spec.warmup.hash for other in others for run in other.runs if run.spec.warmup
-    }
-    return row not in others and any(run.hash in started_from for run in row.runs)
+def sections(frames: Frames, names: Mapping[str, str]) -> list[Section]:
+    """Divide a store's readable runs into sections, ordered by task, preset and fingerprint.
 
-
-def sections(store: Store) -> list[Section]:
-    """Divide a store's readable runs into sections, ordered by task, preset and fingerprint."""
-    for run in store.rows:
-        store.evaluations(run), store.epochs(run)  # both are needed, so both must be readable
-    members: dict[tuple[str, str, str], list[Run]] = {}
-    for run in store.rows:
-        if run.name in store.unreadable:
-            continue
-        key = (run.spec.task, run.spec.preset, run.spec.task_fingerprint)
-        chosen = members.setdefault(key, [])
+    Args:
+        frames: The store.
+        names: What rows are called, by label, and in which order; a row that is not among them
+            is called by its trainer's recorded title, or by its label where it is a variant.
+    """
+    runs = frames.runs.set_index("run", drop=False)
+    evaluated = Evaluations.build(frames.results)
+    found: list[Section] = []
+    at = runs[["task", "preset", "task_fingerprint"]]
+    places = sorted({(str(a), str(b), str(c)) for a, b, c in at.itertuples(index=False)})
+    for task, preset, fingerprint in places:
+        members = runs[(at == [task, preset, fingerprint]).all(axis=1)]
         # A warm-up may have been made, and labelled, by an earlier command with another preset.
-        chosen += [r for r in (store.warmup_of(run), run) if r and r not in chosen]
-    found = []
-    for (task, preset, fingerprint), runs in sorted(members.items()):
+        used = {*members.index, *members["warmup_run"]} - {""}
+        mine = runs[runs.index.isin(used)].copy()
         slug = f"{task}-{preset or 'custom'}"
-        if sum(key[:2] == (task, preset) for key in members) > 1:
-            slug += f"-{fingerprint[:8]}"
-        found.append(Section(task, fingerprint, preset, slug, runs, rows(runs), store))
+        several = sum(place[:2] == (task, preset) for place in places) > 1
+        slug += f"-{fingerprint[:8]}" if several else ""
+        rows, mine["row"] = _rows(mine, names)
+        logs = frames.logs[frames.logs["run"].isin(used)]
+        logs = logs.assign(row=logs["run"].map(mine["row"]))
+        evaluations = evaluated.of(mine.index)
+        found.append(Section(task, preset, fingerprint, slug, rows, mine, evaluations, logs))
     return found
 
 
-def rows(runs: list[Run]) -> list[Row]:
-    """Group replicates into rows: listed algorithms first, in the tables' order."""
-    groups: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        groups.setdefault((run.spec.label, run.group), []).append(run)
-    options = _options([members[0] for members in groups.values()])
-    names = row_names()
-    found = [
-        Row(
-            group=group,
-            label=label,
-            name=names.get(label, label),
-            options=options[label, group],
-            runs=tuple(sorted(members, key=lambda run: run.spec.seed)),
-        )
-        for (label, group), members in groups.items()
-    ]
+def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, pd.Series[int]]:
+    """Group replicates into rows: those that ``names`` lists first, in its order."""
+    grouped = runs.groupby(["label", "group"], sort=False)
+    rows = grouped.first()[["title", "trainer", "own_generator", "fresh_data"]].reset_index()
+    own = rows["label"].where(rows["label"] != rows["trainer"], rows["title"])
+    rows["name"] = rows["label"].map(names).fillna(own.where(own != "", rows["label"]))
+    examples = runs.drop_duplicates(["label", "group"])
+    rows["options"] = _options(examples)
+    rows["changed"] = [bool(_own_changes(run)) for run in records(examples)]
+    options = rows["options"]
+    rows["title"] = rows["name"] + options.where(options == "", " [" + options + "]")
+    rows["runs"] = grouped.size().to_numpy()
+    rows["done"] = (
+        (runs["status"] == "done")
+        .groupby([runs["label"], runs["group"]], sort=False)
+        .sum()
+        .to_numpy()
+    )
     listed = list(names)
+    rows["place"] = rows["label"].map(lambda x: listed.index(x) if x in listed else len(listed))
+    rows = rows.sort_values(["place", "label", "options", "group"], ignore_index=True)
+    at = {key: i for i, key in enumerate(zip(rows["label"], rows["group"], strict=True))}
+    pairs = zip(runs["label"], runs["group"], strict=True)
+    return rows, pd.Series([at[key] for key in pairs], index=runs.index)
 
-    def order(row: Row) -> tuple[int, str, str, str]:
-        place = listed.index(row.label) if row.label in listed else len(listed)
-        return place, row.label, row.options, row.group
 
-    return sorted(found, key=order)
+def _is_own(key: str, run: Any) -> bool:
+    """Tell whether ``SECTION.OPTION`` or ``SECTION@PLACE.OPTION`` is the trainer's own."""
+    return key.rpartition(".")[0].partition("@")[0] in (run.label, run.trainer)
 
 
-def _options(examples: list[Run]) -> dict[tuple[str, str], str]:
+def _own_changes(run: Any) -> dict[str, Any]:
+    """Return the user's changes of the trainer's own options, without the trainer's name."""
+    return own_overrides(run.changes, run.label, run.trainer)
+
+
+def _options(examples: pd.DataFrame) -> list[str]:
     """Say for each group, by one of its runs, what sets it apart.
 
     That is what the user changed and, where two groups have the same label, whatever else of
     their identity differs: trainer version, backbone, evaluation, warm-up.
     """
-    identities = {run.group: dict(_flat(run.spec.identity())) for run in examples}
-    rivals: dict[str, list[Run]] = {}
-    for run in examples:
-        rivals.setdefault(run.spec.label, []).append(run)
-    described: dict[tuple[str, str], str] = {}
-    for run in examples:
-        others = [identities[rival.group] for rival in rivals[run.spec.label]]
+    runs = records(examples)
+    identities = [dict(_flat({key: getattr(run, key) for key in IDENTITY})) for run in runs]
+    rivals: dict[str, list[dict[str, Any]]] = {}
+    for run, identity in zip(runs, identities, strict=True):
+        rivals.setdefault(run.label, []).append(identity)
+    described = []
+    for run, identity in zip(runs, identities, strict=True):
         differing = {
             key: value
-            for key, value in identities[run.group].items()
-            if any(other.get(key) != value for other in others)
+            for key, value in identity.items()
+            if any(other.get(key) != value for other in rivals[run.label])
         }
         # An option that shapes the warm-up shows as the run's own, and again in the warm-up.
         own = {k: v for k, v in differing.items() if not k.startswith("warmup.")}
-        shown = {**_changed(run), **(own or differing)}
-        text = ", ".join(f"{key}={value}" for key, value in sorted(shown.items()))
-        described[run.spec.label, run.group] = text
+        shown = {**_own_changes(run), **(own or differing)}
+        described.append(", ".join(f"{key}={value}" for key, value in sorted(shown.items())))
     return described
-
-
-def _shared_changes(run: Run) -> set[str]:
-    changes = run.spec.overrides.items()
-    return {f"{key}={value}" for key, value in changes if not _is_own(key, run)}
-
-
-def _changed(run: Run) -> dict[str, Any]:
-    """Return the user's changes of the trainer's own options, without the trainer's name."""
-    changes = run.spec.overrides.items()
-    return {key.rpartition(".")[2]: value for key, value in changes if _is_own(key, run)}
-
-
-def _is_own(key: str, run: Run) -> bool:
-    """Tell whether ``SECTION.OPTION`` or ``SECTION@PLACE.OPTION`` is the trainer's own."""
-    section = key.rpartition(".")[0].partition("@")[0]
-    return section in (run.spec.label, run.spec.trainer)
 
 
 def _flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in identity.items():
-        if key in ("seed", "format", "task", "task_fingerprint"):
-            continue
-        if isinstance(value, Mapping):
+        if key == "warmup" and value is not None:
+            kept = {k: value[k] for k in IDENTITY if k in value}
+            yield from _flat(kept, f"{prefix}warmup.")
+        elif isinstance(value, Mapping):
             yield from _flat(value, prefix if key == "config" else f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -10,9 +10,9 @@ from typing import Generic, TypeVar
 
 from pydantic import Field
 
-from textbench.errors import UserError
+from textbench.contracts.errors import UserError
 from textbench.tasks.published import EMNLP_NEWS, IMAGE_COCO, Found, Published, find
-from textbench.tasks.reading import read_lines
+from textbench.tasks.sentences import read_lines
 from textbench.tasks.text import Corpus, CorpusConfig, Splits, divide
 
 

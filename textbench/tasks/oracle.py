@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.download import Remote, fetch
-from textbench.errors import UserError
-from textbench.randomness import numpy_stream
+from textbench.contracts.errors import UserError
+from textbench.contracts.streams import numpy_stream
+from textbench.tasks.download import Remote, fetch
 from textbench.tasks.pickled import NUMBERS, read_arrays
 
 Array = npt.NDArray[np.float32]

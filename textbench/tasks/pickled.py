@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textbench.errors import UserError
+from textbench.contracts.errors import UserError
 
 NUMBERS = "fiu"
 """Kinds of dtype that are admitted: floats and integers."""

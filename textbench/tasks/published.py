@@ -11,8 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from textbench.download import Remote, cache, fetch, local_data
-from textbench.errors import UserError
+from textbench.contracts.errors import UserError
+from textbench.tasks.download import Remote, cache, fetch, local_data
 
 _GFS = (
     "https://raw.githubusercontent.com/pclucas14/GansFallingShort/"

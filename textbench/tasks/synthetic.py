@@ -15,11 +15,11 @@ from pydantic import Field
 from torch import Tensor
 
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.errors import UserError
-from textbench.randomness import stream
-from textbench.schema import Config
-from textbench.spec import digest
-from textbench.task import Task
+from textbench.contracts.config import Config
+from textbench.contracts.errors import UserError
+from textbench.contracts.spec import digest
+from textbench.contracts.streams import stream
+from textbench.contracts.task import Task
 from textbench.tasks import oracle as oracles
 
 DRAWS_VERSION = 2

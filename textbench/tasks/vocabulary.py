@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textbench.task import END, UNKNOWN, UNKNOWN_WORD
+from textbench.contracts.task import END, UNKNOWN, UNKNOWN_WORD
 
 
 class Vocabulary:

@@ -1,0 +1,74 @@
+"""What the documents name exists: tests, files, rows and options."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from textbench.plan import registry
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+QUOTED = re.compile(r"`([^`\n]+)`")
+TEST = re.compile(r"(?:tests/(?:\w+/)?)?(test_\w+)?(?:\.py)?(?:::(test_\w+))?")
+TRAPS = range(1, 26)
+
+
+def quoted(page: Path) -> list[str]:
+    """Return what stands between single backticks, code blocks aside."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
+    return QUOTED.findall(text)
+
+
+def named_tests(words: list[str]) -> list[tuple[str, str]]:
+    """Return (file, function) of every test named; `::test_x` is in the file named before."""
+    found, file = [], ""
+    for word in words:
+        match = TEST.fullmatch(word)
+        if match and any(match.groups()):
+            file = match[1] or file
+            found.append((file, match[2] or ""))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    for file, function in named_tests(quoted(page)):
+        (path,) = (ROOT / "tests").glob(f"*/{file}.py")
+        found = f"\ndef {function}(" in path.read_text("utf-8")
+        assert found or not function, f"{page.name}: {file}::{function}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_of_the_checkout_that_a_page_names_exists(page: Path) -> None:
+    folders = ("algorithms/", "metrics/", "textbench/", "tests/", "docs/")
+    folders += ("results/published/", "reports/published/")
+    for word in quoted(page):
+        if word.startswith(folders) and not set(word) & set("*<>{ "):
+            assert (ROOT / word.partition("::")[0]).exists(), f"{page.name}: {word}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_row_and_option_that_a_page_names_exists(page: Path) -> None:
+    trainers = registry.names("trainer")
+    for word in quoted(page):
+        row = re.fullmatch(r"(\w+):(\w+)", word)
+        if row and row[1] in trainers:
+            assert row[2] in registry.variants(row[1]), f"{page.name}: {word}"
+        option = re.fullmatch(r"(\w+)\.(\w+)(=[^ ]+)?", word)
+        if option and option[1] in trainers and option[2] not in ("toml", "py"):
+            fields = registry.load_trainer(option[1]).config_schema.model_fields
+            assert option[2] in fields, f"{page.name}: {word}"
+
+
+def test_every_trap_says_how_it_is_avoided_and_by_which_test() -> None:
+    text = (ROOT / "docs" / "protocol.md").read_text("utf-8")
+    _, _, section = text.partition("## 10. Twenty-five traps")
+    rows = [line.split(" | ") for line in section.splitlines() if re.match(r"\| \d", line)]
+    assert [int(row[0].strip("| ")) for row in rows] == list(TRAPS)
+    for number, trap, here, pinned in rows:
+        assert trap and here.strip(), number
+        functions = [function for _, function in named_tests(QUOTED.findall(pinned))]
+        assert functions and all(functions), f"trap {number} names no test function"

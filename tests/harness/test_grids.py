@@ -1,0 +1,178 @@
+"""The grids that ship: each row is what its name says, under every preset, and nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from textbench.cli import cli
+from textbench.contracts.spec import Spec
+from textbench.plan import grids, presets, registry
+from textbench.plan.resolve import Request, expand
+
+Rows = dict[str, dict[str, Any]]
+
+STRATEGIES = [(100, 1, 10), (30, 1, 30), (1, 1, 10), (1, 5, 3)]
+"""(g-steps, d-steps, k) of Figure 3 of the SeqGAN paper."""
+RATES = ("1e-2", "1e-3", "3e-3")
+RATIOS = [(1, 1), (1, 2), (1, 5), (2, 1), (3, 1)]
+
+FIGURE2A: Rows = {
+    f"seqgan:fig2a-g{g}-d{d}-k{k}": {"g_steps": g, "d_steps": d, "d_epochs": k}
+    for g, d, k in STRATEGIES
+}
+FIGURE2B: Rows = {
+    f"cot:fig2b-lr{lr}-g{g}-m{m}": {
+        "g_lr": float(lr),
+        "m_lr": float(lr),
+        "g_steps": g,
+        "m_steps": m,
+    }
+    for lr, (g, m) in itertools.product(RATES, RATIOS)
+}
+ABLATIONS: Rows = {
+    **{
+        f"cot:abl-m{size}{suffix}": {"m_embedding": size, "m_hidden": size, "m_dropout": dropout}
+        for suffix, dropout in (("", 0.5), ("-drop0", 0.0))
+        for size in (32, 64, 128)
+    },
+    **{
+        f"cot:abl-n{n}{suffix}": {
+            "m_embedding": 64,
+            "m_hidden": 64,
+            "m_dropout": dropout,
+            "m_steps": n,
+        }
+        for suffix, dropout in (("", 0.5), ("-drop0", 0.0))
+        for n in (2, 5)
+    },
+}
+STATED: dict[str, Rows] = {
+    "figure2a": FIGURE2A,
+    "figure2b": FIGURE2B,
+    "cot_ablations": ABLATIONS,
+}
+EPOCHS = {"figure2b": {"epochs": 30}, "cot_ablations": {"epochs": 120}, "figure2a": {}}
+"""The schedule under preset `paper`, where the preset has none."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory of the test's own, empty."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    return tmp_path
+
+
+def call(line: str) -> Result:
+    return CliRunner().invoke(cli, shlex.split(line), prog_name="textbench")
+
+
+def grid(name: str, **given: Any) -> list[Spec]:
+    return expand(Request(config=Path(name), **given))
+
+
+def test_every_grid_is_described_here() -> None:
+    assert grids.names() == sorted(STATED)
+    for name in grids.names():
+        assert registry.read_toml(grids.path(name))["summary"]
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_a_dry_run_lists_every_row_once(name: str, folder: Path) -> None:
+    result = call(f"run --config {name} --device cpu --dry-run")
+    assert result.exit_code == 0, result.output
+    listed = [line.partition("(")[2].removesuffix(" seed 0)") for line in result.stdout.split("\n")]
+    warmup = ["mle"] if name == "figure2a" else []
+    assert listed[:-2] == [*warmup, *STATED[name]]
+    count = len(STATED[name]) + len(warmup)
+    assert count == {"figure2a": 5, "figure2b": 15, "cot_ablations": 10}[name]
+    assert result.stdout.endswith(f"\n{count} runs; nothing was started (--dry-run)\n")
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_rows_differ_from_the_default_in_what_they_state_and_in_nothing_else(
+    name: str, folder: Path
+) -> None:
+    trainer = next(iter(STATED[name])).partition(":")[0]
+    default = expand(Request(algos=trainer, task="synthetic", preset="paper"))[-1]
+    rows = {spec.label: spec for spec in grid(name) if spec.label in STATED[name]}
+    assert rows.keys() == STATED[name].keys()
+    for label, spec in rows.items():
+        assert spec.config == {**default.config, **EPOCHS[name], **STATED[name][label]}, label
+        assert (spec.task, spec.preset, spec.seed) == ("synthetic", "paper", 0)
+        assert spec.evaluation == default.evaluation and spec.warmup == default.warmup
+    assert len({spec.hash for spec in rows.values()}) == len(rows)
+
+
+@pytest.mark.parametrize("preset", presets.names())
+@pytest.mark.parametrize("name", STATED)
+def test_what_makes_a_row_holds_under_every_preset_and_the_schedule_is_the_preset_s(
+    name: str, preset: str, folder: Path
+) -> None:
+    trainer = next(iter(STATED[name])).partition(":")[0]
+    given = {"task": "synthetic-tiny", "preset": preset}
+    plain = expand(Request(algos=trainer, **given))[-1]
+    schedule = EPOCHS[name] if preset == "paper" else {}
+    for spec in grid(name, **given)[-len(STATED[name]) :]:
+        assert spec.config == {**plain.config, **schedule, **STATED[name][spec.label]}
+        assert (spec.task, spec.preset) == ("synthetic-tiny", preset)
+        assert spec.overrides == {f"cot@paper.{key}": value for key, value in schedule.items()}
+
+
+def test_the_figures_four_rows_share_one_warm_up(folder: Path) -> None:
+    (warmup, *rows) = grid("figure2a")
+    assert {row.warmup.hash for row in rows if row.warmup} == {warmup.hash}
+    assert warmup.config["epochs"] == 120 and all(row.config["rounds"] == 200 for row in rows)
+
+
+def test_the_command_line_wins_over_a_grid(folder: Path) -> None:
+    specs = grid(
+        "figure2b", algos="cot:fig2b-lr1e-2-g1-m2,cot", seeds="3:5", settings=["cot.epochs=2"]
+    )
+    assert [(spec.label, spec.seed) for spec in specs] == [
+        ("cot:fig2b-lr1e-2-g1-m2", 3),
+        ("cot", 3),
+        ("cot:fig2b-lr1e-2-g1-m2", 4),
+        ("cot", 4),
+    ]
+    assert all(spec.config["epochs"] == 2 for spec in specs)
+
+
+def test_a_file_of_that_name_wins_and_a_folder_does_not(folder: Path) -> None:
+    (folder / "figure2a").mkdir()
+    assert len(grid("figure2a")) == 5
+    (folder / "figure2b").write_text('algos = "mle"\ntask = "synthetic-tiny"\npreset = "ci"\n')
+    assert [spec.label for spec in grid("figure2b")] == ["mle"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "run --config figur2b",
+            "unknown config file or grid 'figur2b'; did you mean 'figure2b' or 'figure2a'?",
+        ),
+        ("run --config figure2b.toml", "cannot read figure2b.toml: No such file"),
+        ("run --config ./figure2b/x", "cannot read figure2b/x: No such file"),
+        ("show grid:figur2b", "unknown grid 'figur2b'; did you mean 'figure2b'"),
+        ("show figure2b", "did you mean grid:figure2b?"),
+    ],
+)
+def test_unknown_names_are_one_line_with_the_nearest(line: str, message: str, folder: Path) -> None:
+    result = call(line)
+    assert result.exit_code == 2 and result.stdout == ""
+    assert message in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_list_and_show(folder: Path) -> None:
+    listed = call("list").stdout.partition("Grids (--config)\n")[2]
+    for name in grids.names():
+        assert f"\n  {name} " in f"\n{listed}"
+        assert call(f"show grid:{name}").stdout == grids.path(name).read_text(encoding="utf-8")

@@ -1,0 +1,211 @@
+"""`textbench compare`: what is a regression, what is not, and what the summary says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from stores import make_run, spec
+
+from textbench.cli import cli
+from textbench.store.rows import Status
+
+VALUES = [3.0, 3.1, 2.9, 3.05, 2.95, 3.02, 2.98, 3.0, 3.03, 2.97]
+FAILED = Status("failed", reason="ValueError: no | such thing", phase="mle", step=3, total=9)
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Return a function that compares the stores ``base`` and ``new`` of a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(line: str = "base new") -> Result:
+        result = CliRunner().invoke(cli, ["compare", *shlex.split(line)], prog_name="textbench")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+def store(name: str, values: Sequence[float], first: int = 0, metric: str = "nll_test") -> Path:
+    """Write runs of `mle` with these final values, seeds counting from ``first``."""
+    for seed, value in enumerate(values, start=first):
+        make_run(Path(name), spec("mle", seed), [{metric: value}])
+    return Path(name)
+
+
+def test_the_same_seeds_to_the_bit_are_no_regression(call: Call) -> None:
+    store("base", VALUES)
+    store("new", VALUES[:3])
+    result = call()
+    assert result.exit_code == 0
+    assert result.stdout.startswith("## textbench compare: No regression\n")
+    assert "1 number compared: 1 identical to the bit" in result.stdout
+    assert "| 10 / 3 (3 in both) |" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("metric", "shift", "code"),
+    [
+        *(("nll_test", 1.0, 1), ("nll_test", -1.0, 0), ("nll_test", 0.01, 0)),
+        *(("distinct2", 1.0, 0), ("distinct2", -1.0, 1)),
+        *(("neither", 1.0, 1), ("neither", -1.0, 1), ("neither", 0.01, 0)),
+    ],
+)
+def test_worse_or_changed_is_a_regression(call: Call, metric: str, shift: float, code: int) -> None:
+    store("base", VALUES, metric=metric)
+    store("new", [value + shift for value in VALUES[:3]], first=20, metric=metric)
+    result = call()
+    assert result.exit_code == code
+    assert ("### Regressions" in result.stdout) == bool(code)
+    assert ("### Better than the tolerance" in result.stdout) == (abs(shift) == 1 and not code)
+
+
+def test_the_summary_is_printed_and_written(call: Call, tmp_path: Path) -> None:
+    store("base", VALUES)
+    store("new", [4.0, 4.1, 4.2])
+    result = call("base new --out made/summary.md")
+    assert result.exit_code == 1
+    assert (tmp_path / "made" / "summary.md").read_text() == result.stdout
+    assert "## textbench compare: 1 regression\n" in result.stdout
+    assert "- BASE `base`: 10 run(s): 10 done; commit 0123456789ab" in result.stdout
+    row = re.search(r"^\| MLE \| synthetic \| nll\\_test \|.*$", result.stdout, re.MULTILINE)
+    assert row is not None
+    assert "| lower | 10 / 3 (3 in both) | 3 ± 0.05538 | 4.1 ± 0.1 | +1.1 |" in row[0]
+    assert row[0].endswith("| worse (broke out: seed 0, 1, 2) |")
+    for line in result.stdout.splitlines():
+        if line.startswith("| "):
+            assert len(re.findall(r"(?<!\\)\|", line)) == 11
+
+
+def test_a_run_that_was_finished_and_fails_is_a_regression(call: Call) -> None:
+    store("base", VALUES)
+    store("new", VALUES[:2])
+    make_run(Path("new"), spec("mle", 2), [], final=None, status=FAILED)
+    result = call()
+    assert result.exit_code == 1
+    assert "### Failed or diverged in NEW" in result.stdout
+    assert r"| failed | ValueError: no \| such thing | regression" in result.stdout
+
+
+def test_a_new_seed_that_fails_counts_unless_seeds_failed_in_base_too(call: Call) -> None:
+    store("base", VALUES)
+    store("new", VALUES[:3])
+    make_run(Path("new"), spec("mle", 50), [], final=None, status=Status("diverged"))
+    assert call().exit_code == 1
+    make_run(Path("base"), spec("mle", 60), [], final=None, status=Status("diverged"))
+    result = call()
+    assert result.exit_code == 0
+    assert "as in BASE, or not known of BASE" in result.stdout
+    assert "1 of 11 run(s) of BASE failed or diverged" in result.stdout
+
+
+def test_missing_rows_and_metrics_are_listed_and_fail_only_if_strict(call: Call) -> None:
+    store("base", VALUES)
+    make_run(Path("base"), spec("cot"), [{"nll_test": 1.0}])
+    make_run(Path("base"), spec("x"), [{"a": 1.0, "b": 1.0}])
+    store("new", VALUES[:3])
+    make_run(Path("new"), spec("x"), [{"a": 1.0, "b": None}])
+    make_run(Path("new"), spec("y"), [{"a": 1.0}])
+    result = call()
+    assert result.exit_code == 0
+    _, _, missing = result.stdout.partition("### Missing in NEW")
+    assert "- CoT (synthetic, preset quick): 1 run(s), 1 done" in missing
+    assert "- x (synthetic, preset quick): b: no oracle here" in missing
+    assert "### Only in NEW\n\n- y (synthetic, preset quick)" in missing
+    strict = call("base new --strict")
+    assert strict.exit_code == 1
+    assert "## textbench compare: Incomplete" in strict.stdout
+
+
+def test_unfinished_runs_are_said_so(call: Call) -> None:
+    store("base", VALUES)
+    store("new", VALUES[:2])
+    make_run(Path("new"), spec("mle", 2), [], final=None, status=Status("interrupted"))
+    result = call()
+    assert result.exit_code == 0
+    assert "1 of 3 run(s) of NEW are not finished" in result.stdout
+
+
+def test_other_protocols_and_other_data_are_never_compared(call: Call) -> None:
+    store("base", VALUES)
+    make_run(Path("new"), spec("mle"), [{"nll_test": 9.0}], protocol="/2 n=100")
+    result = call()
+    assert result.exit_code == 2  # nothing at all to compare
+    assert "nothing to compare" in result.stderr and "nll_test/2 n=100 in NEW" in result.stderr
+    make_run(Path("base"), spec("cot"), [{"a": 1.0}])
+    make_run(Path("new"), spec("cot", task_fingerprint="e" * 64), [{"a": 9.0}])
+    make_run(Path("base"), spec("x"), [{"a": 1.0}])
+    make_run(Path("new"), spec("x"), [{"a": 1.0}])
+    result = call()
+    assert result.exit_code == 0
+    _, _, differently = result.stdout.partition("### Not comparable: made in different ways")
+    assert "nll\\_test/1 n=100 in BASE, nll\\_test/2 n=100 in NEW" in differently
+    assert "CoT (synthetic, preset quick): the task's data are others" in differently
+
+
+def test_a_single_seed_cannot_be_judged_and_the_summary_says_so(call: Call) -> None:
+    store("base", VALUES[:1])
+    store("new", [9.0])
+    result = call()
+    assert result.exit_code == 2
+    assert result.stderr.startswith("textbench: error: nothing could be judged: ")
+    assert result.stdout.startswith("## textbench compare: Nothing could be judged")
+    assert "1 number compared: 1 not judged" in result.stdout
+    assert "### Cannot be judged\n\nBASE has one seed" in result.stdout
+    assert call("base new --strict").exit_code == 1
+
+
+def test_stores_without_finished_runs_are_not_called_equal(call: Call) -> None:
+    for name in ("base", "new"):
+        make_run(Path(name), spec("mle", 0), [], final=None, status=Status("failed"))
+    result = call()
+    assert result.exit_code == 2
+    assert "nothing could be judged" in result.stderr
+
+
+def test_a_raised_version_is_compared_and_noted(call: Call) -> None:
+    store("base", VALUES)
+    for seed in range(3):
+        make_run(Path("new"), spec("mle", seed, version=2), [{"nll_test": 9.0 + seed}])
+    result = call()
+    assert result.exit_code == 1
+    assert "version 1 in BASE, 2 in NEW" in result.stdout
+
+
+def test_rows_of_changed_options_meet_their_own_kind(call: Call) -> None:
+    for name in ("base", "new"):
+        store(name, VALUES)
+        for seed in range(3):
+            changed = spec("mle", seed, config={"lr": 9}, overrides={"mle.lr": 9})
+            make_run(Path(name), changed, [{"nll_test": 7.0 + seed}])
+    result = call()
+    assert result.exit_code == 0
+    assert "2 numbers compared: 2 identical to the bit" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("base newer", "NEW: there is no folder newer; did you mean 'new'?"),
+        (". new", "BASE: no runs in .; "),
+        ("base empty", "NEW: no runs in empty"),
+        ("base", "Missing argument 'NEW'"),
+        ("base new --out .", "File '.' is a directory"),
+    ],
+)
+def test_mistakes_are_one_line(call: Call, tmp_path: Path, line: str, message: str) -> None:
+    store("base", VALUES)
+    store("new", VALUES)
+    (tmp_path / "empty").mkdir()
+    result = call(line)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1 and result.stdout == ""

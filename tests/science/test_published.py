@@ -1,0 +1,180 @@
+"""The recorded runs in results/published, and the pages that quote them.
+
+Curves are compared with what is known of the original codes: the logs that the SeqGAN and CoT
+authors published, and their code run again (docs/protocol.md).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from textbench import load_results
+from textbench.contracts.spec import Spec
+from textbench.plan.resolve import Request, expand
+from textbench.report import write_report
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "results" / "published"
+STORES = sorted(path.name for path in PUBLISHED.iterdir() if path.is_dir() and path.name != "ci")
+"""Those with a report; `ci` is there to be compared with (test_ci_store.py)."""
+TEXT = (".md", ".tex", ".csv")
+
+
+@pytest.fixture(scope="module")
+def curves() -> pd.DataFrame:
+    """Evaluations on the published oracle: one row per run and moment, a column per metric."""
+    rows = load_results(PUBLISHED / "oracle")
+    rows = rows[~rows["warmup"]]
+    table = rows.pivot_table(
+        index=["label", "seed", "step", "epoch", "final"], columns="metric", values="value"
+    )
+    return table.reset_index()
+
+
+def at(curves: pd.DataFrame, label: str, seed: int = 0, **where: object) -> pd.Series:
+    """Return the one evaluation of a run at a moment of its curve, or at its end."""
+    where.setdefault("final", False)
+    chosen = curves[(curves["label"] == label) & (curves["seed"] == seed)]
+    for column, value in where.items():
+        chosen = chosen[chosen[column] == value]
+    assert len(chosen) == 1, chosen
+    return chosen.iloc[0]
+
+
+def test_an_untrained_generator(curves: pd.DataFrame) -> None:
+    start = at(curves, "mle", epoch=0)
+    assert start["nll_test"] == pytest.approx(8.52, abs=0.01)
+    assert start["nll_oracle"] == pytest.approx(11.43, abs=0.1)
+    assert 8.2 < start["jsd_stepwise"] < 8.5
+
+
+def test_mle_follows_the_seqgan_code(curves: pd.DataFrame) -> None:
+    """Official code: 9.61 / 7.67 after 5 epochs; paper and log at the end: 9.08 / 8.97."""
+    early = at(curves, "mle", epoch=5)
+    assert early["nll_oracle"] == pytest.approx(9.61, abs=0.1)
+    assert early["nll_test"] == pytest.approx(7.67, abs=0.1)
+    assert 9.1 <= at(curves, "mle", epoch=30)["nll_oracle"] <= 9.2
+    end = at(curves, "mle", epoch=120, final=True)
+    assert end["nll_oracle"] == pytest.approx(9.1, abs=0.1)
+    assert end["nll_test"] == pytest.approx(8.97, abs=0.1)
+
+
+def test_default_cot(curves: pd.DataFrame) -> None:
+    """The state that Appendix C describes."""
+    assert at(curves, "cot", epoch=8)["nll_oracle"] == pytest.approx(9.89, abs=0.1)
+    assert at(curves, "cot", epoch=8)["nll_test"] == pytest.approx(7.60, abs=0.1)
+    later = at(curves, "cot", epoch=24)
+    assert later["nll_oracle"] == pytest.approx(9.5, abs=0.1)
+    assert later["nll_test"] <= 7.5
+    assert later["jsd_stepwise"] == pytest.approx(6.2, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("label", "step", "oracle", "test"),
+    [
+        ("cot:readme", 100, 10.476, 7.938),
+        ("cot:readme", 200, 10.387, 7.869),
+        ("cot:150a32a", 100, 10.915, 8.080),
+        ("cot:150a32a", 200, 10.623, 7.911),
+    ],
+)
+def test_the_early_states_of_cot(
+    curves: pd.DataFrame, label: str, step: int, oracle: float, test: float
+) -> None:
+    """The log in the authors' README, and desire2020/CoT@150a32a run again (docs/protocol.md)."""
+    chosen = curves[(curves["label"] == label) & (curves["step"] == step)]
+    assert len(chosen) == 3
+    assert chosen["nll_oracle"].mean() == pytest.approx(oracle, abs=0.05)
+    assert chosen["nll_test"].mean() == pytest.approx(test, abs=0.02)
+
+
+def test_the_head_variant(curves: pd.DataFrame) -> None:
+    """A second implementation of ace616c: 10.11 / 7.76 after 8 epochs, 9.83 / 7.61 after 20."""
+    for epoch, oracle, test in ((8, 10.108, 7.758), (20, 9.828, 7.607)):
+        row = at(curves, "cot:head", epoch=epoch, final=False)
+        assert row["nll_oracle"] == pytest.approx(oracle, abs=0.06)
+        assert row["nll_test"] == pytest.approx(test, abs=0.03)
+
+
+RECORDED = [
+    *sorted(path for name in STORES for path in PUBLISHED.glob(f"{name}/synthetic/*/*/spec.json")),
+    *sorted(PUBLISHED.glob("ci/*/*/s0-*/spec.json")),
+]
+"""Recorded runs whose task needs no corpus; of `ci`, one seed of each algorithm."""
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.parent.name)
+def test_the_command_of_a_recorded_run_still_means_it(path: Path) -> None:
+    """Defaults, variants and presets resolve to what was run.
+
+    The oracle's file aside, and what a later change of rounding raised: versions, and the
+    fingerprint that names the draws' version.
+    """
+    data = json.loads(path.read_text())
+    recorded = Spec.from_json({k: v for k, v in data.items() if k not in ("hash", "schema")})
+    settings = [f"{k}={v}" for k, v in recorded.overrides.items() if k != "synthetic.oracle"]
+    request = Request(
+        algos=recorded.label,
+        task=recorded.task,
+        preset=recorded.preset,
+        seeds=str(recorded.seed),
+        settings=settings,
+    )
+    *_, again = expand(request)
+    assert recorded.hash == data["hash"]
+    assert data["hash"].startswith(path.parent.name.rpartition("-")[2])
+    assert again.version >= recorded.version
+    assert _as_of(again, recorded).identity() == recorded.identity()
+
+
+def _as_of(spec: Spec, recorded: Spec) -> Spec:
+    """Return ``spec`` with the versions and the fingerprint of a recorded one."""
+    warmup = spec.warmup and recorded.warmup and _as_of(spec.warmup, recorded.warmup)
+    fingerprint, version = recorded.task_fingerprint, recorded.version
+    return replace(spec, task_fingerprint=fingerprint, version=version, warmup=warmup)
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_reports_are_made_of_the_recorded_runs(store: str, tmp_path: Path) -> None:
+    """`textbench report --results results/published/X --out reports/published/X`."""
+    tracked = ROOT / "reports" / "published" / store
+    write_report(PUBLISHED / store, tmp_path)
+    made = {path.name: path.read_text() for path in tmp_path.iterdir() if path.suffix in TEXT}
+    assert made
+    for name, content in made.items():
+        assert content == (tracked / name).read_text(), f"{store}/{name} is out of date"
+
+
+def test_the_command_of_every_recorded_run_is_written_beside_it() -> None:
+    """`results/published/README.md` has the commands that the runs themselves recorded."""
+    written = (PUBLISHED / "README.md").read_text()
+    recorded = {
+        start["command"]
+        for path in PUBLISHED.glob("*/*/*/*/env.json")
+        for start in json.loads(path.read_text())["starts"]
+    }
+    assert recorded
+    assert {command for command in recorded if command not in written} == set()
+
+
+def test_readme_quotes_tables_and_figures_as_they_are() -> None:
+    """Every table line of README's results stands in a tracked report, every picture exists."""
+    readme = (ROOT / "README.md").read_text()
+    _, _, results = readme.partition("## What was measured")
+    results, _, _ = results.partition("## Documentation")
+    reports = "\n".join(
+        path.read_text() for path in sorted((ROOT / "reports" / "published").glob("*/*.md"))
+    )
+    lines = [line for line in results.splitlines() if line.startswith("|")]
+    assert lines
+    for line in lines:
+        assert line in reports, line
+    for part in readme.split("](")[1:]:
+        target = part.split(")")[0]
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target

@@ -1,0 +1,64 @@
+"""`textbench convert`: bring a store of an older version up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from textbench.contracts.errors import UserError, printable
+from textbench.contracts.number import Number
+from textbench.plan import presets, registry
+from textbench.store.convert import convert
+from textbench.store.directory import RunDirectory
+from textbench.store.files import one_line
+
+EPILOG = """\b
+Examples:
+  textbench convert results
+  textbench convert old/results --plugin my_metric.py"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("store", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Python file with a metric of yours that the store has numbers of; may be repeated.",
+)
+def command(store: Path, plugins: tuple[Path, ...]) -> None:
+    """Rewrite the records of STORE in the present schema, in place; values stay as they are.
+
+    What is up to date is left alone, and a conversion that was interrupted can be repeated.
+    """
+    registry.load_plugins(plugins)
+    runs = list(RunDirectory.find(store))
+    if not runs:
+        raise UserError(f"no runs in {store}")
+    summaries = {
+        name: str(registry.read_toml(presets.path(name)).get("summary", ""))
+        for name in presets.names()
+    }
+    converted, broken = 0, []
+    for run in runs:
+        try:
+            run.check_place("it is not read")
+            converted += convert(run, _described, summaries)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, UserError) as error:
+            broken.append(run.name)
+            click.echo(printable(f"{run.name}: left as it is: {one_line(error)}"), err=True)
+    click.echo(f"{len(runs)} run(s): {converted} converted, {len(broken)} left as they are")
+    if broken:
+        raise UserError(f"{len(broken)} record(s) of {store} could not be converted")
+
+
+def _described(name: str) -> Number | None:
+    """Describe a number of a metric that is registered here."""
+    for metric in registry.names("metric"):
+        for number in registry.load_metric(metric).described():
+            if number.name == name:
+                return number
+    return None

@@ -1,0 +1,1 @@
+"""What the parts agree on: trainer, metric, task, configuration, spec, streams, schedule."""

@@ -1,0 +1,65 @@
+"""The base of every configuration: typed fields whose docstrings are the help text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_json
+
+from textbench.contracts.errors import UserError, did_you_mean
+
+
+class Config(BaseModel):
+    """Fields with defaults; unknown keys, wrong types and values out of range are refused."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,
+    )
+    added_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that are younger than recorded runs: at its default such an option is no part of a
+    run's identity, so that adding it starts no finished run anew."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return the options as JSON data, without `added_options` that are at their defaults."""
+        added = {
+            key
+            for key in self.added_options
+            if getattr(self, key) == type(self).model_fields[key].default
+        }
+        return self.model_dump(mode="json", exclude=added)
+
+
+C = TypeVar("C", bound=Config)
+
+
+def validate(schema: type[C], values: Mapping[str, Any], where: str) -> C:
+    """Build ``schema`` from ``values``.
+
+    Args:
+        schema: The configuration class.
+        values: Keys and values as the user gave them.
+        where: The prefix of the keys on the command line, e.g. ``"cot"``.
+
+    Raises:
+        UserError: One line naming the key, what is wrong with it and what would be right.
+    """
+    try:
+        # Strict, as JSON: `true` is no integer and "5" no number, yet a string may be a path.
+        return schema.model_validate_json(
+            to_json(dict(values), inf_nan_mode="constants"), strict=True
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = schema.model_fields
+            raise UserError(f"{where}.{key} is not an option{did_you_mean(key, known)}") from None
+        given = f" (given {first['input']!r})" if key else ""
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{where}.{key}: {message}{given}".replace(".:", ":")) from None

@@ -1,0 +1,53 @@
+"""Errors that are the user's to mend: one clear line, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Input that cannot be used; the message says what is wrong, where, and what would be right."""
+
+
+class DivergedError(Exception):
+    """A loss or a metric is no longer finite."""
+
+
+class UnknownNameError(UserError):
+    """A name that is not registered; the message carries the nearest ones.
+
+    Args:
+        kind: What was looked for, e.g. ``"trainer"``.
+        name: What the user wrote.
+        known: Every name that would have been right.
+        where: Where all names are listed, e.g. ``"textbench list"``.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+        super().__init__(
+            f"unknown {kind} {name!r}{did_you_mean(name, known)}{where and f' ({where})'}"
+        )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'a' or 'b'?"``, or every known name when none is near."""
+    options = sorted(set(known))
+    near = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {' or '.join(repr(n) for n in near)}?"
+    return f"; known: {', '.join(options)}" if options else "; none is known"
+
+
+def printable(text: str) -> str:
+    """Return text without what a terminal would obey or could not show.
+
+    Control characters (a reason may hold escape sequences) and lone surrogates become ``\ufffd``;
+    new lines and tabs stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        "\ufffd" if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" else c for c in text
+    )

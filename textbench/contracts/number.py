@@ -1,0 +1,21 @@
+"""What is known of a number besides its value: enough to judge it where its code is gone."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Direction = Literal["lower", "higher", "none"]
+
+
+class Number(NamedTuple):
+    """One named number of a metric."""
+
+    name: str
+    direction: Direction
+    """Which way is better; ``none`` where neither is."""
+    unit: str
+    """E.g. ``nats/token``; empty for shares and scores without one."""
+    summary: str
+    """One line for `textbench list` and the report's footnotes."""
+    headline: bool = False
+    """True where the terminal, which is narrow, should show it before others."""

@@ -1,0 +1,1 @@
+"""What may be concluded from numbers: statistics, tolerances, comparisons."""

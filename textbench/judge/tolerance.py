@@ -1,0 +1,212 @@
+"""How far new replicates may lie from recorded ones by chance: pure functions on numbers.
+
+Where nothing has changed, new seeds are further draws from the distribution of the recorded ones.
+Two things are asked of them:
+
+- *Does their mean lie where it should?* Within Student's t times the spread of all replicates,
+  pooled, times ``sqrt(1/n + 1/m)``. The pooled spread hardly notices a stray seed among few new
+  ones, so their own spread must agree that they moved, by Welch's test at `OWN` without correction.
+- *Have all of them broken out?* For what hides behind its own spread: training that collapses, for
+  each seed in another way. All must lie beyond any tail that the recorded ones let expect.
+
+One seed alone that has broken out is no alarm: where one run in ten goes astray whatever its size,
+one in three new ones does so in 27 % of the comparisons. It is reported, and ``--strict`` fails.
+
+One comparison of two stores asks this of many numbers, and may raise a false alarm with all of
+them together as rarely as `LEVEL` says. So each is asked at its share divided by their count
+(Bonferroni; it holds whatever the dependence, and metrics of one run depend on each other).
+docs/evidence.md has the rates, and what a comparison notices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from textbench.judge.power import LEAST, detectable_samples
+from textbench.judge.stats import Summary, summarise
+
+Floats = NDArray[np.float64]
+Direction = Literal["lower", "higher", "none"]
+Verdict = Literal["identical", "within", "worse", "better", "changed", "unjudged"]
+
+LEVEL = 0.01
+"""How often a comparison of two equal stores may raise an alarm, at most."""
+SHARE = 0.3
+"""Part of the level that each of the two questions is asked at. They do not add up to 1: recorded
+seeds have heavier tails than the normal distribution. Of comparisons of three seeds with ten others
+of results/published/ci, 1.0 % were false alarms at all of the level, and 0.5 % at this part."""
+OWN = 0.05
+"""One-sided level at which the new seeds' own spread must agree."""
+TAILS = 3
+"""Degrees of freedom of Student's t, at most, by which one seed is judged: whatever their number,
+the recorded ones do not show the far tail, and it may fall off as slowly."""
+ROUNDING = 1e-6
+"""Spread that single precision alone gives, relative to the value: replicates that agree more
+closely, such as a rate that is 1 for every seed, may still differ so much between machines."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What is compared: one metric of one algorithm, by seed, recorded and new."""
+
+    base: Mapping[int, float]
+    new: Mapping[int, float]
+    direction: Direction = "none"
+    """Which way is better; ``none`` where neither is, and any change counts."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is to be thought of a pair."""
+
+    verdict: Verdict
+    base: Summary
+    new: Summary
+    difference: float
+    """Mean of the new seeds minus mean of the recorded ones."""
+    tolerance: float
+    """How large that may be by chance; NaN where there is no spread, or nothing to judge."""
+    paired: int = 0
+    """Seeds on both sides."""
+    strayed: tuple[int, ...] = ()
+    """New seeds that have broken out."""
+    noticeable: float = math.nan
+    """The change that would be noticed four times in five, at the spread that was seen."""
+
+    @property
+    def alarm(self) -> bool:
+        """Whether it is a regression."""
+        return self.verdict in ("worse", "changed")
+
+
+class Moved(NamedTuple):
+    """How replicates lie to recorded ones; arrays over all leading axes."""
+
+    difference: Floats
+    """Of the means."""
+    tolerance: Floats
+    strayed: NDArray[np.bool_]
+    """Of each new replicate, along the last axis."""
+    spread: Floats
+    """Pooled."""
+
+
+def move(base: ArrayLike, new: ArrayLike, level: ArrayLike) -> Moved:
+    """Compare new replicates ``(..., m)`` with recorded ones ``(..., n)``; two of each at least.
+
+    Args:
+        base: The recorded replicates.
+        new: The new ones.
+        level: One-sided probability that equal ones lie beyond the tolerance.
+    """
+    old, fresh = np.asarray(base, dtype=float), np.asarray(new, dtype=float)
+    n, m = old.shape[-1], fresh.shape[-1]
+    mean, s, t = old.mean(-1), _spread(old), _spread(fresh)
+    difference = fresh.mean(-1) - mean
+    pooled = np.sqrt(((n - 1) * s**2 + (m - 1) * t**2) / (n + m - 2))
+    beyond = special.stdtrit(n + m - 2, 1 - np.asarray(level)) * pooled
+    parts = s**2 / n, t**2 / m
+    freedom = (parts[0] + parts[1]) ** 2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (m - 1))
+    own = special.stdtrit(freedom, 1 - OWN) * np.sqrt(parts[0] + parts[1])
+    tolerance = np.maximum(beyond * math.sqrt(1 / n + 1 / m), own)
+    return Moved(difference, tolerance, stray(old, fresh, level), pooled)
+
+
+def stray(base: ArrayLike, new: ArrayLike, level: ArrayLike) -> NDArray[np.bool_]:
+    """Tell which of the new replicates ``(..., m)`` have broken out of the ``(..., n)`` recorded.
+
+    Args:
+        base: The recorded replicates.
+        new: The new ones.
+        level: One-sided probability that one of them does so by chance.
+    """
+    old, fresh = np.asarray(base, dtype=float), np.asarray(new, dtype=float)
+    n, m = old.shape[-1], fresh.shape[-1]
+    t = special.stdtrit(min(n - 1, TAILS), 1 - np.asarray(level) / m)
+    limit = t * _spread(old) * math.sqrt(1 + 1 / n)
+    return np.asarray(np.abs(fresh - old.mean(-1)[..., None]) > limit[..., None])
+
+
+def _spread(values: Floats) -> Floats:
+    return np.asarray(np.maximum(values.std(-1, ddof=1), ROUNDING * np.abs(values).max(-1)))
+
+
+def noticeable(n: int, m: int, numbers: int, level: float = LEVEL) -> float:
+    """Return what n recorded and m new seeds notice four times in five, in standard deviations.
+
+    Args:
+        n: Recorded seeds.
+        m: New ones.
+        numbers: How many numbers are judged together.
+        level: Of the whole comparison.
+    """
+    return detectable_samples(n, m, level=2 * SHARE * level / max(1, numbers))
+
+
+def judge(pairs: Sequence[Pair], level: float = LEVEL) -> list[Judgement]:
+    """Judge pairs together; a pair whose seeds agree to the bit needs no tolerance.
+
+    Args:
+        pairs: What is compared; at least one finite value on each side.
+        level: Probability of an alarm about any of them where nothing has changed, at most.
+    """
+    judged = [pair for pair in pairs if _independent(pair) and len(pair.base) > 1]
+    return [_judge(pair, level, max(1, len(judged))) for pair in pairs]
+
+
+def _independent(pair: Pair) -> dict[int, float]:
+    """Return the new values that are draws of their own.
+
+    Seeds that both sides have, all equal to the bit, are the recorded draws over again. If one of
+    them differs, the arithmetic does, and all count as new draws: that ignores what they may have
+    in common, which only makes the difference smaller. (Pairs would be few where NEW has few seeds:
+    three leave two degrees of freedom.)
+    """
+    common = set(pair.base) & set(pair.new)
+    repeated = all(pair.base[seed] == pair.new[seed] for seed in common)
+    return {seed: v for seed, v in pair.new.items() if not repeated or seed not in common}
+
+
+def _judge(pair: Pair, level: float, numbers: int) -> Judgement:
+    new, base = _independent(pair), list(pair.base.values())
+    paired = len(set(pair.base) & set(pair.new))
+    before = summarise(base)
+    if not new:
+        values = summarise(list(pair.new.values()))
+        return Judgement("identical", before, values, 0.0, math.nan, paired)
+    after = summarise(list(new.values()))
+    difference = after.mean - before.mean
+    if len(base) < 2:
+        return Judgement("unjudged", before, after, difference, math.nan, paired)
+    one = level * SHARE / numbers / (2 if pair.direction == "none" else 1)
+    out = stray(base, list(new.values()), one)
+    strayed = tuple(seed for seed, far in zip(new, out, strict=True) if far)
+    if len(new) < 2:
+        verdict: Verdict = "unjudged" if strayed else "within"
+        return Judgement(verdict, before, after, difference, math.nan, paired, strayed)
+    found = move(base, list(new.values()), one)
+    moved = abs(difference) > found.tolerance or (bool(out.all()) and len(new) >= LEAST)
+    verdict = _verdict(pair.direction, difference) if moved else "within"
+    if verdict != "within" and _flat(base) and _flat(list(new.values())):
+        # Two constants: nothing but their numbers says how surprising that is.
+        verdict = verdict if 1 / math.comb(len(base) + len(new), len(new)) <= level else "unjudged"
+    least = noticeable(len(base), len(new), numbers, level) * float(found.spread)
+    tolerance = float(found.tolerance)
+    return Judgement(verdict, before, after, difference, tolerance, paired, strayed, least)
+
+
+def _flat(values: Sequence[float]) -> bool:
+    return max(values) - min(values) <= ROUNDING * max(abs(value) for value in values)
+
+
+def _verdict(direction: Direction, difference: float) -> Verdict:
+    if direction == "none":
+        return "changed"
+    return "worse" if (difference > 0) == (direction == "lower") else "better"

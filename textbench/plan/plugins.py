@@ -1,0 +1,105 @@
+"""Importing other people's classes, and saying in one line what is wrong with them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from textbench.contracts.errors import UserError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_REQUIRED = {
+    "trainer": ("name", "config_schema"),
+    "metric": ("name",),
+    "task": ("name", "config_schema"),
+}
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a thing may be called so: letters, digits, ``-`` and ``_``."""
+    return _NAME.fullmatch(text) is not None
+
+
+def base_class(kind: str) -> type[Any]:
+    """Return `Trainer`, `Metric` or `Task`."""
+    base: type[Any] = getattr(import_module(f"textbench.contracts.{kind}"), kind.capitalize())
+    return base
+
+
+def complaint(kind: str, loaded: object) -> str:
+    """Return why ``loaded`` cannot be registered as a ``kind``, or an empty string."""
+    base = base_class(kind)
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        return f"is not a {base.__name__}"
+    missing = sorted(getattr(loaded, "__abstractmethods__", ()))
+    required = _REQUIRED[kind]
+    if kind == "metric" and not getattr(loaded, "numbers", ()):
+        required = (*required, "direction", "summary")
+    missing += [name for name in required if not hasattr(loaded, name)]
+    return f"does not define {', '.join(missing)}" if missing else ""
+
+
+def import_class(module: str, qualname: str, file: Path | None, what: str) -> type[Any]:
+    """Import a class of an installed package or of a loaded plugin.
+
+    Args:
+        module: Dotted name.
+        qualname: The class.
+        file: Its source, to name the line of an exception.
+        what: The start of the error message.
+
+    Raises:
+        UserError: One line naming the file, the line and the exception.
+    """
+    try:
+        loaded: type[Any] = getattr(sys.modules.get(module) or import_module(module), qualname)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise UserError(f"{what} cannot be loaded: {where(error, file)}") from error
+    return loaded
+
+
+def run_file(file: str | Path) -> ModuleType:
+    """Run a plugin file as a module of its own.
+
+    Raises:
+        UserError: One line naming the file, the line and the exception.
+    """
+    path = Path(file).resolve()
+    if not path.is_file():
+        raise UserError(f"plugin {file} does not exist")
+    name = f"textbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"plugin {file} is not a Python file (its name must end in .py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pydantic resolves annotations through it
+    try:
+        spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plug-in may raise what it likes
+        sys.modules.pop(name, None)
+        raise UserError(f"plugin {file} is broken: {where(error, path)}") from error
+    return module
+
+
+def where(error: BaseException, file: Path | None) -> str:
+    """Describe an exception in one line, with the last line of ``file`` it came through."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
+    try:
+        described = f"{type(error).__name__}: {error}".split("\n")[0]
+    except Exception:
+        described = f"{type(error).__name__}, whose message cannot be shown"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f.lineno for f in frames if file is not None and f.filename == str(file)]
+    return f"{file}:{lines[-1]}: {described}" if lines else described

@@ -1,0 +1,29 @@
+"""Presets: sizes and schedules as data files, one TOML file each, readable without torch.
+
+A file has a ``summary`` and sections named like the prefixes of ``--set``: a trainer
+(``[mle]``), a row (``["cot:head"]``), a task, a metric, ``[backbone]`` or ``[evaluation]``; and
+with ``["mle@text"]`` for one task or family of tasks alone.
+Sections of trainers, tasks and metrics that are not installed are left alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textbench.plan import shipped
+
+_FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Return the names of all presets, sorted."""
+    return shipped.names(_FOLDER)
+
+
+def path(name: str) -> Path:
+    """Return a preset's file.
+
+    Raises:
+        UnknownNameError: With the nearest names.
+    """
+    return shipped.path(_FOLDER, "preset", name)

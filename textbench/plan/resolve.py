@@ -1,0 +1,220 @@
+"""From what the user typed to the list of runs: presets, config files, ``--set``, seeds.
+
+One rule says which value of an option counts (`textbench.plan.precedence`): **the command line
+wins; otherwise the more specific place; at one place the config file over the preset, and the
+preset over what ships**. Places, from the general to the specific, are the trainer (``mle``), the
+row (``mle:dropout``), and each of them for a family of tasks (``mle@text``), a task (``mle@kjv``)
+or a preset (``mle@quick``). So, later wins:
+
+=====  ==================================  ====================================================
+1      the schema's default                ``epochs: int = 120``
+2      the trainer                         ``[mle]`` of the preset, then of the config file
+3      the trainer on a family of tasks    ``["mle@text"]`` of the preset, then of the file
+4      the trainer on a task               ``["mle@kjv"]``, likewise
+5      the trainer under a preset          ``["mle@quick"]`` of the file
+6      the row                             the variant, ``["mle:dropout"]`` of the preset, the
+                                           file's variant of that name, its ``["mle:dropout"]``
+7-9    the row on a family, a task, ...    ``["mle:dropout@text"]``, as 3 to 5
+10     the command line                    ``--set mle.epochs=5``, by place as above
+=====  ==================================  ====================================================
+
+A task, a metric, ``backbone`` and ``evaluation`` are sections as trainers are, and have no rows. So
+a preset shortens what a variant leaves open, and what defines the variant only by naming the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from textbench.contracts.config import Config, validate
+from textbench.contracts.errors import UserError
+from textbench.contracts.spec import Spec
+from textbench.plan import registry
+from textbench.plan.arguments import (
+    Layer,
+    parse_rows,
+    parse_seeds,
+    parse_settings,
+    read_config,
+    read_text,
+)
+from textbench.plan.precedence import Choices, Options, overrides, values
+
+if TYPE_CHECKING:
+    from textbench.contracts.task import Task
+
+
+class EvaluationConfig(Config):
+    """When and on how many samples metrics are computed; a part of a run's identity."""
+
+    every: int = Field(1, ge=1)
+    """Epochs between two evaluations."""
+    early_every: int = Field(0, ge=0)
+    """The same up to epoch `early_until`, where curves are steep; 0 makes no difference."""
+    early_until: int = Field(0, ge=0)
+    """The last epoch to which `early_every` applies."""
+    every_steps: int = Field(0, ge=0)
+    """Training steps between two additional evaluations; 0 makes none."""
+    samples: int = Field(9984, ge=2)
+    """Sequences drawn, and at most scored, for each point of a curve."""
+    final_samples: int = Field(9984, ge=2)
+    """The same for the last evaluation."""
+
+    added_options: ClassVar[frozenset[str]] = frozenset({"early_every", "early_until"})
+
+    def due(self, epoch: int) -> bool:
+        """Tell whether the end of ``epoch`` is a point of the grid of evaluations."""
+        early = self.early_every and epoch <= self.early_until
+        return epoch % (self.early_every if early else self.every) == 0
+
+
+class BackboneConfig(Config):
+    """Sizes of the LSTM language model that the basic trainers share."""
+
+    embedding: int = Field(32, ge=1)
+    """Width of the embedding."""
+    hidden: int = Field(32, ge=1)
+    """Width of the LSTM's state."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, unchecked; empty values are taken from the config file."""
+
+    algos: str = ""
+    """Rows, comma-separated: ``mle,cot:head``."""
+    task: str = ""
+    preset: str = ""
+    seeds: str = ""
+    """``0:5`` (half-open), ``0,3,7``, or a mix."""
+    settings: Sequence[str] = ()
+    """``KEY=VALUE`` of every ``--set``."""
+    config: Path | None = None
+    """A TOML file with the same choices and sections, or the name of a grid that ships."""
+    plugins: Sequence[Path] = ()
+
+
+def expand(request: Request) -> list[Spec]:
+    """Return every run that the request means, each once, warm-ups before their dependants.
+
+    Seeds vary slowest, so that an interrupted command leaves whole comparisons behind.
+
+    Raises:
+        UserError: Unknown names, options, or values out of range.
+    """
+    registry.load_plugins(request.plugins)
+    top, file = read_config(request.config) if request.config else ({}, {})
+    rows = parse_rows(request.algos or top.get("algos", ""))
+    seeds = parse_seeds(request.seeds or top.get("seeds", "0"))
+    task = request.task or read_text(top, "task")
+    if not task:
+        raise UserError("no task given; say --task synthetic (`textbench list` shows all)")
+    resolution = _Resolution(
+        task=registry.entry("task", task).name,
+        preset=request.preset or read_text(top, "preset") or "quick",
+        file=file,
+        settings=parse_settings(request.settings),
+        plugins=tuple(str(Path(plugin).resolve()) for plugin in request.plugins),
+    )
+    references = resolution.built_task.reference_rows()
+    if references is None:
+        references = registry.reference_rows(resolution.built_task.family)
+    rows = [*(row for row in references if row not in rows), *rows]
+    specs: dict[tuple[str, str], Spec] = {}
+    for seed in seeds:
+        for row in rows:
+            spec = resolution.spec(row, seed)
+            for run in (spec.warmup, spec):
+                if run is not None:
+                    specs.setdefault((run.label, run.hash), run)
+    resolution.options.refuse_unheeded()
+    return list(specs.values())
+
+
+class _Resolution:
+    """Everything that is common to the runs of one command."""
+
+    def __init__(
+        self, *, task: str, preset: str, file: Layer, settings: Layer, plugins: tuple[str, ...]
+    ) -> None:
+        self.task, self.preset, self.plugins = task, preset, plugins
+        self.options = Options(task, preset, file, settings)
+
+    def spec(self, row: str, seed: int, changed: Mapping[str, Any] | None = None) -> Spec:
+        """Resolve one run; ``changed`` are the options that a dependant wants otherwise."""
+        name, _, variant = row.partition(":")
+        trainer = registry.load_trainer(name)
+        sections = (name, row) if variant else (name,)
+        chosen = self.options.choose(*sections, decided=changed)
+        options = values(chosen) | dict(changed or {})
+        config = validate(trainer.config_schema, options, row)
+        if trainer.fresh_data(config) and not self.built_task.draws_fresh:
+            raise UserError(
+                f"{row} needs fresh training data, which task {self.task} does not have: "
+                "the law of its sequences is not known"
+            )
+        warmup = trainer.warmup(config)
+        return replace(
+            self._common,
+            trainer=name,
+            variant=variant,
+            version=trainer.version,
+            config=config.identity(),
+            seed=seed,
+            overrides=overrides(chosen) | self._common.overrides,
+            title=trainer.title or name,
+            fresh_data=trainer.fresh_data(config),
+            own_generator=trainer.brings_generator(config),
+            warmup=self.spec(warmup[0], seed, warmup[1]) if warmup else None,
+        )
+
+    @cached_property
+    def built_task(self) -> Task[Any]:
+        """The task."""
+        task_class = registry.load_task(self.task)
+        options = values(self.options.choose(self.task))
+        return task_class(validate(task_class.config_schema, options, self.task))
+
+    @cached_property
+    def _common(self) -> Spec:
+        """The part of the spec that does not depend on the trainer or the seed."""
+        sections = (self.task, "backbone", "evaluation", *registry.metric_sections())
+        chosen = {section: self.options.choose(section) for section in sections}
+        backbone = validate(BackboneConfig, values(chosen["backbone"]), "backbone")
+        evaluation = validate(EvaluationConfig, values(chosen["evaluation"]), "evaluation")
+        task = self.built_task
+        return Spec(
+            trainer="",
+            version=0,
+            config={},
+            task=self.task,
+            task_config=task.config.model_dump(mode="json"),
+            task_fingerprint=task.fingerprint(),
+            task_note=task.note,
+            oracle=task.oracle_name,
+            backbone=backbone.model_dump(mode="json"),
+            evaluation=evaluation.identity(),
+            seed=0,
+            metrics=self._metrics(chosen),
+            preset=self.preset,
+            overrides=dict(pair for found in chosen.values() for pair in overrides(found).items()),
+            preset_summary=self.options.preset_summary,
+            plugins=self.plugins,
+        )
+
+    def _metrics(self, chosen: Mapping[str, Choices]) -> dict[str, dict[str, Any]]:
+        """Return the options of the metrics that somebody changed."""
+        changed: dict[str, dict[str, Any]] = {}
+        for section, name in registry.metric_sections().items():
+            if chosen[section]:
+                schema = registry.load_metric(name).config_schema
+                config = validate(schema, values(chosen[section]), section)
+                if config != schema():
+                    changed[section] = config.model_dump(mode="json")
+        return changed

@@ -1,0 +1,1 @@
+"""A run in progress: assembled, trained, measured, checkpointed, in its process."""

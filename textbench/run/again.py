@@ -1,0 +1,147 @@
+"""Generators of finished runs: load them, draw from them, evaluate them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from textbench import __version__
+from textbench.backbone.generator import Generator, Tempered
+from textbench.contracts.errors import UserError
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric
+from textbench.contracts.spec import Spec
+from textbench.contracts.streams import stream
+from textbench.contracts.task import Task
+from textbench.run import assemble, checkpoint
+from textbench.run.measure import measure, undisturbed
+from textbench.store import verify
+from textbench.store.directory import RunDirectory
+from textbench.store.files import DamagedError
+from textbench.store.rows import EVALUATIONS, GENERATOR, METRICS, LaterRow
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A finished run's generator, in evaluation mode, and what it was trained on."""
+
+    directory: RunDirectory
+    spec: Spec
+    task: Task[Any]
+    generator: Generator
+
+    @property
+    def moment(self) -> str:
+        """The name of the run's final evaluation; its random stream is named after it."""
+        rows = self.directory.evaluations()
+        if not rows:
+            raise DamagedError(f"{METRICS} has no evaluation")
+        last = rows[-1]
+        whole = float(last["epoch"]).is_integer()
+        return f"epoch {int(last['epoch'])}" if whole else f"step {last['step']}"
+
+    def tempered(self, alpha: float) -> Generator:
+        """Return the generator whose logits are multiplied by ``alpha``."""
+        return self.generator if alpha == 1.0 else Tempered(self.generator, alpha)
+
+
+def load(directory: RunDirectory, device: str = "cpu", task: Task[Any] | None = None) -> Stored:
+    """Load a finished run's generator.
+
+    Args:
+        directory: The run.
+        device: Where to put it.
+        task: Its task, where it has been built before (for another seed, say).
+
+    Raises:
+        UserError: The run is not done, or its trainer or data are no longer the same.
+    """
+    spec, status = directory.spec(), directory.status()
+    if status.status != "done":
+        raise UserError(f"{directory.name} is {status.status}: only runs that are done can be used")
+    state = checkpoint.load_generator(directory, spec.hash)
+    if wrong := verify.contradiction(directory, spec.hash, status):
+        raise DamagedError(f"{directory.name} is not done: {wrong}")
+    kind = assemble.trainer_class(spec)
+    task = task or assemble.task(spec)
+    place = torch.device(device)
+    # The final parameters replace whatever it would start from: no warm-up is needed.
+    trainer = assemble.trainer(spec, kind, task, place)
+    trainer.setup()
+    try:
+        trainer.generator.load_state_dict(state)
+    except Exception as error:
+        wrong = f"{GENERATOR} does not fit the trainer ({type(error).__name__})"
+        raise DamagedError(wrong) from error
+    return Stored(directory, spec, task, trainer.generator.eval())
+
+
+def sample(stored: Stored, n: int, alpha: float = 1.0, seed: int | None = None) -> list[str]:
+    """Return ``n`` lines of text; the run's own seed names the stream unless one is given."""
+    generator = stored.tempered(alpha)
+    rng = stream(stored.spec.seed if seed is None else seed, "samples", device=generator.device)
+    with undisturbed(generator):
+        return stored.task.decode(generator.sample(n, rng).cpu())
+
+
+def evaluate(
+    stored: Stored, metrics: Sequence[Metric], alpha: float, samples: int
+) -> LaterRow | None:
+    """Compute metrics of the generator at inverse temperature ``alpha``, and put them on record.
+
+    At alpha 1 and with the run's own number of samples the draws are those of its final
+    evaluation.
+
+    Args:
+        stored: The run, locked by this process.
+        metrics: What to compute; what is on record under the same protocol is left out.
+        alpha: Multiplies the logits; 1.5 sharpens.
+        samples: Sequences drawn, and at most scored.
+
+    Returns:
+        The row, or None where everything was on record.
+    """
+    generator = stored.tempered(alpha)
+    evaluation = Evaluation(
+        generator,
+        stored.task,
+        seed=stored.spec.seed,
+        moment=stored.moment,
+        samples=samples,
+    )
+    known = on_record(stored.directory, alpha, samples)
+    with undisturbed(generator):
+        due = [metric for metric in metrics if options_of(metric) not in known]
+        if not due:
+            return None
+        measured = measure(due, evaluation)
+    row: LaterRow = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "textbench": __version__,
+        "alpha": alpha,
+        "samples": samples,
+        "metrics": measured,
+        "options": [options_of(metric) for metric in due],
+    }
+    stored.directory.check_lock()
+    stored.directory.append(EVALUATIONS, row)
+    stored.directory.sync(EVALUATIONS)
+    return row
+
+
+def options_of(metric: Metric) -> tuple[str, dict[str, Any]]:
+    """Return a metric's name and options, as they are put on record."""
+    return metric.name, metric.config.model_dump(mode="json")
+
+
+def on_record(
+    directory: RunDirectory, alpha: float, samples: int
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the metrics, with their options, that have been computed before."""
+    rows = directory.later()
+    same = (row for row in rows if (row["alpha"], row["samples"]) == (alpha, samples))
+    return [(name, options) for row in same for name, options in row["options"]]

@@ -1,0 +1,119 @@
+"""From a spec to what it names: the classes, the task, the metrics, a trainer ready to be set up.
+
+Everything that turns a recorded spec into live objects goes through here: the worker, `evaluate`
+and `sample`, `check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from textbench.contracts.config import validate
+from textbench.contracts.data import training_data
+from textbench.contracts.errors import UnknownNameError, UserError
+from textbench.contracts.metric import Metric
+from textbench.contracts.spec import Spec
+from textbench.contracts.streams import stream
+from textbench.contracts.task import Task
+from textbench.contracts.trainer import Context, State, Trainer
+from textbench.plan import registry
+
+
+@contextmanager
+def _plugin_hint(spec: Spec) -> Iterator[None]:
+    """Say which plug-in a name was from: what a record names is never loaded by itself."""
+    try:
+        yield
+    except UnknownNameError as error:
+        if not spec.plugins:
+            raise
+        gone = [file for file in spec.plugins if not Path(file).is_file()]
+        missing = f", {'which' if len(gone) == 1 else 'some of which'} is no longer there"
+        raise UserError(
+            f"{spec.directory(Path())} was made with plugin {', '.join(spec.plugins)}"
+            f"{missing if gone else ''}: repeat the command with --plugin FILE ({error})"
+        ) from None
+
+
+def trainer_class(spec: Spec) -> type[Trainer[Any]]:
+    """Return the trainer that ``spec`` names.
+
+    Raises:
+        UserError: It is not there, or of another version.
+    """
+    with _plugin_hint(spec):
+        found = registry.load_trainer(spec.trainer)
+    if found.version != spec.version:
+        raise UserError(
+            f"{spec.label} seed {spec.seed} was made for version {spec.version} of {spec.trainer}; "
+            f"this is version {found.version}: repeat its command to start it anew"
+        )
+    return found
+
+
+def task(spec: Spec) -> Task[Any]:
+    """Build the task that ``spec`` was made for.
+
+    Raises:
+        UserError: It is not there, or its data are not what they were.
+    """
+    with _plugin_hint(spec):
+        kind = registry.load_task(spec.task)
+    built: Task[Any] = kind(validate(kind.config_schema, spec.task_config, spec.task))
+    if built.fingerprint() != spec.task_fingerprint:
+        raise UserError(
+            f"task {spec.task} is no longer the one that {spec.label} seed {spec.seed} was made "
+            "for: its data, or how they are read, have changed"
+        )
+    return built
+
+
+def trainer(
+    spec: Spec,
+    kind: type[Trainer[Any]],
+    built: Task[Any],
+    device: torch.device,
+    warmup: State | None = None,
+) -> Trainer[Any]:
+    """Return a trainer with its context, not yet set up.
+
+    Args:
+        spec: The run.
+        kind: Its `trainer_class`.
+        built: Its `task`.
+        device: Where it trains.
+        warmup: The parameters it starts from, if it asked for a warm-up.
+    """
+    config = validate(kind.config_schema, spec.config, spec.label)
+    context = Context(
+        vocab_size=built.vocab_size,
+        length=built.length,
+        data=training_data(built, spec.seed, device, fresh=kind.fresh_data(config)),
+        rng=stream(spec.seed, "training", device=device),
+        device=device,
+        seed=spec.seed,
+        backbone=spec.backbone,
+        warmup=warmup,
+        first_word=built.first_word,
+    )
+    return kind(config, context)
+
+
+def metrics(
+    classes: Iterable[type[Metric]], options: Mapping[str, Mapping[str, Any]]
+) -> list[Metric]:
+    """Return metrics with their options, given by section (`Spec.metrics`)."""
+    return [
+        kind(kind.config_schema(**options.get(kind.section or kind.name, {}))) for kind in classes
+    ]
+
+
+def metric_classes(family: str) -> list[type[Metric]]:
+    """Return the metrics that apply to tasks of a family (`Task.family`)."""
+    found = (registry.load_metric(name) for name in registry.names("metric"))
+    return [kind for kind in found if kind.family in ("", family)]

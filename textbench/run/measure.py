@@ -1,0 +1,81 @@
+"""Computing metrics so that nothing of it is left behind in what is measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from textbench.backbone.generator import Generator
+from textbench.contracts.errors import DivergedError, UserError
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric, NotApplicableError
+from textbench.contracts.number import Number
+from textbench.run import checkpoint
+from textbench.store.rows import Measurement
+
+
+@contextmanager
+def undisturbed(generator: Generator) -> Iterator[None]:
+    """Put ``generator`` in evaluation mode; afterwards every trace of the evaluation is gone.
+
+    Each module gets its own mode back, and the global random generators theirs.
+    """
+    random_state = checkpoint.global_random_state()
+    modes = [(module, module.training) for module in generator.modules()]
+    generator.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        checkpoint.restore_global_random_state(random_state)
+
+
+def measure(metrics: list[Metric], evaluation: Evaluation) -> dict[str, Measurement]:
+    """Compute every metric; return its numbers, sorted by name, with all that is known of each.
+
+    Raises:
+        DivergedError: A number that applies is not finite.
+        UserError: A metric returns other numbers than it declares.
+    """
+    found: dict[str, Measurement] = {}
+    for metric in metrics:
+        found |= _measure(metric, evaluation)
+    return dict(sorted(found.items()))
+
+
+def _measure(metric: Metric, evaluation: Evaluation) -> dict[str, Measurement]:
+    described = {number.name: number for number in metric.described()}
+    try:
+        computed = metric.compute(evaluation)
+    except NotApplicableError as error:
+        computed = dict.fromkeys(described, error)
+    values = computed if isinstance(computed, Mapping) else dict.fromkeys(described, computed)
+    if values.keys() != described.keys() or (computed is not values and len(described) > 1):
+        raise UserError(
+            f"metric {metric.name}: compute() must return a value of each of its numbers "
+            f"({', '.join(described)}), not of {', '.join(map(str, values)) or 'none'}"
+        )
+    applies = any(not isinstance(value, NotApplicableError) for value in values.values())
+    protocol = metric.protocol(evaluation) if applies else ""
+    protocols = protocol if isinstance(protocol, Mapping) else dict.fromkeys(described, protocol)
+    return {
+        name: _measurement(described[name], value, protocols[name])
+        for name, value in values.items()
+    }
+
+
+def _measurement(number: Number, value: float | NotApplicableError, protocol: str) -> Measurement:
+    known: Measurement = {
+        "value": None,
+        "protocol": "",
+        "direction": number.direction,
+        "unit": number.unit,
+        "summary": number.summary,
+    }
+    if isinstance(value, NotApplicableError):
+        return {**known, "reason": str(value)}
+    if not math.isfinite(value):
+        raise DivergedError(f"{number.name} is {value}")
+    return {**known, "value": float(value), "protocol": protocol}

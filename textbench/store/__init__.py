@@ -1,0 +1,1 @@
+"""The record: run directories, written and read."""

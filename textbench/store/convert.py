@@ -1,0 +1,103 @@
+"""Bringing older records up to date: `textbench convert`.
+
+Schema 1 (textbench 0.1.0) kept values, reasons and protocols of an evaluation apart, and left to
+the code what a number is and what a trainer is called. That knowledge is in ``schema1.toml``; what
+a plug-in of the user's measured is described by the plug-in, or else said to have no direction.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from textbench.contracts.errors import UserError
+from textbench.contracts.number import Number
+from textbench.store.directory import RunDirectory, check_schema
+from textbench.store.rows import EVALUATIONS, METRICS, SCHEMA, SPEC, Measurement
+
+KNOWN = Path(__file__).with_name("schema1.toml")
+Describe = Callable[[str], Number | None]
+"""Says what a number is by its name; None where nobody knows."""
+
+
+def convert(directory: RunDirectory, describe: Describe, summaries: Mapping[str, str]) -> bool:
+    """Rewrite a run's record in the present schema; return whether that was needed.
+
+    The spec is replaced last: a conversion that is interrupted is done again from the start, and
+    rows that are converted already stay as they are.
+
+    Args:
+        directory: The run.
+        describe: Asked about the numbers that ``schema1.toml`` does not have.
+        summaries: The one line of every preset.
+
+    Raises:
+        UserError: A log or the spec cannot be read, or the record is of a newer schema.
+    """
+    data = directory.read_json(SPEC)
+    schema = data.get("schema", 1)
+    if schema == SCHEMA:
+        return False
+    if schema != 1:
+        check_schema(schema)
+    known = tomllib.loads(KNOWN.read_text(encoding="utf-8"))
+    for name in (METRICS, EVALUATIONS):
+        if (directory.path / name).exists():
+            _convert_log(directory, name, known["numbers"], describe)
+    labelled = _labelled(data, known["titles"], summaries)
+    directory.write_json(SPEC, {**labelled, "hash": data["hash"], "schema": SCHEMA})
+    return True
+
+
+def _convert_log(
+    directory: RunDirectory, name: str, known: Mapping[str, Any], describe: Describe
+) -> None:
+    rows = directory.rows(name)  # a last line cut off by a crash is no row
+    text = "".join(json.dumps(_row(row, known, describe), allow_nan=False) + "\n" for row in rows)
+    directory.replace(name, text.encode())
+
+
+def _row(row: dict[str, Any], known: Mapping[str, Any], describe: Describe) -> dict[str, Any]:
+    if "metrics" in row:
+        return row
+    kept = {k: v for k, v in row.items() if k not in ("values", "reasons", "protocols", "options")}
+    measured = {name: _measurement(name, row, known, describe) for name in sorted(row["values"])}
+    again = {"options": row["options"]} if "options" in row else {}
+    return {**kept, "metrics": measured, **again}
+
+
+def _measurement(
+    name: str, row: Mapping[str, Any], known: Mapping[str, Any], describe: Describe
+) -> Measurement:
+    number = Number(name, *known[name]) if name in known else describe(name)
+    direction, unit, summary = number[1:4] if number else ("none", "", "")
+    found: Measurement = {
+        "value": row["values"][name],
+        "protocol": row.get("protocols", {}).get(name, ""),
+        "direction": direction,
+        "unit": unit,
+        "summary": summary,
+    }
+    if found["value"] is None:
+        found["reason"] = row.get("reasons", {}).get(name, "")
+    return found
+
+
+def _labelled(
+    spec: Mapping[str, Any], titles: Mapping[str, str], summaries: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return a spec with the labels that schema 1 lacks, and its warm-up's likewise."""
+    try:
+        labels = {
+            "title": titles.get(spec["trainer"], spec["trainer"]),
+            "fresh_data": spec["config"].get("data") == "fresh",
+            "preset_summary": summaries.get(spec.get("preset", ""), ""),
+        }
+        warmup = spec.get("warmup")
+        before = _labelled(warmup, titles, summaries) if warmup else None
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{SPEC} is damaged") from None
+    return {**spec, **labels, "warmup": before}

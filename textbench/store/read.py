@@ -1,0 +1,140 @@
+"""Reading a result store: its runs, and the rows of their logs, as far as they got.
+
+Nothing here needs torch or pandas. A directory that cannot be read is noted, never fatal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from textbench.contracts.errors import UserError
+from textbench.contracts.spec import Spec
+from textbench.store import verify
+from textbench.store.directory import RunDirectory
+from textbench.store.files import DamagedError, one_line
+from textbench.store.rows import METRICS, EpochRow, EvaluationRow, LaterRow, LossRow, Status
+
+UNREADABLE = (OSError, UserError)
+"""What reading a damaged record raises: every value is checked by `textbench.store.records`."""
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """One run as it lies on disk."""
+
+    directory: RunDirectory
+    spec: Spec
+    status: Status
+    env: dict[str, Any]
+    hash: str
+    group: str
+
+    @property
+    def name(self) -> str:
+        """``task/algorithm/s<seed>-<hash8>``, and alpha where it is not 1."""
+        alpha = self.spec.alpha
+        return self.directory.name if alpha == 1.0 else f"{self.directory.name} alpha={alpha:g}"
+
+    def evaluations(self) -> list[EvaluationRow]:
+        """Return its own evaluations; the last one knows what was computed later.
+
+        Of a row at another inverse temperature, the one evaluation of the finished generator.
+        """
+        found = self.directory.evaluations()
+        if self.spec.alpha != 1.0:
+            if not found:
+                raise DamagedError(f"{METRICS} has no evaluation")
+            return [_extended({**found[-1], "metrics": {}}, self._later())]
+        if found and found[-1]["final"]:
+            found[-1] = _extended(found[-1], self._later())
+        return found
+
+    def log(self) -> list[LossRow | EpochRow]:
+        """Return its own training log."""
+        if self.spec.alpha != 1.0:
+            return []
+        return self.directory.curve()
+
+    def _later(self) -> list[LaterRow]:
+        """Return what `textbench evaluate` put on record, the run's own sample size last."""
+        mine = [row for row in self.directory.later() if row["alpha"] == self.spec.alpha]
+        usual = self.spec.evaluation.get("final_samples")
+        return sorted(mine, key=lambda row: bool(row["samples"] == usual))
+
+
+def _extended(row: EvaluationRow, later: list[LaterRow]) -> EvaluationRow:
+    """Return an evaluation with what it lacks a value of; of several later ones the last counts."""
+    measured = {name for name, one in row["metrics"].items() if one["value"] is not None}
+    new = {n: one for row in later for n, one in row["metrics"].items() if n not in measured}
+    return {**row, "metrics": {**row["metrics"], **new}}
+
+
+class Results:
+    """Every readable run of a directory, and what could not be read."""
+
+    def __init__(self, runs: list[RecordedRun], unreadable: dict[str, str]) -> None:
+        self.runs = runs
+        self.rows = [row for run in runs for row in (run, *_tempered(run))]
+        """The runs, each followed by itself at other inverse temperatures it was evaluated at."""
+        self.unreadable = unreadable
+        """Run name and the reason, one line each; grows while logs are read."""
+        self._by_hash = {run.hash: run for run in reversed(runs)}
+
+    def warmup_of(self, run: RecordedRun) -> RecordedRun | None:
+        """Return the run that ``run`` started from, if it did and if it is in the store."""
+        return self._by_hash.get(run.spec.warmup.hash) if run.spec.warmup else None
+
+
+def read_store(directory: str | Path) -> Results:
+    """Read every run's spec, status and environment; logs are read when asked for."""
+    runs: list[RecordedRun] = []
+    unreadable: dict[str, str] = {}
+    for found in RunDirectory.find(Path(directory)):
+        try:
+            runs.append(read_run(found))
+        except UNREADABLE as error:
+            unreadable[found.name] = one_line(error)
+    return Results(runs, unreadable)
+
+
+def read_run(directory: RunDirectory) -> RecordedRun:
+    """Read a run's spec, status and environment, and whether they fit together.
+
+    Raises:
+        DamagedError: They do not, or are not what a run wrote; says what is wrong and what to do.
+        UserError: The record is of another schema, or lies outside the store.
+        OSError: It cannot be read.
+    """
+    directory.check_place("it is not read")
+    spec, status = directory.spec(), directory.status()
+    if directory.path.name != spec.directory(directory.store).name:
+        raise DamagedError("its spec is another run's: the folder's name does not fit")
+    if status.status == "done" and (wrong := verify.contradiction(directory, spec.hash, status)):
+        raise DamagedError(f"it is not done: {wrong}")
+    env = directory.environment()
+    return RecordedRun(directory, spec, status, env, spec.hash, spec.group)
+
+
+def _tempered(run: RecordedRun) -> list[RecordedRun]:
+    """Return a run as it was evaluated at other inverse temperatures, by `textbench evaluate`."""
+    try:
+        alphas = {row["alpha"] for row in run.directory.later()}
+    except UNREADABLE:
+        return []
+    specs = [replace(run.spec, alpha=a, warmup=None) for a in sorted(alphas - {1.0})]
+    return [replace(run, spec=spec, hash=spec.hash, group=spec.group) for spec in specs]
+
+
+def hardware(env: Mapping[str, Any]) -> str:
+    """Name what a run's seconds were measured on; empty where that is not one thing."""
+    starts = env.get("starts", [])
+    kinds = {tuple(str(start.get(key, "")) for key in ("cpu", "device")) for start in starts}
+    threads = {start.get("threads") for start in starts}
+    if len(kinds) != 1 or len(threads) != 1:
+        return ""
+    (cpu, device), (count,) = kinds.pop(), threads
+    parts = (cpu, device if device != "cpu" else "", f"{count} thread(s)" if count else "")
+    return ", ".join(part for part in parts if part)

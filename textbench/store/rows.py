@@ -1,0 +1,142 @@
+"""The record, named once: its files, its rows and its schema, for every writer and reader.
+
+====================  ===========================================================================
+``spec.json``         the spec, labels included (`textbench.contracts.spec.Spec`)
+``env.json``          versions, commit, machine, threads, trainer code hash; one entry per start
+``curve.jsonl``       training log, append-only: `LossRow` and `EpochRow`
+``metrics.jsonl``     evaluations made during training, append-only: `EvaluationRow`
+``evaluations.jsonl`` evaluations made afterwards by `textbench evaluate`: `LaterRow`
+``checkpoint.pt``     atomically replaced, sealed (`textbench.store.seal`): the random streams, the
+                      logs' offsets and checksums; ``checkpoint.previous.pt`` is the one before
+``generator.pt``      the final generator's parameters, sealed
+``samples.txt``       decoded samples of the final generator
+``log.txt``           what the run printed, with tracebacks
+``status.json``       atomically replaced heartbeat: `Status`
+``lock``              held by the live process; the kernel lets go of it when that process dies
+``owner.json``        which process that is (`textbench.store.lock`); its date is a heartbeat
+``aside-N``           a folder of what an unusable record was before the run started again
+====================  ===========================================================================
+
+A record describes itself: whoever reads it needs neither the code that made it nor a plug-in.
+
+``epoch`` counts finished epochs of phases that train the generator, the warm-up's included; a
+"loss" row has the number finished before its last step, an evaluation within an epoch a fraction.
+``seconds`` of an "epoch" row is that epoch's training time, evaluation excluded; ``ledger`` and
+``seconds`` of an evaluation are cumulative and include the warm-up's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NotRequired, TypedDict
+
+from textbench.contracts.number import Direction
+
+SCHEMA = 2
+"""Version of everything below; ``spec.json`` names it. `textbench convert` knows the older ones."""
+
+SPEC, ENVIRONMENT, STATUS = "spec.json", "env.json", "status.json"
+LOCK, OWNER = "lock", "owner.json"
+CURVE, METRICS, EVALUATIONS = "curve.jsonl", "metrics.jsonl", "evaluations.jsonl"
+CHECKPOINT, PREVIOUS, GENERATOR = "checkpoint.pt", "checkpoint.previous.pt", "generator.pt"
+SAMPLES, PRINTED = "samples.txt", "log.txt"
+LOGS = (CURVE, METRICS)
+"""What training appends to; a checkpoint counts their bytes."""
+
+StatusName = Literal["queued", "running", "done", "failed", "diverged", "timeout", "interrupted"]
+FINISHED: frozenset[StatusName] = frozenset({"done", "diverged"})
+"""Repeating the command does not touch these; every other state is resumed."""
+BROKEN: frozenset[StatusName] = frozenset({"failed", "diverged"})
+"""These have no final result, and nothing is coming."""
+
+
+class Measurement(TypedDict):
+    """One number of an evaluation, with all that is needed to judge it."""
+
+    value: float | None
+    """None where it does not apply; then there is a `reason`, and no protocol."""
+    protocol: str
+    """How it was made: definition, version, sample sizes."""
+    direction: Direction
+    unit: str
+    summary: str
+    reason: NotRequired[str]
+
+
+class EvaluationRow(TypedDict):
+    """A line of ``metrics.jsonl``."""
+
+    step: int
+    phase: str
+    epoch: float
+    final: bool
+    ledger: dict[str, int]
+    seconds: float
+    cpu_seconds: float
+    metrics: dict[str, Measurement]
+
+
+class LaterRow(TypedDict):
+    """A line of ``evaluations.jsonl``."""
+
+    time: str
+    textbench: str
+    alpha: float
+    """The inverse temperature."""
+    samples: int
+    metrics: dict[str, Measurement]
+    options: list[tuple[str, dict[str, Any]]]
+    """The metrics that were computed, by name, and their options."""
+
+
+class LossRow(TypedDict):
+    """A line of ``curve.jsonl``: what the trainer logs, averaged over some steps."""
+
+    kind: Literal["loss"]
+    step: int
+    phase: str
+    epoch: int
+    values: dict[str, float]
+
+
+class EpochRow(TypedDict):
+    """A line of ``curve.jsonl``: the end of an epoch."""
+
+    kind: Literal["epoch"]
+    step: int
+    phase: str
+    epoch: int
+    seconds: float
+    cpu_seconds: float
+    ledger: dict[str, int]
+
+
+@dataclass
+class Status:
+    """Where a run stands."""
+
+    status: StatusName
+    reason: str = ""
+    """Why, for everything but queued, running and done; the last line of a traceback."""
+    phase: str = ""
+    step: int = 0
+    total: int = 0
+    rate: float = 0.0
+    """Training steps per second of wall time, lately."""
+    eta: float = 0.0
+    """Estimated seconds of wall time to the end, evaluations included."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """The newest evaluation's finite values."""
+    headlines: list[str] = field(default_factory=list)
+    """Those of them that a narrow terminal should show before others."""
+    heartbeat: float = 0.0
+    """Unix time of writing."""
+    pid: int = 0
+    device: str = ""
+    resumed: int = 0
+    """How often the run was picked up from a checkpoint."""
+    traceback: str = ""
+    note: str = ""
+    """What had to be mended before it could go on, in one line."""
+    checksums: dict[str, str] = field(default_factory=dict)
+    """Hex sha256 of the files of a run that is done: its logs and its generator."""
