@@ -478,6 +478,40 @@ def test_thirty_rows_and_names_of_any_script() -> None:
     assert found.sentence.startswith("ryw:Übung-0-列 has the lowest nll_test")
 
 
+def test_rows_at_other_temperatures_have_their_runs_record() -> None:
+    made = Made()
+    finals(made, "cot:strong", (0.5, 0.51, 0.52), "bleu4")
+    again = made.results.assign(
+        run=made.results["run"] + " alpha=1.5",
+        label="cot:strong alpha=1.5",
+        group="tempered",
+        value=made.results["value"] + [0.2, 0.21, 0.19],
+    )
+    results = pd.concat([made.results, again], ignore_index=True)
+    (found,) = rankings(results, made.runs, ["bleu4"])
+    assert found.rows["label"].tolist() == ["cot:strong alpha=1.5", "cot:strong"]
+    assert found.sentence.startswith("cot:strong alpha=1.5 has the highest bleu4, separated")
+
+
+def test_a_constant_metric_ranks_nothing() -> None:
+    made = Made()
+    for label in ("mle", "cot"):
+        finals(made, label, (1.0, 1.0, 1.0), "novelty")
+    (found,) = rankings(made.results, made.runs, ["novelty"])
+    assert found.rows["place"].tolist() == [1, 1]
+    assert "their runs agree to the bit" in found.sentence
+
+
+def test_a_missing_seed_leaves_the_pairs_that_there_are() -> None:
+    made = Made()
+    for label, base, seeds in (("cot", 7.0, (0, 1, 2, 3)), ("mle", 8.0, (0, 2, 3))):
+        for seed in seeds:
+            made.run(label, seed, final={"nll_test": base + near(label, seed)})
+    (found,) = rankings(made.results, made.runs, ["nll_test"])
+    assert found.rows["n"].tolist() == [4, 3] and found.rows["separated"].iloc[1]
+    assert found.sentence.endswith("(n >= 3).")
+
+
 def test_a_metric_without_a_direction_is_not_ranked() -> None:
     made = Made()
     finals(made, "mle", (9.0, 9.1, 9.2), "mean_length")
