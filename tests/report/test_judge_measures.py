@@ -18,16 +18,28 @@ from textbench.judge.statements import claims
 
 def test_the_best_is_taken_on_one_common_grid() -> None:
     made = Made()
-    often = {e: {"nll_test": 8.0 - 0.1 * e} for e in range(13)} | {5: {"nll_test": 1.0}}
+    often = {e: {"nll_test": 8.0 - 0.1 * e} for e in range(41)} | {5: {"nll_test": 1.0}}
     made.run("mle", 0, curve=often)
-    made.run("cot", 0, curve={e: {"nll_test": 8.0} for e in range(0, 13, 4)})
+    made.run("cot", 0, curve={e: {"nll_test": 8.0} for e in range(0, 41, 4)})
     found = measures.best(made.results, ["nll_test"]).set_index("label")
-    assert found.loc["mle", "value"] == pytest.approx(6.8) and found.loc["mle", "epoch"] == 12
-    assert set(found["evaluations"]) == {4}
-    assert found.loc["cot", "grid"] == "4 evaluations, epochs 0 to 12, every 4"
+    assert found.loc["mle", "value"] == pytest.approx(4.0) and found.loc["mle", "epoch"] == 40
+    assert set(found["evaluations"]) == {11}
+    assert found.loc["cot", "grid"] == "11 evaluations, epochs 0 to 40, every 4"
     free = measures.best(made.results, ["nll_test"], common=False).set_index("label")
     assert free.loc["mle", "value"] == 1.0
-    assert free.loc["mle", "grid"] == "13 evaluations, epochs 0 to 12"
+    assert free.loc["mle", "grid"] == "41 evaluations, epochs 0 to 40"
+
+
+def test_a_common_grid_of_few_evaluations_would_overlook_a_sharp_best() -> None:
+    made = Made()
+    made.run("mle", 0, curve={e: {"nll_test": 7.6 + abs(e - 5)} for e in range(41)})
+    made.run("cot", 0, curve={e: {"nll_test": 8.0} for e in (0, 20, 40)})
+    found = measures.best(made.results, ["nll_test"]).set_index("label")
+    assert found.loc["mle", "value"] == 7.6
+    assert found["grid"].tolist() == [
+        "41 evaluations, epochs 0 to 40",
+        "3 evaluations, epochs 0 to 40",
+    ]
 
 
 def test_without_a_common_grid_each_grid_is_printed() -> None:
