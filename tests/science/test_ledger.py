@@ -14,10 +14,13 @@ import pytest
 import torch
 from ledgers import Watch, spent
 from textbench.algorithms.goal_generator import GoalFactoredGenerator
+from torch import Tensor
 
+from textbench.backbone.generator import Tempered
 from textbench.backbone.ledger import counting
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.backbone.rollout import rollouts
+from textbench.backbone.scoring import mean_entropy, token_nll
 from textbench.contracts.streams import stream
 from textbench.contracts.trainer import Context, Position, Trainer
 from textbench.plan import registry
@@ -173,6 +176,28 @@ def test_evaluating_costs_nothing_and_training_data_neither(make_context: Contex
         generator.log_probs(torch.zeros(2, T, dtype=torch.int64))
         rollouts(generator, torch.zeros(2, T, dtype=torch.int64), 4, stream(0, "training"))
     assert ledger == {"tokens_sampled": 5 * T + 4 * 2 * (2 + 1), "tokens_scored": 2 * T}
+
+
+class OwnLaw(LSTMLanguageModel):
+    """Has no linear output: its law is not its parent's."""
+
+    def log_probs(self, tokens: Tensor) -> Tensor:
+        return super().log_probs(tokens)
+
+
+@pytest.mark.parametrize("kind", [LSTMLanguageModel, GoalFactoredGenerator, OwnLaw])
+@pytest.mark.parametrize("alpha", [1.0, 2.0])
+def test_scoring_reads_every_token_once(kind: type[Any], alpha: float) -> None:
+    model = kind(V, T, 3, 5)
+    model.initialise(stream(0, "initialise"))
+    scored = model if alpha == 1.0 else Tempered(model, alpha)
+    tokens = model.sample(6, stream(0, "draw"))
+    assert (model.linear_output(tokens) is None) == (kind is OwnLaw)
+    for score in (token_nll, mean_entropy):
+        ledger = {"tokens_sampled": 0, "tokens_scored": 0}
+        with counting(ledger):
+            score(scored, tokens)
+        assert ledger == {"tokens_sampled": 0, "tokens_scored": 6 * T}
 
 
 @pytest.mark.parametrize("kind", [LSTMLanguageModel, GoalFactoredGenerator])
