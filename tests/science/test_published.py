@@ -182,7 +182,7 @@ FINDINGS = [
     ("emnlp", "cot", "bleu5", 1, "0.108"),
     ("emnlp", "mle", "bleu5", 1, "0.127"),
 ]
-"""What README says of recorded runs: store, row, metric, seeds, and the value as it stands there."""
+"""What README says of recorded runs: store, row, metric, seeds, and the value as shown there."""
 
 
 @pytest.mark.parametrize(("store", "label", "metric", "seeds", "shown"), FINDINGS)
