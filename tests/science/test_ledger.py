@@ -55,7 +55,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, int, int], tuple[int, int, int
     ("mle", {}, FIRST, (1, 0, 0, TOKENS)),
     ("mle", {"dropout": 0.5}, FIRST, (1, 0, 0, TOKENS)),
     ("scheduled_sampling", {"epochs": 9}, ("", 0, 0), (1, 0, 0, TOKENS)),
-    ("scheduled_sampling", {"epochs": 9}, ("", 8, 0), (1, 0, B * (T - 1), TOKENS)),
+    ("scheduled_sampling", {"epochs": 9, "least": 0.0}, ("", 8, 0), (1, 0, B * (T - 1), TOKENS)),
     ("policy_gradient", {}, FIRST, (1, 0, TOKENS, TOKENS)),
     # The likelihood, the states of x and of s, D on both; then the states of s again, and D.
     ("professor_forcing", {"g_above": 1.0}, FIRST, (1, 1, TOKENS, 5 * TOKENS)),

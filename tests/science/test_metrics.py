@@ -214,6 +214,7 @@ def test_the_size_of_a_block_changes_no_value(
     reference: PairScores = score_pair(A, B, sample)
     nll = mean_nll(A, sample)
     monkeypatch.setattr(scoring, "CPU_ELEMENTS", elements)
+    monkeypatch.setattr(scoring, "CPU_POSITIONS", elements // V)
     found = score_pair(A, B, sample)
     assert torch.allclose(found.log_a, reference.log_a, atol=1e-6)
     assert torch.allclose(found.log_b, reference.log_b, atol=1e-6)

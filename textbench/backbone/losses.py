@@ -16,26 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textbench.backbone.output import LN_2, OutputLayer, largest_norm, with_one
-
-CPU_CHUNK = 64
-"""Rows of a chunk: their logits (1.3 MB at V = 5,000) fit a second- or third-level cache. Times at
-32 and 128 are within 5 % on processors with AVX2 and with AVX-512, so one number serves all, and
-results do not depend on the size of a cache."""
-WIDE = 128
-"""From this width of h on chunks are twice as long: reading and writing the weight's gradient once
-per chunk then costs more than the logits do (measured: 25 % of the whole loss at H = 528)."""
-CUDA_ELEMENTS = 1 << 28
-"""Numbers in a chunk on CUDA (1 GiB)."""
-
-
-def _chunks(hidden: Tensor, vocab_size: int) -> list[slice]:
-    rows, width = hidden.shape
-    if hidden.is_cpu:
-        size = CPU_CHUNK if width < WIDE else 2 * CPU_CHUNK
-    else:
-        size = max(1, CUDA_ELEMENTS // vocab_size)
-    return [slice(first, min(first + size, rows)) for first in range(0, rows, size)]
+from textbench.backbone.output import LN_2, OutputLayer, largest_norm, row_chunks, with_one
 
 
 def _total(values: Tensor) -> Tensor:
@@ -88,7 +69,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         layer = OutputLayer(weight, bias, largest_norm(hidden))
         rows, y, w = with_one(hidden), targets.unsqueeze(1), scale.unsqueeze(1)
         total, chosen = torch.empty_like(w), torch.empty_like(w)
-        parts = _chunks(hidden, len(weight))
+        parts = row_chunks(hidden, len(weight))
         buffer = hidden.new_empty(parts[0].stop if parts else 0, len(weight))
         gradients = _Gradients(hidden, weight) if any(ctx.needs_input_grad[:3]) else None
         for part in parts:
@@ -149,7 +130,7 @@ class _LinearKL(torch.autograd.Function):
         other_layer = OutputLayer(other_weight, other_bias, largest_norm(other_hidden))
         rows, other_rows = with_one(hidden), with_one(other_hidden)
         kl = hidden.new_empty(len(hidden))
-        parts = _chunks(hidden, len(weight))
+        parts = row_chunks(hidden, len(weight))
         buffers = hidden.new_empty(3, parts[0].stop if parts else 0, len(weight))
         gradients = _Gradients(hidden, weight)
         for part in parts:

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from textbench.backbone.cell import LSTMLayer
 from textbench.backbone.generator import Generator
 from textbench.backbone.ledger import reads
+from textbench.backbone.linear_scores import LinearOutput
 from textbench.backbone.losses import linear_cross_entropy
+from textbench.backbone.output import rows_at_once
 from textbench.backbone.sampling import Drawer
 
 START = 0
@@ -61,8 +63,16 @@ class LSTMLanguageModel(LSTMLayer, Generator):
 
     def log_probs(self, tokens: Tensor) -> Tensor:
         """See `Generator.log_probs`."""
-        logits = self.hidden(tokens) @ self.head_weight.t() + self.head_bias
-        return logits.log_softmax(-1)
+        hidden = self.hidden(tokens)
+        # `addmm` on a matrix: a batched product would add the bias in a pass of its own.
+        logits = torch.addmm(self.head_bias, hidden.flatten(0, 1), self.head_weight.t())
+        return logits.log_softmax(-1).view(*tokens.shape, self.vocab_size)
+
+    def linear_output(self, tokens: Tensor) -> LinearOutput | None:
+        """See `Generator.linear_output`."""
+        if type(self).log_probs is not LSTMLanguageModel.log_probs:
+            return None  # a subclass with a law of its own
+        return LinearOutput(self.hidden(tokens).flatten(0, 1), self.head_weight, self.head_bias)
 
     def weighted_nll(
         self,
@@ -102,7 +112,7 @@ class LSTMLanguageModel(LSTMLayer, Generator):
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
         """See `Generator.sample`."""
-        batch = SAMPLE_BATCH if self.device.type == "cpu" else max(n, 1)
+        batch = rows_at_once(SAMPLE_BATCH, self.vocab_size, self.device)
         table, drawer = self.input_table(), self.drawer(inverse_temperature)
         parts = []
         for size in [batch] * (n // batch) + [n % batch] * (n % batch > 0):
