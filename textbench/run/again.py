@@ -120,6 +120,7 @@ def evaluate(
             return None
         measured = measure(due, evaluation)
     row: LaterRow = {
+        "run": stored.spec.hash,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "textbench": __version__,
         "alpha": alpha,

@@ -79,6 +79,8 @@ class EvaluationRow(TypedDict):
 class LaterRow(TypedDict):
     """A line of ``evaluations.jsonl``."""
 
+    run: NotRequired[str]
+    """The hash of the run's spec; textbench 0.1.0 did not write it."""
     time: str
     textbench: str
     alpha: float
