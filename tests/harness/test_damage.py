@@ -467,6 +467,7 @@ def test_no_record_is_accepted_with_values_of_another_type(data: st.DataObject) 
         assert "\n" not in str(error) and str(error).startswith("row")
         return
     if check is records.spec:
+        assert checked is not None
         assert checked.directory(Path("/store")).parent.parent.parent == Path("/store")
     if check is records.evaluation:
         for one in checked["metrics"].values():

@@ -89,6 +89,8 @@ class LaterRow(TypedDict):
     metrics: dict[str, Measurement]
     options: list[tuple[str, dict[str, Any]]]
     """The metrics that were computed, by name, and their options."""
+    checksum: NotRequired[str]
+    """`textbench.contracts.spec.digest` of all the rest."""
 
 
 class LossRow(TypedDict):
