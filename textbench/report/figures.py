@@ -42,7 +42,9 @@ def draw(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
         drawn = kinds[spec.kind](spec, section, styles)
         if drawn is not None:
             # The layout is computed once, not for every file.
-            drawn.figure.draw_without_rendering()
+            engine = drawn.figure.get_layout_engine()
+            if engine is not None:
+                engine.execute(drawn.figure)
             drawn.figure.set_layout_engine("none")
     return drawn
 
@@ -140,6 +142,7 @@ def _end(spec: FigureSpec, curves: Sequence[Curve]) -> float:
 def _finish(ax: Axes, spec: FigureSpec, title: str, colour: str = "") -> None:
     ax.set_xlabel(axis_titles().get(spec.x, spec.x))
     label = ax.set_ylabel(title)
+    ax.locator_params(nbins=6)
     if colour:
         label.set_color(colour)
         ax.tick_params(axis="y", labelcolor=colour)
@@ -241,7 +244,7 @@ def _draw_path(ax: Axes, curve: Curve, style: Style) -> None:
     """Draw the seeds' paths thin and their mean by epoch, from an open circle to a full one."""
     from matplotlib.collections import LineCollection
 
-    lines = [points for _, points in curve.lines()]
+    lines = list(curve.lines.values())
     if len(lines) > 1:
         ax.add_collection(LineCollection(lines, colors=style.colour, linewidths=0.5, alpha=0.4))
     mean = curve.mean
@@ -290,7 +293,6 @@ def _draw_pair(
         xytext=(7, -11 if below else -3),
         textcoords="offset points",
         fontsize=7,
-        fontstyle="italic",
         color="0.25",
     )
 

@@ -187,7 +187,7 @@ def epoch_times(section: Section, column: ColumnSpec) -> pd.DataFrame:
     own = own[own["phase"] == own.groupby("run")["phase"].transform("last")]
     values = own.groupby("run")["value"]
     found = pd.DataFrame({0: values.mean(), "epochs": values.size()})
-    apart = (own["value"] - own["run"].map(found[0])) ** 2
+    apart = (own["value"] - own["run"].map(found[0]).astype(float)) ** 2
     where = section.runs["hardware"].reindex(found.index)
     found["squares"] = apart.groupby(own["run"]).sum()
     found["protocol"] = f"{clock}/1 on " + where

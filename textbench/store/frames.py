@@ -120,10 +120,12 @@ def load_runs(directory: str | Path) -> pd.DataFrame:
 def frames(store: Results) -> Frames:
     """Read everything of a store that a report or a comparison needs; unreadable runs are left out.
 
+    Text columns are categories, which makes grouping and comparing them several times as fast.
+
     Args:
         store: As of `read_store`; whatever of it cannot be read is noted there.
     """
-    results, logs = _results(store), _logs(store)
+    results, logs = _results(store, compact=True), _logs(store, compact=True)
     sound = [run for run in store.rows if run.name not in store.unreadable]
     known = set(store.unreadable)
     runs = _runs(store, sound)
@@ -190,19 +192,19 @@ def _details(store: Results, run: RecordedRun) -> dict[str, Any]:
 # -- evaluations and logs --------------------------------------------------------------------
 
 
-def _results(store: Results) -> pd.DataFrame:
+def _results(store: Results, *, compact: bool = False) -> pd.DataFrame:
     def parts(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
         return _evaluation_columns(run.evaluations(), warmup=warmup, start=start)
 
     columns = (*EVALUATION_COLUMNS, *METRIC_COLUMNS)
-    return _collect(store, parts, METRICS, columns)
+    return _collect(store, parts, METRICS, columns, compact)
 
 
-def _logs(store: Results) -> pd.DataFrame:
+def _logs(store: Results, *, compact: bool = False) -> pd.DataFrame:
     def parts(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
         return _log_columns(run.log(), warmup=warmup)
 
-    return _collect(store, parts, CURVE, LOG_COLUMNS)
+    return _collect(store, parts, CURVE, LOG_COLUMNS, compact)
 
 
 def _evaluation_columns(rows: Sequence[EvaluationRow], *, warmup: bool, start: int) -> Columns:
@@ -271,7 +273,7 @@ def _texts(values: Iterable[str]) -> np.ndarray[Any, Any]:
 
 
 def _collect(
-    store: Results, parts: Callable[..., Columns], file: str, columns: Sequence[str]
+    store: Results, parts: Callable[..., Columns], file: str, columns: Sequence[str], compact: bool
 ) -> pd.DataFrame:
     """Join all runs' columns, the warm-up's rows first, behind what identifies the run.
 
@@ -280,6 +282,7 @@ def _collect(
         parts: Reads the columns of a run, as a warm-up or not, numbered from a start.
         file: What it reads.
         columns: The frame's columns, after those of the run; further ones follow.
+        compact: Make text columns categories.
     """
     found: list[tuple[RecordedRun, Columns]] = []
     for run in store.rows:
@@ -297,11 +300,15 @@ def _collect(
             found.append((run, part))
             start = int(part["evaluation"][-1]) + 1 if len(part.get("evaluation", ())) else 0
     return _joined(
-        [one for one in found if one[0].name not in store.unreadable], [*RUN_COLUMNS, *columns]
+        [one for one in found if one[0].name not in store.unreadable],
+        [*RUN_COLUMNS, *columns],
+        compact,
     )
 
 
-def _joined(found: list[tuple[RecordedRun, Columns]], columns: list[str]) -> pd.DataFrame:
+def _joined(
+    found: list[tuple[RecordedRun, Columns]], columns: list[str], compact: bool
+) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
@@ -309,16 +316,22 @@ def _joined(found: list[tuple[RecordedRun, Columns]], columns: list[str]) -> pd.
     if not sum(sizes):
         return pd.DataFrame(columns=columns)
     who = [identity(run) for run, _ in found]
-    data: Columns = {}
+    data: dict[str, Any] = {}
     for key in RUN_COLUMNS:
         values = [one[key] for one in who]
-        kind: Any = object if isinstance(values[0], str) else None
-        data[key] = np.repeat(np.array(values, dtype=kind), sizes)
+        if not isinstance(values[0], str):
+            data[key] = np.repeat(np.array(values), sizes)
+        elif compact:
+            codes, known = pd.factorize(np.array(values, dtype=object), sort=True)
+            data[key] = pd.Categorical.from_codes(np.repeat(codes, sizes), known)
+        else:
+            data[key] = np.repeat(np.array(values, dtype=object), sizes)
     for key in dict.fromkeys(chain(columns[len(RUN_COLUMNS) :], *(part for _, part in found))):
         absent = [np.full(size, np.nan) for size in sizes]
-        data[key] = np.concatenate(
+        joined = np.concatenate(
             [part.get(key, gap) for (_, part), gap in zip(found, absent, strict=True)]
         )
+        data[key] = pd.Categorical(joined) if compact and joined.dtype == object else joined
     frame = pd.DataFrame(data)
     for key in ("epoch", *(k for k in data if k not in columns)):
         if key in frame and np.array_equal(frame[key], np.floor(frame[key])):
