@@ -5,11 +5,10 @@ The defaults are those of LantaoYu/SeqGAN at its head.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any, Generic, TypeVar
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
@@ -17,7 +16,7 @@ from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.contracts.config import Config
 from textbench.contracts.trainer import Phase, Position, Trainer
 
-from .discriminator import FAKE, REAL, TextFeatures, filters_for
+from .loads import DiscriminatorConfig, DiscriminatorTrainer
 
 
 class PolicyConfig(Config):
@@ -39,38 +38,19 @@ class PolicyConfig(Config):
     """Largest global norm of the generator's gradient; 0 does not clip."""
 
 
-class AdversarialConfig(PolicyConfig):
-    """Options of the discriminator's side and of the schedule."""
+class AdversarialConfig(DiscriminatorConfig, PolicyConfig):
+    """Options of both sides and of their schedule."""
 
     d_pretrain: int = Field(50, ge=0)
     """Loads of fresh fakes on which the discriminator is trained before the first round."""
     d_pretrain_epochs: int = Field(3, ge=1)
     """Passes over each of these loads."""
-    d_steps: int = Field(5, ge=1)
-    """Loads of fresh fakes per round."""
-    d_epochs: int = Field(3, ge=1)
-    """Passes over each of these loads: the k of SeqGAN's Algorithm 1."""
-    d_batch: int = Field(64, ge=1)
-    """Sequences, real and fake mixed, per discriminator update."""
-    d_samples: int = Field(0, ge=0)
-    """Real sequences, and as many fakes, in a load; 0 takes the whole training set. A smaller
-    number is a reduced schedule: each load then draws its real sequences at random."""
-    d_lr: float = Field(1e-4, gt=0)
-    """Adam's learning rate of the discriminator; its gradient is not clipped."""
     d_dropout: float = Field(0.25, ge=0, lt=1)
     """Probability of dropping a feature before the output layer, in training only."""
-    d_embedding: int = Field(64, ge=1)
-    """Width of the discriminator's embedding."""
-    d_scale: float = Field(1.0, gt=0)
-    """Multiplies the number of filters of every window."""
-    d_filters: tuple[tuple[PositiveInt, PositiveInt], ...] = ()
-    """(window, filters) pairs; empty takes SeqGAN's table for the sequences' length. Windows
-    longer than the sequences are left out."""
 
 
 P = TypeVar("P", bound=PolicyConfig)
 A = TypeVar("A", bound=AdversarialConfig)
-N = TypeVar("N", bound=TextFeatures)
 
 
 class PolicyTrainer(Trainer[P], Generic[P]):
@@ -110,84 +90,31 @@ class PolicyTrainer(Trainer[P], Generic[P]):
         return {"g_loss": loss.detach(), "reward": rewards.mean()}
 
 
-class AdversarialTrainer(PolicyTrainer[A], Generic[A]):
+class AdversarialTrainer(PolicyTrainer[A], DiscriminatorTrainer[A], Generic[A]):
     """The schedule: pre-train the discriminator, then rounds of g-steps and d-steps.
 
-    One call of `step` is one update of either side. A *load* is the training set mixed with as
-    many fresh fakes, shuffled once and read `d_epochs` times.
+    One call of `step` is one update of either side.
     """
-
-    @abstractmethod
-    def discriminator_loss(self, sequences: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the discriminator's loss on a mixed minibatch, and its accuracy on it.
-
-        Args:
-            sequences: ``(B, T)``.
-            labels: ``(B,)``, FAKE or REAL.
-        """
 
     def phases(self) -> list[Phase]:
         """Pre-training of the discriminator, then the adversarial rounds."""
-        c, minibatches = self.config, self._minibatches()
+        c, minibatches = self.config, self.minibatches()
         pretraining = Phase(
             "discriminator", c.d_pretrain, c.d_pretrain_epochs * minibatches, trains_generator=False
         )
         rounds = Phase("adversarial", c.rounds, c.g_steps + c.d_steps * c.d_epochs * minibatches)
         return [pretraining, rounds] if c.d_pretrain else [rounds]
 
-    def setup(self) -> None:
-        """Add the current load; it is empty until the discriminator's first update."""
-        super().setup()
-        self.loads = 0
-        self.sequences = torch.empty(0, self.context.length, dtype=torch.int64)
-        self.labels = torch.empty(0, dtype=torch.int64)
-
-    def new_discriminator(self, kind: type[N]) -> N:
-        """Build and initialise the discriminator, and its optimiser."""
-        c = self.config
-        filters = filters_for(self.context.length, c.d_scale, c.d_filters)
-        network = kind(self.context.vocab_size, filters, c.d_embedding)
-        network.initialise(self.context.stream("discriminator"))
-        network.to(self.context.device)
-        self.d_optimiser = torch.optim.Adam(network.parameters(), lr=c.d_lr, fused=True)
-        return network
-
     def is_generator_turn(self, at: Position) -> bool:
         """Tell whether this step of the schedule is a g-step; a round begins with them."""
         return at.phase == "adversarial" and at.index < self.config.g_steps
 
-    def train_discriminator(self, at: Position) -> dict[str, float | Tensor]:
+    def d_step(self, at: Position) -> dict[str, float | Tensor]:
         """Make one discriminator update, on the schedule's minibatch."""
-        c, minibatches = self.config, self._minibatches()
-        adversarial = at.phase == "adversarial"
-        index = at.index - c.g_steps if adversarial else at.index
-        epochs = c.d_epochs if adversarial else c.d_pretrain_epochs
-        if index % (epochs * minibatches) == 0:
-            self._load()
-        first = index % minibatches * c.d_batch
-        rows = slice(first, first + c.d_batch)
-        loss, accuracy = self.discriminator_loss(self.sequences[rows], self.labels[rows])
-        self.d_optimiser.zero_grad()
-        loss.backward()
-        self.d_optimiser.step()
-        return {"d_loss": loss.detach(), "d_accuracy": accuracy}
+        if at.phase == "adversarial":
+            return self.train_discriminator(at.index - self.config.g_steps, self.config.d_epochs)
+        return self.train_discriminator(at.index, self.config.d_pretrain_epochs)
 
-    def _side(self) -> int:
-        """Return how many real sequences, and how many fakes, a load has."""
-        size = self.context.data.size
-        return min(self.config.d_samples, size) if self.config.d_samples else size
-
-    def _minibatches(self) -> int:
-        return max(1, 2 * self._side() // self.config.d_batch)
-
-    def _load(self) -> None:
-        """Mix real sequences with as many fresh fakes, in an order drawn once."""
-        real, side, rng = self.context.data.sequences(self.loads), self._side(), self.context.rng
-        if side < len(real):
-            real = real[torch.randperm(len(real), generator=rng, device=real.device)[:side]]
-        mixed = torch.cat([real, self.sample(side)])
-        labels = torch.full((2 * side,), FAKE, device=mixed.device)
-        labels[:side] = REAL
-        order = torch.randperm(2 * side, generator=rng, device=mixed.device)
-        self.sequences, self.labels = mixed[order], labels[order]
-        self.loads += 1
+    def fakes(self, n: int) -> Tensor:
+        """See `DiscriminatorTrainer.fakes`: samples of the generator."""
+        return self.sample(n)

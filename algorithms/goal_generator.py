@@ -26,11 +26,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from textbench.backbone.cell import LSTM
+from textbench.backbone.cell import LSTM, LSTMState
 from textbench.backbone.generator import Generator
 from textbench.backbone.ledger import reads
 from textbench.backbone.losses import linear_cross_entropy
-from textbench.backbone.lstm import SAMPLE_BATCH, START, LSTMState
+from textbench.backbone.lstm import SAMPLE_BATCH, START
 from textbench.backbone.sampling import draw
 
 
@@ -207,12 +207,11 @@ class GoalFactoredGenerator(Generator):
     def begin(self, n: int) -> Walk:
         """Return n walks that have seen nothing but the start symbol."""
         table = self.worker.gates(self.embedding)
-        zeros = table.new_zeros(n, self.worker.weight_hh.shape[1])
         walk = Walk(
             t=0,
             table=table,
-            worker=self.worker.advance(table[START].expand(n, -1), (zeros, zeros)),
-            manager=(zeros, zeros),
+            worker=self.worker.advance(table[START].expand(n, -1), self.worker.initial_state(n)),
+            manager=self.manager.initial_state(n),
             pending=table.new_zeros(n, len(self.goal_init)),
             w=self.project(self.goal_init).expand(n, -1),
             memory=self.new_memory(n),

@@ -26,14 +26,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from textbench.contracts.config import Config
-from textbench.contracts.trainer import Phase, Position, Trainer
+from textbench.contracts.trainer import Phase, Position
 
-from .discriminator import FAKE, REAL, TextCNN, filters_for
+from .discriminator import TextCNN
 from .leak_generator import LeakedGenerator
+from .loads import DiscriminatorConfig, DiscriminatorTrainer
 
 
-class LeakGANConfig(Config):
+class LeakGANConfig(DiscriminatorConfig):
     """Options of `leakgan`."""
 
     pretrain_rounds: int = Field(10, ge=0)
@@ -70,27 +70,15 @@ class LeakGANConfig(Config):
     """Inverse temperature of the other tokens of these samples."""
     fake_alpha: float = Field(1.0, gt=0)
     """Inverse temperature of the discriminator's fakes (authors' main code: 1.5)."""
-    d_steps: int = Field(5, ge=1)
-    """Loads of fresh fakes per round."""
     d_epochs: int = Field(3, ge=1)
     """Passes over each load, here and in pre-training."""
-    d_batch: int = Field(64, ge=1)
-    """Sequences, real and fake mixed, per discriminator update."""
-    d_samples: int = Field(0, ge=0)
-    """Real sequences, and as many fakes, in a load; 0 takes the whole training set."""
     d_lr: float = Field(5e-5, gt=0)
     """Adam's learning rate of the discriminator; no clipping, no dropout, no penalty."""
-    d_embedding: int = Field(64, ge=1)
-    """Width of the discriminator's embedding."""
-    d_scale: float = Field(1.0, gt=0)
-    """Multiplies the number of filters of every window, and with it the width of the features."""
-    d_filters: tuple[tuple[int, int], ...] = ()
-    """(window, filters) pairs; empty takes SeqGAN's table for the sequences' length."""
 
     added_options: ClassVar[frozenset[str]] = frozenset({"hidden"})
 
 
-class LeakGAN(Trainer[LeakGANConfig]):
+class LeakGAN(DiscriminatorTrainer[LeakGANConfig]):
     """LeakGAN: Manager and Worker, guided by features that the discriminator leaks."""
 
     name = "leakgan"
@@ -103,7 +91,7 @@ class LeakGAN(Trainer[LeakGANConfig]):
 
     def phases(self) -> list[Phase]:
         """Interleaved pre-training of discriminator and generator, then adversarial rounds."""
-        c, load = self.config, self.config.d_epochs * self._minibatches()
+        c, load = self.config, self.config.d_epochs * self.minibatches()
         batches = self.context.data.batches(c.batch)
         pretraining = [
             Phase("discriminator", c.pretrain_d_steps, load, trains_generator=False),
@@ -115,11 +103,8 @@ class LeakGAN(Trainer[LeakGANConfig]):
     def setup(self) -> None:
         """Draw D and G; D is a part of G, whose features it provides."""
         c, context = self.config, self.context
-        filters = filters_for(context.length, c.d_scale, c.d_filters)
-        discriminator = TextCNN(context.vocab_size + 1, filters, c.d_embedding)
-        discriminator.initialise(context.stream("discriminator"))
         self.generator = LeakedGenerator(
-            discriminator,
+            self.new_discriminator(TextCNN, context.vocab_size + 1),
             context.length,
             **{key: c.hidden or size for key, size in context.backbone.items()},
             goal_size=c.goal_size,
@@ -130,21 +115,17 @@ class LeakGAN(Trainer[LeakGANConfig]):
         own = self.generator.own_parameters()
         self.pretraining_optimiser = torch.optim.Adam(own, lr=c.g_lr, fused=True)
         self.adversarial_optimiser = torch.optim.Adam(own, lr=c.g_lr, fused=True)
-        self.d_optimiser = torch.optim.Adam(discriminator.parameters(), lr=c.d_lr, fused=True)
         self.updates = 0
-        self.loads = 0
-        self.sequences = torch.empty(0, context.length, dtype=torch.int64)
-        self.labels = torch.empty(0, dtype=torch.int64)
 
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One update: of G by maximum likelihood, of G by its rewards, or of D."""
         if at.phase == "pretraining":
             return self._pretrain_generator()
         if at.phase == "discriminator":
-            return self._train_discriminator(at.index)
+            return self.train_discriminator(at.index, self.config.d_epochs)
         if at.index < self.config.g_steps:
             return self._reinforce_generator()
-        return self._train_discriminator(at.index - self.config.g_steps)
+        return self.train_discriminator(at.index - self.config.g_steps, self.config.d_epochs)
 
     # -- the generator ---------------------------------------------------------------------
 
@@ -221,41 +202,13 @@ class LeakGAN(Trainer[LeakGANConfig]):
 
     # -- the discriminator -----------------------------------------------------------------
 
-    def _train_discriminator(self, index: int) -> dict[str, float | Tensor]:
-        """Make one update of D on mean cross-entropy; every `d_epochs` passes a new load."""
-        c, minibatches = self.config, self._minibatches()
-        if index % (c.d_epochs * minibatches) == 0:
-            self._load()
-        first = index % minibatches * c.d_batch
-        rows = slice(first, first + c.d_batch)
-        discriminator = self.generator.discriminator
-        loss, accuracy = discriminator.loss(self.sequences[rows] + 1, self.labels[rows])
-        self.d_optimiser.zero_grad()
-        loss.backward()
-        self.d_optimiser.step()
-        return {"d_loss": loss.detach(), "d_accuracy": accuracy}
+    def discriminator_loss(self, sequences: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean cross-entropy on real and fake."""
+        return self.generator.discriminator.loss(sequences + 1, labels)
 
-    def _load(self) -> None:
-        """Mix real sequences with as many fresh fakes, in an order drawn once."""
-        real, side, rng = self.context.data.sequences(self.loads), self._side(), self.context.rng
-        if side < len(real):
-            real = real[torch.randperm(len(real), generator=rng, device=real.device)[:side]]
-        mixed = torch.cat(
-            [real, self._sample(side, [self.config.fake_alpha] * self.context.length)]
-        )
-        labels = torch.full((2 * side,), FAKE, device=mixed.device)
-        labels[:side] = REAL
-        order = torch.randperm(2 * side, generator=rng, device=mixed.device)
-        self.sequences, self.labels = mixed[order], labels[order]
-        self.loads += 1
-
-    def _side(self) -> int:
-        """Return how many real sequences, and how many fakes, a load has."""
-        size = self.context.data.size
-        return min(self.config.d_samples, size) if self.config.d_samples else size
-
-    def _minibatches(self) -> int:
-        return max(1, 2 * self._side() // self.config.d_batch)
+    def fakes(self, n: int) -> Tensor:
+        """Samples at a temperature of their own."""
+        return self._sample(n, [self.config.fake_alpha] * self.context.length)
 
 
 def rescaled(values: Tensor, slope: float) -> Tensor:

@@ -56,12 +56,12 @@ class MaliGAN(AdversarialTrainer[MaliGANConfig]):
     def setup(self) -> None:
         """Create generator and discriminator."""
         super().setup()
-        self.discriminator = self.new_discriminator(TextCNN)
+        self.discriminator = self.new_discriminator(TextCNN, self.context.vocab_size)
 
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One update: of the generator on Σ_i (w_i − b/B) ∇ log G(x_i), or of D."""
         if not self.is_generator_turn(at):
-            return self.train_discriminator(at)
+            return self.d_step(at)
         x = self.sample(self.config.batch)
         w = self.weights(x)
         log = self.reinforce(x, w.unsqueeze(1).expand_as(x))

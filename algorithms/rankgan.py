@@ -56,7 +56,7 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
     def setup(self) -> None:
         """Create generator and ranker."""
         super().setup()
-        self.ranker = self.new_discriminator(TextFeatures)
+        self.ranker = self.new_discriminator(TextFeatures, self.context.vocab_size)
         if self.config.d_init == "uniform":
             rng = self.context.stream("ranker-uniform")
             with torch.no_grad():
@@ -66,7 +66,7 @@ class RankGAN(AdversarialTrainer[RankGANConfig]):
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One update: of the generator, on its samples' rank scores, or of the ranker."""
         if not self.is_generator_turn(at):
-            return self.train_discriminator(at)
+            return self.d_step(at)
         s = self.sample(self.config.batch)
         return self.reinforce(s, self.rank_rewards(s))
 

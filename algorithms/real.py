@@ -41,6 +41,11 @@ class Archive(Generator):
         return self.sequences[order[:n]]
 
     @property
+    def archive(self) -> Tensor:
+        """The sequences: those of the training set, perhaps changed, in its order."""
+        return self.sequences
+
+    @property
     def device(self) -> torch.device:
         """Where the sequences are."""
         return self.sequences.device
@@ -53,6 +58,7 @@ class Real(Trainer[Config]):
     title = "Real text"
     config_schema = Config
     own_generator = True
+    reference_for = "text"
 
     def phases(self) -> list[Phase]:
         """There is nothing to train: one empty step."""
@@ -82,6 +88,7 @@ class RealCorrupted(Trainer[RealCorruptedConfig]):
     title = "Real text, 20 % of words replaced"
     config_schema = RealCorruptedConfig
     own_generator = True
+    reference_for = "text"
 
     def phases(self) -> list[Phase]:
         """There is nothing to train: one empty step."""

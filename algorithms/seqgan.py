@@ -49,14 +49,14 @@ class SeqGAN(AdversarialTrainer[SeqGANConfig]):
     def setup(self) -> None:
         """Algorithm 1, lines 1-3; the roll-out policy G_β starts as the generator G_θ."""
         super().setup()
-        self.discriminator = self.new_discriminator(TextCNN)
+        self.discriminator = self.new_discriminator(TextCNN, self.context.vocab_size)
         lags = self.config.rollout_lag > 0
         self.lagged: LSTMLanguageModel | None = copy.deepcopy(self.generator) if lags else None
 
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One update: a g-step (Algorithm 1, lines 7-11) or part of a d-step (lines 13-16)."""
         if not self.is_generator_turn(at):
-            return self.train_discriminator(at)
+            return self.d_step(at)
         y = self.sample(self.config.batch)
         log = self.reinforce(y, self.action_values(y))
         if at.index == self.config.g_steps - 1:

@@ -3,7 +3,8 @@
 W(P, Q) = sup over 1-Lipschitz f of E_P[f] − E_Q[f]; a critic trained with a gradient penalty
 (Gulrajani et al., 2017) gives a lower bound that rises with its size and steps, so those are
 fixed. A critic overfits: on its own training sentences two samples of one law are never at
-distance 0. Hence half of the sentences train it and the other half give the estimate.
+distance 0. Hence half of the sentences train it and the other half give the estimate; the halves
+are of different sentences (``halves.py``).
 
 Sentences are points in R^(T·d): every symbol has a fixed random unit vector, the end of a sentence
 too, and what follows is 0. Two sentences are about sqrt(2 × number of differing positions) apart.
@@ -23,6 +24,8 @@ from torch import Tensor, nn
 
 from textbench.contracts.streams import numpy_stream
 from textbench.contracts.task import END, inside
+
+from .halves import split_by_identity
 
 WIDTH = 32
 """d, the length of a symbol's vector."""
@@ -198,11 +201,12 @@ def distance(
 def _criticise(
     p: Tensor, q: Tensor, table: Tensor, recipe: Recipe, steps: int, rng: torch.Generator
 ) -> Critique:
-    p_train, p_held = _halves(p, rng)
-    q_train, q_held = _halves(q, rng)
+    halves = split_by_identity(p, q, rng)
+    p_train, p_held = _divide(p, halves.p)
+    q_train, q_held = _divide(q, halves.q)
     critic = _initialise(recipe.build(p.shape[1], table.shape[1]), rng).to(p.device)
     _train(critic, p_train, q_train, table, recipe, steps, rng)
-    pairs = min(len(p_held), NORMS)
+    pairs = min(len(p_held), len(q_held), NORMS)
     norms = torch.cat(
         [
             gradient_norms(critic, x)[1].detach()
@@ -262,10 +266,11 @@ def _interpolates(
     return share * F.embedding(p, table) + (1.0 - share) * F.embedding(q, table)
 
 
-def _halves(sentences: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    order = torch.randperm(len(sentences), generator=rng).to(sentences.device)
-    half = len(sentences) // 2
-    return sentences[order[:half]], sentences[order[half:]]
+def _divide(sentences: Tensor, trains: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sentences that train the critic, and those that judge it."""
+    if trains.all() or not trains.any():  # one sentence, again and again
+        return sentences, sentences
+    return sentences[trains], sentences[~trains]
 
 
 def _initialise(critic: nn.Module, rng: torch.Generator) -> nn.Module:

@@ -84,7 +84,7 @@ class _EWMD(Metric):
         c = self.config
         n = len(self._sides(evaluation)[0])
         return (
-            f"ewmd/1 {c.variant} steps={c.steps} critics={c.critics} n={n}+{n} "
+            f"ewmd/2 {c.variant} steps={c.steps} critics={c.critics} n={n}+{n} "
             f"T={evaluation.task.length + 1}"
         )
 
@@ -100,14 +100,21 @@ class _EWMD(Metric):
         }
 
     def _sides(self, evaluation: Evaluation) -> tuple[Tensor, Tensor]:
-        """Return real and generated sentences, equally many: all of the smaller side."""
-        task = evaluation.text
+        """Return real and generated sentences, equally many: all of the smaller side.
+
+        Of the training set only a half, drawn anew for each seed, stands against the samples:
+        training sentences that are themselves the samples (a reference row) then come from the
+        other half, and what is left of their distance is what two halves of one text differ by.
+        """
+        task, samples = evaluation.text, evaluation.samples
         real = task.test() if self.against == "test" else task.train(evaluation.seed, 0)
-        samples = evaluation.samples
-        n = min(len(real), len(samples))
+        order = torch.randperm(len(real), generator=stream(evaluation.seed, "ewmd", self.against))
+        most = len(real) if self.against == "test" else len(real) // 2
+        n = min(most, len(samples))
         if n < 2:
             raise NotApplicableError("eWMD needs at least two sentences on each side")
-        order = torch.randperm(len(real), generator=stream(evaluation.seed, "ewmd", self.against))
+        if self.against == "train" and evaluation.generator.archive is not None:
+            samples = evaluation.generator.archive[order[most : most + n]]
         return real[order[:n]].to(samples.device), samples[:n]
 
     def _measure(self, evaluation: Evaluation) -> Distance:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from textbench.contracts.evaluation import Evaluation
-from textbench.contracts.metric import Metric
+from textbench.contracts.metric import Metric, NotApplicableError
 from textbench.contracts.number import Number
 from textbench.contracts.task import END, inside
 
@@ -35,9 +35,16 @@ class WittenBell:
     Args:
         tokens: ``(N, T)`` sentences; what follows an end symbol is not looked at.
         vocab_size: V.
+
+    Raises:
+        NotApplicableError: V is above 2 million.
     """
 
     def __init__(self, tokens: Tensor, vocab_size: int) -> None:
+        if (vocab_size + 1) ** ORDER > np.iinfo(np.int64).max:
+            raise NotApplicableError(
+                f"{vocab_size:,} symbols are too many: a trigram's number would not fit 64 bits"
+            )
         self.vocab_size = vocab_size
         histories, words = _events(tokens)
         self._tables = [

@@ -47,14 +47,15 @@ def ms_jaccard(a: Sentences, b: Sentences, order: int = ORDER) -> float:
     f is the mean count of a k-gram per sentence, so that the sets may differ in size.
 
     Raises:
-        NotApplicableError: No sentence is long enough.
+        NotApplicableError: No sentence of one side is long enough.
     """
+    counted = frequencies(a, b, order)
+    if not all(side.any() for side in counted[-1]):
+        raise NotApplicableError(f"no sentence of one side has {order} words")
     logs = []
-    for in_a, in_b in frequencies(a, b, order):
+    for in_a, in_b in counted:
         per_a, per_b = in_a / max(1, len(a)), in_b / max(1, len(b))
         union = float(np.maximum(per_a, per_b).sum())
-        if not union:
-            raise NotApplicableError(f"no sentence has {order} words")
         common = float(np.minimum(per_a, per_b).sum())
         if not common:
             return 0.0

@@ -1,20 +1,68 @@
-"""textbench: a benchmark suite for training algorithms of text generators."""
+"""textbench: a benchmark suite for training algorithms of text generators.
+
+This is all that a plugin needs, besides `textbench.backbone`: the contracts of a trainer, a metric
+and a task, and what they hand to each other. Names are imported when they are asked for, so that
+``import textbench`` costs nothing.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
-__all__ = ["__version__", "load_results"]
-
 if TYPE_CHECKING:
-    from textbench.store.frames import load_results
+    from textbench.backbone.generator import Generator
+    from textbench.contracts.config import Config
+    from textbench.contracts.errors import UserError
+    from textbench.contracts.evaluation import Evaluation
+    from textbench.contracts.metric import Metric, NotApplicableError
+    from textbench.contracts.number import Number
+    from textbench.contracts.streams import stream
+    from textbench.contracts.task import Task, TextTask
+    from textbench.contracts.trainer import Context, Phase, Position, Trainer
+    from textbench.store.frames import load_curves, load_results
+
+__version__ = "0.1.0"
+__all__ = [
+    "Config",
+    "Context",
+    "Evaluation",
+    "Generator",
+    "Metric",
+    "NotApplicableError",
+    "Number",
+    "Phase",
+    "Position",
+    "Task",
+    "TextTask",
+    "Trainer",
+    "UserError",
+    "__version__",
+    "load_curves",
+    "load_results",
+    "stream",
+]
+
+_HOMES = {
+    "backbone.generator": ("Generator",),
+    "contracts.config": ("Config",),
+    "contracts.errors": ("UserError",),
+    "contracts.evaluation": ("Evaluation",),
+    "contracts.metric": ("Metric", "NotApplicableError"),
+    "contracts.number": ("Number",),
+    "contracts.streams": ("stream",),
+    "contracts.task": ("Task", "TextTask"),
+    "contracts.trainer": ("Context", "Phase", "Position", "Trainer"),
+    "store.frames": ("load_curves", "load_results"),
+}
 
 
 def __getattr__(name: str) -> object:
-    """Load the pandas part of the package only when it is asked for (`--help` stays fast)."""
-    if name == "load_results":
-        from textbench.store.frames import load_results
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-        return load_results
-    raise AttributeError(f"module 'textbench' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -176,6 +176,15 @@ def test_absent_and_non_python_plugins(tmp_path: Path) -> None:
         registry.load_plugin(write(tmp_path / "notes.txt", "hello"))
 
 
+def test_trainers_say_themselves_that_rows_are_read_against_them(tmp_path: Path) -> None:
+    shipped = registry.reference_rows("text")
+    assert shipped == ["real", "real_corrupted"] and registry.reference_rows("") == []
+    said = PLUGIN.replace('    name = "mine"\n', '    name = "mine"\n    reference_for = "text"\n')
+    registry.load_plugin(write(tmp_path / "mine.py", said))
+    assert registry.reference_rows("text") == ["mine", *shipped]
+    assert registry.reference_rows("toys") == registry.reference_rows("") == []
+
+
 # -- variants --------------------------------------------------------------------------------
 
 

@@ -235,7 +235,8 @@ def test_test_sentences_in_the_training_file_are_counted(files: dict[str, str]) 
 
 
 def test_reference_rows(files: dict[str, str]) -> None:
-    assert task(**files).reference_rows() == ["real", "real_corrupted"]
+    assert task(**files).reference_rows() is None
+    assert task(**files, references=["mle"]).reference_rows() == ["mle"]
     assert task(**files, references=[]).reference_rows() == []
 
 

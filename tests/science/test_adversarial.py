@@ -213,6 +213,27 @@ def test_a_load_is_fresh_and_read_in_one_order(
     assert not torch.equal(passes[2], passes[3])
 
 
+@pytest.mark.parametrize(("before", "within"), [(3, 1), (1, 3)])
+def test_a_load_is_read_as_often_as_its_phase_says(
+    before: int,
+    within: int,
+    make_context: MakeContext,
+    make_trainer: MakeTrainer,
+    positions: Callable[[Trainer[Any]], Iterator[Position]],
+) -> None:
+    """Before the first round `d_pretrain_epochs` times, then `d_epochs` times: 4 updates a pass."""
+    changes = {"d_pretrain_epochs": before, "d_epochs": within}
+    trainer = make_trainer(SeqGAN, make_context(), **small(SeqGAN, **changes))
+    loads = []
+    for at in positions(trainer):
+        trainer.step(at)
+        loads.append(trainer.loads)
+    expected = [load for load in (1, 2) for _ in range(4 * before)]
+    for load in (3, 5):  # a round is two g-steps, then two loads
+        expected += [load - 1] * 2 + [load] * 4 * within + [load + 1] * 4 * within
+    assert loads == expected
+
+
 def test_a_reduced_load_draws_its_real_sequences_anew(
     make_context: MakeContext, make_trainer: MakeTrainer
 ) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from textbench.metrics import critic
 from textbench.metrics.critic import (
     RECIPES,
@@ -19,6 +21,7 @@ from textbench.metrics.critic import (
     encode,
     gradient_norms,
 )
+from textbench.metrics.halves import split_by_identity
 from torch import Tensor
 
 from textbench.contracts.streams import stream
@@ -215,6 +218,46 @@ def test_9_sizes_that_differ_are_refused_and_empty_sentences_are_not() -> None:
     assert measured(empty, empty, steps=3, critics=2).value == 0.0
     found = measured(empty, unknown, steps=3, critics=2)
     assert found.value == found.value
+
+
+# -- copies -------------------------------------------------------------------------------------
+
+
+def test_a_copy_of_everything_is_at_distance_0_to_the_bit() -> None:
+    p = text(0)
+    found = measured(p, p[torch.randperm(N, generator=stream(1, "tests", "order"))])
+    assert found.value == pytest.approx(0.0, abs=1e-6)
+    assert found.in_sample == pytest.approx(0.0, abs=1e-6)
+
+
+def test_copies_in_part_neither_draw_closer_nor_push_apart() -> None:
+    """Half of Q copied from P: the other half is another sample of the same law."""
+    p, q = text(0), text(1)
+    q[: N // 2] = p[: N // 2]
+    found = measured(p, q, critics=4)
+    assert abs(found.value) < 3 * found.sigma + 0.02
+    assert found.value <= found.in_sample
+
+
+@given(
+    p=st.lists(st.integers(0, 6), min_size=2, max_size=40),
+    q=st.lists(st.integers(0, 6), min_size=2, max_size=40),
+    seed=st.integers(0, 100),
+)
+def test_no_sentence_is_trained_on_and_judged(p: list[int], q: list[int], seed: int) -> None:
+    sides = [torch.tensor(side).unsqueeze(1).repeat(1, 3) for side in (p, q)]
+    halves = split_by_identity(*sides, stream(seed, "tests", "halves"))
+    places = [*zip(p, halves.p.tolist(), strict=True), *zip(q, halves.q.tolist(), strict=True)]
+    trained, judged = ({s for s, trains in places if trains == half} for half in (True, False))
+    assert not trained & judged
+    renamed = split_by_identity(*(10 - side for side in sides), stream(seed, "tests", "halves"))
+    assert all(torch.equal(a, b) for a, b in zip(halves, renamed, strict=True))
+
+
+def test_halves_are_halves() -> None:
+    p, q = text(0), text(1)
+    for half in split_by_identity(p, q, stream(0, "tests", "halves")):
+        assert 0.4 < half.float().mean() < 0.6
 
 
 # -- variants and what is derived ---------------------------------------------------------------

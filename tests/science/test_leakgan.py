@@ -519,7 +519,7 @@ def test_temperatures_reach_the_samples(
 TINY = {
     **FILTER_TABLE,
     "pretrain_rounds": 2,
-    "pretrain_d_steps": 2,
+    "pretrain_d_steps": 4,
     "pretrain_g_epochs": 3,
     "rounds": 2,
     "d_steps": 2,
@@ -539,7 +539,7 @@ def tiny(make_trainer: Any, make_context: Any) -> tuple[LeakGAN, Context]:
 
 def test_schedule(make_trainer: Any, make_context: Any, positions: Any) -> None:
     trainer, _ = tiny(make_trainer, make_context)
-    d, g = Phase("discriminator", 2, 2 * 4, trains_generator=False), Phase("pretraining", 3, 2)
+    d, g = Phase("discriminator", 4, 2 * 4, trains_generator=False), Phase("pretraining", 3, 2)
     assert trainer.phases() == [d, g, d, g, Phase("adversarial", 2, 1 + 2 * 2 * 4)]
     kinds, meter = [], Meter(trainer)
     for at in positions(trainer):
@@ -549,9 +549,9 @@ def test_schedule(make_trainer: Any, make_context: Any, positions: Any) -> None:
         g, d = (meter.ledger[side] for side in ("generator_updates", "critic_updates"))
         assert g + d == len(kinds) + 1
         kinds.append("g" if g > kinds.count("g") else "d")
-    assert "".join(kinds) == 2 * (16 * "d" + 6 * "g") + 2 * ("g" + 16 * "d")
-    assert trainer.loads == 2 * 2 + 2 * 2
-    fakes, rolled = 8 * 8 * T, 2 * 2 * 4 * (3 + 1)
+    assert "".join(kinds) == 2 * (32 * "d" + 6 * "g") + 2 * ("g" + 16 * "d")
+    assert trainer.loads == 2 * 4 + 2 * 2
+    fakes, rolled = 12 * 8 * T, 2 * 2 * 4 * (3 + 1)
     assert meter.ledger["tokens_sampled"] == fakes + 2 * 4 * T + rolled
 
 

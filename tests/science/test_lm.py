@@ -12,6 +12,7 @@ import torch
 from textbench.metrics.lm import WittenBell
 from torch import Tensor
 
+from textbench.contracts.metric import NotApplicableError
 from textbench.contracts.task import END
 
 V = 5
@@ -83,3 +84,13 @@ def test_the_judge_prefers_its_own_text() -> None:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(1, V, TEXT.shape, generator=generator)
     assert WittenBell(TEXT, V).score(TEXT) < WittenBell(TEXT, V).score(noise)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(2_097_150, True), (2_097_151, False), (10**9, False)])
+def test_numbers_of_trigrams_fit_or_are_refused(size: int, fits: bool) -> None:
+    tokens = torch.tensor([[size - 1, size - 2, size - 1], [3, size - 1, 0]])
+    if fits:
+        assert np.isfinite(WittenBell(tokens, size).score(tokens))
+    else:
+        with pytest.raises(NotApplicableError, match="too many"):
+            WittenBell(tokens, size)

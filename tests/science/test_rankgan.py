@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from scipy.stats import kstest
 from textbench.algorithms import discriminator
 from textbench.algorithms.rankgan import RankGAN
+from textbench.algorithms.seqgan import SeqGAN
 from torch import Tensor, nn
 
 from textbench.contracts.trainer import Context
@@ -185,15 +187,26 @@ def test_shares_are_averaged_over_the_roll_outs_not_ranked_together(
 def test_all_that_compete_are_compared_with_the_same_references(
     world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """U is drawn once per reward, however many pieces are scored one after the other."""
+    """U is drawn and read once per reward, however many pieces are scored one after the other."""
     trainer = world(rollouts=3)
-    drawn = []
+    drawn, read = [], []
+    features = trainer.ranker.features
+    monkeypatch.setattr(
+        trainer.ranker, "features", lambda x, *rest: (read.append(x), features(x, *rest))[1]
+    )
     monkeypatch.setattr(discriminator, "SCORE_CHUNK", 2)
+    pieces = []
+    relevance = trainer.relevance
+    monkeypatch.setattr(
+        trainer, "relevance", lambda y_s, y_u: (pieces.append(len(y_s)), relevance(y_s, y_u))[1]
+    )
     monkeypatch.setattr(
         trainer, "_references", lambda: (drawn.append(1), REFERENCES.roll(len(drawn)))[1]
     )
     trainer.rank_rewards(FAKES)
     assert len(drawn) == 1
+    assert [x.shape for x in read] == [(3, T)]
+    assert pieces == [2] * (2 * 3 * 4 // 2 + 2)
     trainer.discriminator_loss(MIXED, LABELS)
     assert len(drawn) == 2
 
@@ -217,12 +230,30 @@ def test_references_are_real_sequences_drawn_anew(
 def test_the_ranker_starts_as_in_the_authors_code(
     make_context: MakeContext, make_trainer: MakeTrainer
 ) -> None:
-    ranker = make_trainer(RankGAN, make_context(), d_scale=0.1, d_embedding=32).ranker
-    parts = torch.cat([p.flatten() for p in (ranker.embedding, *ranker.kernels)])
-    assert parts.abs().max() <= 0.1
-    assert parts.std().item() == pytest.approx(0.1 / math.sqrt(3), rel=0.02)
-    assert 0 < ranker.kernel_bias.abs().max() <= 0.1
-    assert ranker.gate.weight.abs().max() > 0.1
-    seqgan = make_trainer(RankGAN, make_context(), d_scale=0.1, d_init="seqgan").ranker
-    assert (seqgan.kernel_bias == 0.1).all()
-    assert seqgan.embedding.abs().max() > 0.5
+    """Embedding and convolutions U(-0.1, 0.1), of a stream of their own; the highway as before."""
+    sizes = {"d_scale": 0.1, "d_embedding": 32}
+    ranker, seqgan, other = (
+        make_trainer(RankGAN, make_context(seed=seed), d_init=how, **sizes).ranker
+        for how, seed in (("uniform", 0), ("seqgan", 0), ("uniform", 1))
+    )
+    uniform = {name for name, _ in ranker.named_parameters() if "ker" in name or "emb" in name}
+    assert uniform == {"embedding", "kernel_bias", *(f"kernels.{i}" for i in range(3))}
+    parts = {name: ranker.get_parameter(name).detach().flatten() for name in uniform}
+    every = torch.cat(list(parts.values())) / 0.2 + 0.5
+    assert kstest(every.numpy(), "uniform").pvalue > 1e-3
+    assert len(every.unique()) > 0.99 * len(every)
+    for name, parameter in ranker.named_parameters():
+        as_seqgan = torch.equal(parameter, seqgan.get_parameter(name))
+        assert as_seqgan == (name not in uniform), name
+        assert not torch.equal(parameter, other.get_parameter(name)), name
+
+
+def test_the_ranker_may_start_as_seqgans_cnn_bit_by_bit(
+    make_context: MakeContext, make_trainer: MakeTrainer
+) -> None:
+    sizes = {"d_scale": 0.1, "d_embedding": 32}
+    ranker = make_trainer(RankGAN, make_context(), d_init="seqgan", **sizes).ranker
+    cnn = make_trainer(SeqGAN, make_context(), **sizes).discriminator
+    assert (ranker.kernel_bias == 0.1).all()
+    for name, parameter in ranker.named_parameters():
+        assert torch.equal(parameter, cnn.get_parameter(name)), name

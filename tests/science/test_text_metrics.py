@@ -53,6 +53,10 @@ class Fixed(Archive):
     def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
         return self.sequences[:n]
 
+    @property
+    def archive(self) -> None:  # type: ignore[override]
+        """It stands for a model, whose samples have nothing to do with the training set."""
+
     def log_probs(self, tokens: Tensor) -> Tensor:
         position = torch.arange(1.0, 1.0 + tokens.shape[1]).view(1, -1, 1)
         return -position.expand(*tokens.shape, self.vocab_size)
@@ -199,16 +203,31 @@ def test_lm_scores_have_their_directions(text: Text) -> None:
 def test_ewmd_takes_equal_numbers_and_its_options(text: Text) -> None:
     evaluation = evaluated(text, text.train(0, 0), n=30)
     test, train = build(["ewmd_test", "ewmd_train"], SMALL_CRITICS)
-    start = "ewmd/1 two-sided steps=3 critics=2"
+    start = "ewmd/2 two-sided steps=3 critics=2"
     assert test.protocol(evaluation) == f"{start} n=30+30 T={text.length + 1}"
     assert number(test, "ewmd_test_sigma", evaluation) > 0
     found = number(test, "ewmd_test", evaluation), number(train, "ewmd_train", evaluation)
     assert found[0] != found[1]
     more = evaluated(text, text.train(0, 0))
     assert "n=40+40" in test.protocol(more)  # the test set has no more
-    assert "n=80+80" in train.protocol(more)
+    assert "n=40+40" in train.protocol(more)  # a half of the training set
     (other,) = build(["ewmd_test"], {"ewmd": {"variant": "textmover"}})
-    assert str(other.protocol(more)).startswith("ewmd/1 textmover steps=2000 critics=5 ")
+    assert str(other.protocol(more)).startswith("ewmd/2 textmover steps=2000 critics=5 ")
+
+
+def test_reference_rows_stand_against_the_other_half_of_the_training_set(
+    text: Text, make_context: Any, make_trainer: Any
+) -> None:
+    (train,) = build(["ewmd_train"], SMALL_CRITICS)
+    data = text.train(0, 0)
+    real = make_trainer(Real, make_context(text.vocab_size, text.length, sequences=data)).generator
+    evaluation = Evaluation(real, text, seed=0, moment="epoch 0", samples=1000)
+    p, q = train._sides(evaluation)
+    assert len(p) == len(q) == 40
+    both = sorted(map(tuple, torch.cat([p, q]).tolist()))
+    assert both == sorted(map(tuple, data.tolist()))  # each sentence once, on one side
+    p_again, samples = train._sides(evaluated(text, data))
+    assert torch.equal(p, p_again) and torch.equal(samples, data[:40])
 
 
 def test_one_set_of_critics_serves_all_its_metrics(

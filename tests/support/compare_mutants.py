@@ -34,6 +34,8 @@ TRAINED = {
     "algorithms/discriminator.py": "seqgan",
     "algorithms/goal_generator.py": "leakgan",
     "algorithms/leak_generator.py": "leakgan",
+    "algorithms/loads.py": "seqgan",
+    "textbench/backbone/cell.py": "mle,cot",
     "textbench/backbone/losses.py": "mle,cot",
     "textbench/backbone/lstm.py": "mle,cot",
     "textbench/backbone/output.py": "mle,cot",

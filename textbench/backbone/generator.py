@@ -57,6 +57,14 @@ class Generator(nn.Module, ABC):
         return self.parameters()
 
     @property
+    def archive(self) -> Tensor | None:
+        """The training sentences that it returns, as they are or changed, ``(N, T)``.
+
+        In the training set's order; None for whatever models them.
+        """
+        return None
+
+    @property
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device

@@ -1,7 +1,6 @@
 """The shared LSTM language model: the generator of every basic trainer, CoT's mediator, the oracle.
 
-One embedding, one LSTM layer, one output layer; gates in the order i, f, g, o; one effective bias
-(PyTorch's second one is held at 0); zero initial state; symbol 0 is the first input and is also
+One embedding, one LSTM layer (`cell`), one output layer; symbol 0 is the first input and is also
 an ordinary symbol, as in the SeqGAN code.
 """
 
@@ -10,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from textbench.backbone.cell import LSTMLayer
 from textbench.backbone.generator import Generator
 from textbench.backbone.ledger import reads
 from textbench.backbone.losses import Weigh, linear_cross_entropy, reweighted_cross_entropy
@@ -21,10 +21,8 @@ START = 0
 SAMPLE_BATCH = 128
 """Sequences drawn together on a CPU: more would fall out of the cache."""
 
-LSTMState = tuple[Tensor, Tensor]
 
-
-class LSTMLanguageModel(Generator):
+class LSTMLanguageModel(LSTMLayer, Generator):
     """P(x_t | x_<t) = softmax(W h_t + b), h_t = LSTM(E x_{t-1}, h_{t-1}).
 
     Args:
@@ -39,13 +37,9 @@ class LSTMLanguageModel(Generator):
         self.vocab_size = vocab_size
         self.length = length
         self.embedding = nn.Parameter(torch.empty(vocab_size, embedding))
-        self.weight_ih = nn.Parameter(torch.empty(4 * hidden, embedding))
-        self.weight_hh = nn.Parameter(torch.empty(4 * hidden, hidden))
-        self.bias = nn.Parameter(torch.empty(4 * hidden))
+        self.add_layer(embedding, hidden)
         self.head_weight = nn.Parameter(torch.empty(vocab_size, hidden))
         self.head_bias = nn.Parameter(torch.empty(vocab_size))
-        self.zero_bias: Tensor
-        self.register_buffer("zero_bias", torch.zeros(4 * hidden), persistent=False)
 
     def initialise(self, rng: torch.Generator, std: float = 0.1) -> None:
         """Draw every parameter, biases included, from N(0, std²) (SeqGAN and CoT codes)."""
@@ -63,13 +57,7 @@ class LSTMLanguageModel(Generator):
     @reads
     def hidden_from(self, inputs: Tensor) -> Tensor:
         """Return the LSTM's outputs for input symbols ``(B, L)``: ``(B, L, H)``."""
-        zeros = self.embedding.new_zeros(1, len(inputs), self.weight_hh.shape[1])
-        weights = [self.weight_ih, self.weight_hh, self.bias, self.zero_bias]
-        embedded = nn.functional.embedding(inputs, self.embedding)
-        outputs: Tensor = torch.lstm(
-            embedded, (zeros, zeros), weights, True, 1, 0.0, self.training, False, True
-        )[0]
-        return outputs
+        return self.unroll(nn.functional.embedding(inputs, self.embedding))
 
     def log_probs(self, tokens: Tensor) -> Tensor:
         """See `Generator.log_probs`."""
@@ -174,25 +162,8 @@ class LSTMLanguageModel(Generator):
         return torch.cat(parts) if parts else empty
 
     def input_table(self) -> Tensor:
-        """Return W_ih E_v + b for every symbol, ``(V, 4H)``: the input half of the gates."""
-        return torch.addmm(self.bias, self.embedding, self.weight_ih.t())
-
-    def initial_state(self, n: int) -> LSTMState:
-        """Return the zero state (h, c), each ``(n, H)``."""
-        zeros = self.embedding.new_zeros(n, self.weight_hh.shape[1])
-        return zeros, zeros
-
-    def advance(self, gates: Tensor, state: LSTMState) -> LSTMState:
-        """Take one LSTM step without gradient.
-
-        Args:
-            gates: Rows of `input_table`, ``(n, 4H)``.
-            state: (h, c).
-        """
-        h, c = state
-        i, f, g, o = torch.addmm(gates, h, self.weight_hh.t()).chunk(4, 1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
+        """Return W_ih E_v + b for every symbol, ``(V, 4H)``; its rows are what `advance` takes."""
+        return self.gates(self.embedding)
 
     def drawer(self, inverse_temperature: float = 1.0) -> Drawer:
         """Return what draws the next symbol from a state's h, while the parameters stay."""

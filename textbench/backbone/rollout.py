@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textbench.backbone.lstm import START, LSTMLanguageModel, LSTMState
+from textbench.backbone.cell import LSTMState
+from textbench.backbone.lstm import START, LSTMLanguageModel
 from textbench.backbone.sampling import Drawer
 
 CPU_CHUNK = 128

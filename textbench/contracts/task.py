@@ -77,9 +77,13 @@ class Task(ABC, Generic[C]):
     def decode(self, tokens: Tensor) -> list[str]:
         """Return one line of text per sequence."""
 
-    def reference_rows(self) -> list[str]:
-        """Return the rows that every comparison on this task is read against."""
-        return []
+    def reference_rows(self) -> list[str] | None:
+        """Return the rows that every command on this task has besides those asked for.
+
+        None leaves it to the trainers, of which some are made to be read against
+        (`textbench.contracts.trainer.Trainer.reference_for`).
+        """
+        return None
 
 
 class TextTask(Task[C]):

@@ -99,6 +99,8 @@ class Trainer(ABC, Generic[C]):
     """What tables call it; its name unless given."""
     own_generator: ClassVar[bool] = False
     """True where the generator is never the shared LSTM; tables mark such rows."""
+    reference_for: ClassVar[str] = ""
+    """A family of tasks whose every command has this row, since others are read against it."""
 
     generator: Generator
 

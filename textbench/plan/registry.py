@@ -114,6 +114,12 @@ def metric_sections() -> dict[str, str]:
     return {section or name: name for section, name in found}
 
 
+def reference_rows(family: str) -> list[str]:
+    """Return the trainers that say of themselves that rows on such tasks are read against them."""
+    trainers = entries("trainer").items() if family else ()
+    return [n for n, entry in trainers if entry.read().attributes.get("reference_for") == family]
+
+
 # -- importing -------------------------------------------------------------------------------
 
 

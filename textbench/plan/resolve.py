@@ -122,7 +122,10 @@ def expand(request: Request) -> list[Spec]:
         settings=parse_settings(request.settings),
         plugins=tuple(str(Path(plugin).resolve()) for plugin in request.plugins),
     )
-    rows = [*(row for row in resolution.built_task.reference_rows() if row not in rows), *rows]
+    references = resolution.built_task.reference_rows()
+    if references is None:
+        references = registry.reference_rows(resolution.built_task.family)
+    rows = [*(row for row in references if row not in rows), *rows]
     specs: dict[tuple[str, str], Spec] = {}
     for seed in seeds:
         for row in rows:

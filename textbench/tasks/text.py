@@ -28,7 +28,6 @@ ENCODING_VERSION = 1
 """Raised when the same files start to give other sequences."""
 LONGEST = 51
 """The longest sentence that is kept unless a length is given; the paper's limit."""
-REFERENCE_ROWS = ["real", "real_corrupted"]
 
 
 class CorpusConfig(Config):
@@ -49,8 +48,9 @@ class CorpusConfig(Config):
     """Words that are rarer in the training sentences become <unk>."""
     max_vocabulary: int = Field(0, ge=0)
     """Keep that many of the most frequent words; 0 keeps all."""
-    references: list[str] = REFERENCE_ROWS
-    """Rows that are added to every command on this task, so that its tables can be read."""
+    references: list[str] | None = None
+    """Rows that are added to every command on this task, so that its tables can be read; those
+    that say of themselves that they are references for text, unless a list is given."""
 
 
 class Splits(NamedTuple):
@@ -166,7 +166,7 @@ class Corpus(TextTask[K]):
         """See `TextTask.references`."""
         return self._references
 
-    def reference_rows(self) -> list[str]:
+    def reference_rows(self) -> list[str] | None:
         """See `Task.reference_rows`."""
         return self.config.references
 

@@ -1,0 +1,112 @@
+"""Numbers of the user's own metrics are judged by the record, also where the metric is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from textbench import load_results
+from textbench.cli import cli
+from textbench.plan import registry
+
+METRICS = '''
+from textbench.contracts.metric import Metric
+from textbench.contracts.number import Number
+from textbench.metrics.nll import NLLTestWord
+
+
+class Spread(Metric):
+    """How many different symbols the samples have; {shift} more than there are."""
+
+    name = "spread"
+    direction = "higher"
+    unit = "symbols"
+    summary = "different symbols in the samples"
+
+    def protocol(self, evaluation):
+        return "spread/1"
+
+    def compute(self, evaluation):
+        return float(len(evaluation.samples.unique())) + {shift}
+
+
+class Slots(NLLTestWord):
+    """A subclass of a shipped metric, with a name of its own."""
+
+    name = "slots"
+    family = ""
+
+    def protocol(self, evaluation):
+        return "slots/1"
+
+    def compute(self, evaluation):
+        return evaluation.test_nll
+
+
+class Pair(Metric):
+    """Two numbers of one computation, and one that does not apply."""
+
+    name = "pair"
+    numbers = (
+        Number("low", "lower", "", "the lower the better"),
+        Number("none_such", "higher", "", "never applies"),
+    )
+
+    def protocol(self, evaluation):
+        return {{"low": "low/1", "none_such": "none_such/1"}}
+
+    def compute(self, evaluation):
+        from textbench.contracts.metric import NotApplicableError
+
+        return {{"low": 1.0 + {shift}, "none_such": NotApplicableError("not here")}}
+'''
+
+
+@pytest.fixture
+def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stores ``base`` and ``new``, whose plug-in is deleted; the metrics moved between them."""
+    monkeypatch.chdir(tmp_path)
+    for name, shift in (("base", 0), ("new", 5)):
+        monkeypatch.setattr(registry, "_plugins", {})
+        plugin = tmp_path / "mine.py"
+        plugin.write_text(METRICS.format(shift=shift))
+        line = "run --algos mle --task synthetic-tiny --preset ci --seeds 0:3 --device cpu"
+        done = textbench(f"{line} --plugin mine.py --set mle.epochs=1 --results {name}")
+        assert done.exit_code == 0, done.output
+        plugin.unlink()
+    monkeypatch.setattr(registry, "_plugins", {})
+    return tmp_path
+
+
+def textbench(line: str) -> Result:
+    return CliRunner().invoke(cli, line.split(), prog_name="textbench")
+
+
+def test_the_record_says_what_the_plugin_said(stores: Path) -> None:
+    frame = load_results(stores / "new")
+    known = frame.drop_duplicates("metric").set_index("metric")
+    assert known.loc["spread", ["direction", "unit"]].tolist() == ["higher", "symbols"]
+    assert known.loc["spread", "summary"] == "different symbols in the samples"
+    assert known.loc["slots", ["direction", "unit"]].tolist() == ["lower", "nats/word"]
+    assert known.loc["slots", "summary"].startswith("generator's NLL")
+    assert known.loc["none_such", "na_reason"] == "not here"
+    assert known.loc["low", "protocol"] == "low/1"
+
+
+def test_compare_knows_which_way_is_better(stores: Path) -> None:
+    done = textbench("compare base new")
+    assert done.exit_code == 1, done.output
+    better, _, worse = done.output.partition("### Regressions")[2].partition("###")
+    assert "low" in better and "spread" not in better
+    assert "spread" in worse
+    backwards = textbench("compare new base")
+    assert backwards.exit_code == 1
+    assert "spread" in backwards.output.partition("### Regressions")[2].partition("###")[0]
+
+
+def test_a_report_describes_it(stores: Path) -> None:
+    assert textbench("report --results new --out out").exit_code == 0
+    text = (stores / "out" / "report.md").read_text()
+    assert "different symbols in the samples" in text
