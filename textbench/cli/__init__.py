@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from textbench import __version__
-from textbench.contracts.errors import UserError, did_you_mean
+from textbench.contracts.errors import UserError, did_you_mean, printable
 
 COMMANDS = {
     "run": "Train and evaluate; repeat the command to resume.",
@@ -41,7 +41,7 @@ class OneLineError(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Print the line."""
-        click.echo(f"textbench: error: {self.format_message()}", file=file, err=True)
+        click.echo(f"textbench: error: {printable(self.format_message())}", file=file, err=True)
 
 
 @contextmanager
@@ -55,10 +55,26 @@ def one_line_errors() -> Iterator[None]:
         raise OneLineError(" ".join(str(error).split())) from error
     except click.exceptions.NoArgsIsHelpError:
         raise
+    except BrokenPipeError:
+        raise  # `textbench status | head`: click knows what to do
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        raise OneLineError(" ".join(f"{what}{error.strerror or error}".split())) from error
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "textbench"
         message = " ".join(error.format_message().split()).removesuffix(".")
         raise OneLineError(f"{message} (see `{path} --help`)") from error
+
+
+def refuse_no_text(arguments: Sequence[str]) -> None:
+    """Refuse bytes that are no text in any option: no file, name or value of ours can hold them.
+
+    Raises:
+        UserError: Names the argument.
+    """
+    for argument in arguments:
+        if "\0" in argument or any("\ud800" <= c <= "\udfff" for c in argument):
+            raise UserError(f"argument {argument!a} holds bytes that are no text (UTF-8)")
 
 
 class LazyGroup(click.Group):
@@ -91,6 +107,7 @@ class LazyGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the group's own options."""
         with one_line_errors():
+            refuse_no_text(args)
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, printable
 from textbench.contracts.number import Number
 from textbench.plan import presets, registry
 from textbench.store.convert import convert
 from textbench.store.directory import RunDirectory
+from textbench.store.files import one_line
 
 EPILOG = """\b
 Examples:
@@ -44,10 +45,11 @@ def command(store: Path, plugins: tuple[Path, ...]) -> None:
     converted, broken = 0, []
     for run in runs:
         try:
+            run.check_place("it is not read")
             converted += convert(run, _described, summaries)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, UserError) as error:
             broken.append(run.name)
-            click.echo(f"{run.name}: left as it is: {' '.join(str(error).split())}", err=True)
+            click.echo(printable(f"{run.name}: left as it is: {one_line(error)}"), err=True)
     click.echo(f"{len(runs)} run(s): {converted} converted, {len(broken)} left as they are")
     if broken:
         raise UserError(f"{len(broken)} record(s) of {store} could not be converted")

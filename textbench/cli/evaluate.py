@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from textbench.cli.run import choose_devices
-from textbench.cli.show import find_run
-from textbench.contracts.errors import UserError
+from textbench.cli.show import find_run, read
+from textbench.contracts.errors import DivergedError, UserError, printable
 from textbench.plan import registry
 from textbench.plan.arguments import parse_alphas, parse_settings
 from textbench.store.directory import RunDirectory
+from textbench.store.files import one_line
+from textbench.store.read import UNREADABLE, read_run
 from textbench.store.rows import LaterRow, Measurement
 
 if TYPE_CHECKING:
     from textbench.contracts.metric import Metric
     from textbench.contracts.spec import Spec
+
+POLL = 0.5
+"""Seconds between two looks at a run that another process is at."""
 
 EPILOG = """\b
 Examples:
@@ -28,7 +36,10 @@ Examples:
 
 \b
 Values are appended to evaluations.jsonl in each run's directory; what is there is not
-computed again."""
+computed again.
+
+\b
+Exit codes: 0 all evaluated, 1 some could not be, 2 usage, or none could be."""
 
 
 @click.command(epilog=EPILOG)
@@ -100,6 +111,7 @@ def command(
     registry.load_plugins(plugins)
     grid = parse_alphas(alphas)
     names = parse_metrics(metrics)
+    check_settings(settings)
     found = find_runs(runs, results)
     import torch
 
@@ -109,16 +121,57 @@ def command(
     torch.set_num_threads(1)
     place = choose_devices(device)[0]
     tasks: dict[str, Any] = {}
+    broken = 0
     for directory in found:
-        spec = directory.spec()
-        registry.load_plugins(spec.plugins)
-        task = tasks.setdefault(spec.task_fingerprint, None) or build_task(spec)
-        tasks[spec.task_fingerprint] = task
-        stored = load(directory, place, task)
-        wanted = resolve(names, spec, settings)
-        for alpha in grid:
-            row = evaluate(stored, wanted, alpha, samples or spec.evaluation["final_samples"])
-            click.echo(describe(directory, alpha, row))
+        try:
+            recorded = read(directory)
+            if recorded.status.status != "done":
+                raise UserError(
+                    f"{directory.name} is {recorded.status.status}: only runs that are done can be "
+                    "used"
+                )
+            spec = recorded.spec
+            key = spec.task_fingerprint
+            tasks[key] = tasks.get(key) or build_task(spec)
+            stored = load(directory, place, tasks[key])
+            wanted = resolve(names, spec, settings)
+            with locked(directory):
+                for alpha in grid:
+                    number = samples or final_samples(spec)
+                    row = evaluate(stored, wanted, alpha, number)
+                    click.echo(printable(describe(directory, alpha, row)))
+        except (UserError, DivergedError, OSError) as error:
+            if len(found) == 1:
+                raise UserError(one_line(error)) from error
+            broken += 1
+            line = one_line(error)
+            where = "" if directory.name in line else f"{directory.name}: "
+            click.echo(printable(f"textbench: error: {where}{line}"), err=True)
+    if broken:
+        sys.exit(2 if broken == len(found) else 1)
+
+
+def final_samples(spec: Spec) -> int:
+    """Return how many samples the run's final evaluation had.
+
+    Raises:
+        UserError: The record does not say.
+    """
+    from textbench.contracts.config import validate
+    from textbench.plan.resolve import EvaluationConfig
+
+    return validate(EvaluationConfig, spec.evaluation, "evaluation").final_samples
+
+
+@contextmanager
+def locked(directory: RunDirectory) -> Iterator[None]:
+    """Hold a run's lock; wait while another process does."""
+    while not directory.acquire():
+        time.sleep(POLL)
+    try:
+        yield
+    finally:
+        directory.release()
 
 
 def parse_metrics(given: str) -> list[str]:
@@ -139,7 +192,15 @@ def find_runs(parts: Sequence[str], results: Path) -> list[RunDirectory]:
     """
     every = list(RunDirectory.find(results))
     if not parts:
-        found = [run for run in every if run.status().status == "done"]
+        found, damaged = [], {}
+        for run in every:
+            try:
+                if read_run(run).status.status == "done":
+                    found.append(run)
+            except UNREADABLE as error:
+                damaged[run.name] = one_line(error)
+        for name, reason in damaged.items():
+            click.echo(printable(f"textbench: {name} is left out: {reason}"), err=True)
         if not found:
             raise UserError(f"no run in {results} is done")
         return found
@@ -151,6 +212,21 @@ def find_runs(parts: Sequence[str], results: Path) -> list[RunDirectory]:
     return list(chosen.values())
 
 
+def check_settings(settings: Sequence[str]) -> None:
+    """Check every ``--set`` once, before any run.
+
+    Raises:
+        UserError: One is no option of a metric.
+    """
+    from textbench.contracts.config import validate
+
+    sections = registry.metric_sections()
+    for section, options in parse_settings(settings).items():
+        if section not in sections:
+            raise UserError(f"--set {section}: not a metric's section; only metrics are computed")
+        validate(registry.load_metric(sections[section]).config_schema, options, section)
+
+
 def resolve(names: Sequence[str], spec: Spec, settings: Sequence[str]) -> list[Metric]:
     """Return the metrics, with the run's own options and those of ``--set``.
 
@@ -160,9 +236,6 @@ def resolve(names: Sequence[str], spec: Spec, settings: Sequence[str]) -> list[M
     from textbench.contracts.config import validate
 
     changed = parse_settings(settings)
-    for section in changed:
-        if section not in registry.metric_sections():
-            raise UserError(f"--set {section}: not a metric's section; only metrics are computed")
     family = registry.load_task(spec.task).family
     classes = [registry.load_metric(name) for name in names or registry.names("metric")]
     if not names:

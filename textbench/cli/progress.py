@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from textbench.contracts.errors import printable
 from textbench.contracts.spec import Spec
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import FINISHED, Status
@@ -32,6 +33,7 @@ STYLES = {
     "diverged": "bold red",
     "timeout": "yellow",
     "interrupted": "yellow",
+    "damaged": "bold red",
 }
 
 
@@ -84,7 +86,7 @@ class Progress:
         if now - self._refreshed < REFRESH:
             return
         self._refreshed = now
-        shown = [(spec, RunDirectory(spec.directory(self.results)).status()) for spec in active]
+        shown = [(spec, RunDirectory(spec.directory(self.results)).standing()) for spec in active]
         self._shown = shown
         for spec, status in shown:
             began = self._began.setdefault(spec.directory(self.results), now)
@@ -124,7 +126,8 @@ class Progress:
         else:
             took = " (already)" if status.status in FINISHED else ""
         state = Text(status.status, STYLES[status.status])
-        words = [status.reason, self._metrics(status)]
+        note = status.note if path in self._began or status.status not in FINISHED else ""
+        words = [printable(status.reason), printable(note), self._metrics(status)]
         rest = "".join(f"; {word}" for word in words if word)
         self._shown = [(other, its) for other, its in self._shown if other != spec]
         if self.console.is_terminal:
@@ -132,7 +135,8 @@ class Progress:
         self._print(Text.assemble(f"{number} {_name(spec)}: ", state, f"{took}{rest}"))
 
     def _print(self, line: str | Text) -> None:
-        self.console.print(line, highlight=False, soft_wrap=True)
+        text = Text(line) if isinstance(line, str) else line
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def _table(self, shown: Sequence[tuple[Spec, Status]]) -> RenderableType:
         table = Table.grid(padding=(0, 2))
@@ -142,7 +146,8 @@ class Progress:
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for spec, status in shown:
             steps, rate, eta = _numbers(status)
-            table.add_row(_name(spec), status.phase, steps, rate, eta, self._metrics(status))
+            phase = Text(printable(status.phase))
+            table.add_row(_name(spec), phase, steps, rate, eta, self._metrics(status))
         waiting = len(self.unsettled) - len(shown)
         left = self._time_left(shown)
         words = [
@@ -157,7 +162,7 @@ class Progress:
         return "  ".join(f"{name} {status.metrics[name]:.3f}" for name in names)
 
     def _line(self, status: Status) -> str:
-        words = [status.phase, *_numbers(status), self._metrics(status)]
+        words = [printable(status.phase), *_numbers(status), self._metrics(status)]
         return ", ".join(word for word in words if word) or "starting"
 
     def _time_left(self, shown: Sequence[tuple[Spec, Status]]) -> float:

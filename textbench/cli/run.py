@@ -12,15 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textbench.contracts.errors import UserError
-from textbench.plan.arguments import parse_duration, parse_shard
+from textbench.contracts.errors import UserError, printable
+from textbench.plan.arguments import (
+    parse_duration,
+    parse_retry,
+    parse_shard,
+    parse_size,
+    parse_timeout,
+)
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import FINISHED, PRINTED, Status
+from textbench.store.files import one_line
+from textbench.store.read import UNREADABLE
+from textbench.store.rows import FINISHED, PRINTED, SPEC, Status
+from textbench.store.verify import contradiction
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from textbench.contracts.spec import Spec
+    from textbench.run.engine import LocalEngine
 
 EPILOG = """\b
 Examples:
@@ -32,6 +42,7 @@ Examples:
   textbench run --config grid.toml --time-budget 11h30m --checkpoint-every 5m
   textbench run --config grid.toml --shard 3/16 --device cuda:0
   textbench run --config grid.toml --retry failed
+  textbench run --config grid.toml --timeout 10m,6h --memory 4GB --retry 2
 
 \b
 Exit codes: 0 all done, 1 some failed or diverged, 2 usage, 75 some are unfinished
@@ -108,7 +119,23 @@ Files = tuple[Path, ...]
     "--shard", metavar="I/N", help="Run only the I-th of N parts (from 0), for job arrays."
 )
 @click.option(
-    "--retry", type=click.Choice(["failed"]), help="Run only those whose last try failed."
+    "--timeout",
+    default="",
+    metavar="IDLE[,TOTAL]",
+    help="Stop a run that makes no progress for so long, or takes so long in all, e.g. 10m,6h.",
+)
+@click.option(
+    "--memory",
+    default="",
+    metavar="SIZE",
+    help="Stop a run that needs more memory, e.g. 4GB, where the system tells (Linux).",
+)
+@click.option(
+    "--retry",
+    default="",
+    metavar="failed|N",
+    callback=lambda context, option, value: parse_retry(value),
+    help="failed: run only those whose last try failed; N: try a run that fails N more times.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would run.")
 def command(**given: Any) -> None:
@@ -118,49 +145,49 @@ def command(**given: Any) -> None:
     finished and resumes the others from their last checkpoints.
     """
     from textbench.plan.resolve import Request, expand
+    from textbench.run.engine import LocalEngine
+    from textbench.run.limits import Limits
 
     budget = given["time_budget"]
-    deadline = time.time() + parse_duration(budget, "--time-budget") if budget else None
+    deadline = time.monotonic() + parse_duration(budget, "--time-budget") if budget else None
+    idle, total = parse_timeout(given["timeout"])
+    limits = Limits(idle, total, parse_size(given["memory"], "--memory"))
+    retries = int(given["retry"]) if given["retry"].isdecimal() else 0
     checkpoint_every = _checkpoint_every(given["checkpoint_every"])
     shard = parse_shard(given["shard"]) if given["shard"] else (0, 1)
     keys = ("algos", "task", "preset", "seeds", "settings", "config", "plugins")
     specs = expand(Request(**{key: given[key] for key in keys}))[shard[0] :: shard[1]]
     results: Path = given["results"]
-    if given["retry"]:
-        specs = [spec for spec in specs if _status(results, spec).status == given["retry"]]
+    if given["retry"] == "failed":
+        specs = [spec for spec in specs if _status(results, spec).status == "failed"]
     devices = choose_devices(given["device"])
     jobs = given["jobs"] or _default_jobs(devices)
     if given["dry_run"]:
         _say_what_would_run(results, specs)
         return
-    sys.exit(_run(results, specs, jobs, devices, checkpoint_every, deadline))
-
-
-def _run(
-    results: Path,
-    specs: Sequence[Spec],
-    jobs: int,
-    devices: Sequence[str],
-    checkpoint_every: str,
-    deadline: float | None,
-) -> int:
-    """Run the specs, show progress and the table; return the exit code."""
-    from rich.console import Console
-
-    from textbench.cli.progress import Progress, summary
-    from textbench.run.engine import LocalEngine
-    from textbench.run.provenance import COMMAND
-
-    os.environ[COMMAND] = shlex.join(["textbench", *sys.argv[1:]])
-    console = Console()
-    outcomes: dict[str, tuple[Spec, Status]] = {}
     engine = LocalEngine(
         results,
         jobs=jobs,
         devices=devices,
         checkpoint_every=checkpoint_every,
         deadline=deadline,
+        limits=limits,
+        retries=retries,
     )
+    sys.exit(_run(engine, specs))
+
+
+def _run(engine: LocalEngine, specs: Sequence[Spec]) -> int:
+    """Run the specs, show progress and the table; return the exit code."""
+    from rich.console import Console
+
+    from textbench.cli.progress import Progress, summary
+    from textbench.run.provenance import COMMAND
+
+    os.environ[COMMAND] = shlex.join(["textbench", *sys.argv[1:]])
+    console = Console()
+    results, jobs = engine.results, engine.jobs
+    outcomes: dict[str, tuple[Spec, Status]] = {}
     with Progress(results, specs, jobs, console) as progress:
 
         def tick(active: Sequence[Spec]) -> None:
@@ -212,14 +239,31 @@ def _say_what_next(
 
 def _say_what_would_run(results: Path, specs: Sequence[Spec]) -> None:
     for spec in specs:
-        status = _status(results, spec)
+        status, wrong = _looked_at(results, spec)
         action = "skip" if status.status in FINISHED else "resume" if status.step else "run"
-        click.echo(f"{action:<6}  {spec.directory(results)}  ({spec.label} seed {spec.seed})")
+        line = f"{action:<6}  {spec.directory(results)}  ({spec.label} seed {spec.seed})"
+        click.echo(printable(f"{line}: {wrong}" if wrong else line))
     click.echo(f"{len(specs)} runs; nothing was started (--dry-run)")
 
 
+def _looked_at(results: Path, spec: Spec) -> tuple[Status, str]:
+    """Return where a run stands and what will have to be mended; nothing is changed."""
+    directory = RunDirectory(spec.directory(results))
+    try:
+        status = directory.status()
+        if os.path.lexists(directory.path / SPEC):
+            directory.spec()
+        if status.status != "done":
+            return status, ""
+        whole = bool(status.checksums)
+        wrong = contradiction(directory, spec.hash, status, generator=whole)
+    except UNREADABLE as error:
+        status, wrong = Status("interrupted"), one_line(error)
+    return (Status("interrupted"), wrong) if wrong else (status, "")
+
+
 def _status(results: Path, spec: Spec) -> Status:
-    return RunDirectory(spec.directory(results)).status()
+    return RunDirectory(spec.directory(results)).standing()
 
 
 def choose_devices(device: str) -> list[str]:
@@ -243,7 +287,14 @@ def choose_devices(device: str) -> list[str]:
 
 
 def _default_jobs(devices: Sequence[str]) -> int:
-    return len(os.sched_getaffinity(0)) if devices[0] == "cpu" else len(devices)
+    return usable_cores() if devices[0] == "cpu" else len(devices)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, as far as the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS and Windows bind no process to cores
 
 
 def _checkpoint_every(text: str) -> str:

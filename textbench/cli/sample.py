@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from textbench.cli.show import find_run
+from textbench.cli.show import find_run, read
+from textbench.contracts.errors import printable
+from textbench.plan import registry
 from textbench.plan.arguments import parse_alphas
 
 EPILOG = """\b
@@ -47,17 +49,34 @@ Examples:
     metavar="DIR",
     help="The store to look for RUN in.",
 )
-def command(run: str, number: int, alpha: str, seed: int | None, results: Path) -> None:
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Python file with the run's trainer or task, if it is yours; may be repeated.",
+)
+def command(
+    run: str,
+    number: int,
+    alpha: str,
+    seed: int | None,
+    results: Path,
+    plugins: tuple[Path, ...],
+) -> None:
     """Print samples of a finished run's generator, one a line.
 
     RUN is any part of a run's name or hash that no other run shares.
     """
+    registry.load_plugins(plugins)
     (value,) = parse_alphas(alpha, single=True)
     directory = find_run(run, results)
+    read(directory)
     import torch
 
     from textbench.run.again import load, sample
 
     torch.set_num_threads(1)
     for line in sample(load(directory), number, value, seed):
-        click.echo(line)
+        click.echo(printable(line))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, printable
 from textbench.plan import grids, presets, registry
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import CURVE, ENVIRONMENT, METRICS, SPEC
+from textbench.store.files import one_line
+from textbench.store.read import UNREADABLE, RecordedRun, read_run
+from textbench.store.rows import SPEC, EpochRow, EvaluationRow, LossRow
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -170,12 +173,12 @@ def find_run(part: str, results: Path) -> RunDirectory:
     Raises:
         UserError: No run, or several.
     """
-    if (Path(part) / SPEC).exists():
+    if os.path.lexists(Path(part) / SPEC):
         return RunDirectory(Path(part).resolve())
     runs = list(RunDirectory.find(results))
     found = [run for run in runs if run.name == part.strip("/")]
     folder = part.replace(":", "-")
-    found = found or [r for r in runs if folder in r.name or r.spec().hash.startswith(part)]
+    found = found or [run for run in runs if folder in run.name or _has_hash(run, part)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -190,10 +193,37 @@ def find_run(part: str, results: Path) -> RunDirectory:
     raise UserError(f"no run in {results} is called {part!r}{hint}")
 
 
+def _has_hash(run: RunDirectory, start: str) -> bool:
+    """Tell whether a run's hash starts so; what it would be of a damaged one, nobody knows."""
+    try:
+        return run.spec().hash.startswith(start)
+    except UNREADABLE:
+        return False
+
+
+def read(run: RunDirectory) -> RecordedRun:
+    """Read a run that the user named.
+
+    Raises:
+        UserError: It is damaged; one line naming it.
+    """
+    try:
+        return read_run(run)
+    except UNREADABLE as error:
+        raise UserError(f"{run.name}: {one_line(error)}") from None
+
+
 def _show_run(run: RunDirectory) -> None:
-    spec, status = run.spec(), run.status()
+    recorded = read(run)
+    spec, status = recorded.spec, recorded.status
+    try:
+        rows, log = run.evaluations(), run.curve()
+    except UNREADABLE as error:
+        raise UserError(f"{run.name}: {one_line(error)}") from None
     click.secho(run.name, bold=True, nl=False)
-    click.echo(f"  {status.status}{status.reason and f': {status.reason}'}")
+    _echo(f"  {status.status}{status.reason and f': {status.reason}'}")
+    if status.note:
+        _echo(f"  {status.note}")
     preset = f", preset {spec.preset}" if spec.preset else ""
     _show_pairs(
         {
@@ -214,20 +244,20 @@ def _show_run(run: RunDirectory) -> None:
         _show_section(title, pairs)
     if spec.warmup is not None:
         warmup = RunDirectory(spec.warmup.directory(run.path.parents[2]))
-        _show_section("Warm-up", {warmup.name: warmup.status().status})
-    starts = run.read_json(ENVIRONMENT)["starts"] if (run.path / ENVIRONMENT).exists() else []
+        standing = warmup.standing()
+        damage = standing.reason if standing.status == "interrupted" else ""
+        _show_section("Warm-up", {warmup.name: f"{standing.status}{damage and f': {damage}'}"})
+    starts = recorded.env.get("starts", [])
     if starts:
         _show_section(f"Provenance (start {len(starts)} of {len(starts)})", starts[-1])
-    _show_last_evaluation(run)
+    if rows:
+        _show_last_evaluation(rows[-1])
+        _show_evidence(recorded, rows[-1], log)
     if status.traceback:
-        click.echo(f"\n{status.traceback.rstrip()}")
+        _echo(f"\n{status.traceback.rstrip()}")
 
 
-def _show_last_evaluation(run: RunDirectory) -> None:
-    rows = run.rows(METRICS)
-    if not rows:
-        return
-    last = rows[-1]
+def _show_last_evaluation(last: EvaluationRow) -> None:
     where = f"step {last['step']}, phase {last['phase']}, epoch {last['epoch']}"
     values = {
         name: f"does not apply: {one.get('reason', '')}"
@@ -238,37 +268,45 @@ def _show_last_evaluation(run: RunDirectory) -> None:
     _show_section(f"Last evaluation ({where}{', final' if last['final'] else ''})", values)
     cost = {"seconds": last["seconds"], "cpu_seconds": last["cpu_seconds"]}
     _show_section("Cost so far", {**last["ledger"], **cost})
-    _show_evidence(run, last)
 
 
-def _show_evidence(run: RunDirectory, last: dict[str, Any]) -> None:
+def _show_evidence(
+    run: RecordedRun, last: EvaluationRow, log: Sequence[LossRow | EpochRow]
+) -> None:
     """Print what was logged last, and what has changed since the warm-up."""
-    losses = [row for row in run.rows(CURVE) if row["kind"] == "loss"]
-    logged = {name: (row, row["values"][name]) for row in losses for name in row["values"]}
-    shown = {name: f"{value:.4f}  (step {row['step']})" for name, (row, value) in logged.items()}
-    _show_section("Last values of the training log", shown)
-    warmup = run.spec().warmup
+    logged = {
+        name: f"{_number(value)}  (step {row['step']})"
+        for row in log
+        if row["kind"] == "loss"
+        for name, value in row["values"].items()
+    }
+    _show_section("Last values of the training log", logged)
+    warmup = run.spec.warmup
     if warmup is None:
         return
-    source = RunDirectory(warmup.directory(run.path.parents[2]))
-    before = source.rows(METRICS) if source.path.is_dir() else []
+    source = RunDirectory(warmup.directory(run.directory.path.parents[2]))
+    try:
+        before = source.evaluations()
+    except UNREADABLE as error:
+        _show_section(f"Warm-up {source.name}", {"damaged": one_line(error)})
+        return
     changes: dict[str, Any] = {}
     earlier = [row["metrics"] for row in before]
     for name, one in last["metrics"].items():
         made = one["protocol"]
-        same = [row[name] for row in earlier if made and row.get(name, {}).get("protocol") == made]
-        if same:
-            start, value = same[-1]["value"], one["value"]
+        same = [row[name] for row in earlier if name in row and row[name]["protocol"] == made]
+        start, value = same[-1]["value"] if same and made else None, one["value"]
+        if start is not None and value is not None:
             changes[name] = f"{value - start:+.4f}  ({start:.4f} to {value:.4f})"
     updates = (
-        {key: last["ledger"][key] - before[-1]["ledger"][key] for key in last["ledger"]}
+        {key: n - before[-1]["ledger"].get(key, 0) for key, n in last["ledger"].items()}
         if before
         else {}
     )
     _show_section(f"Since the warm-up {source.name}", {**updates, **changes})
 
 
-def _show_section(title: str, pairs: dict[str, Any]) -> None:
+def _show_section(title: str, pairs: Mapping[str, Any]) -> None:
     if pairs:
         click.secho(f"\n{title}", bold=True)
         _show_pairs(pairs.items())
@@ -276,4 +314,13 @@ def _show_section(title: str, pairs: dict[str, Any]) -> None:
 
 def _show_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
     for key, value in pairs:
-        click.echo(f"  {key} = {value}")
+        _echo(f"  {key} = {value}")
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
+
+
+def _echo(text: str) -> None:
+    """Print what a record says, without what a terminal would obey."""
+    click.echo(printable(text))

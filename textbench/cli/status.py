@@ -5,23 +5,30 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import click
 
-from textbench.contracts.errors import UserError
-from textbench.contracts.spec import Spec
+from textbench.contracts.errors import UserError, printable
 from textbench.plan.codehash import code_hash
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import ENVIRONMENT, Status
+from textbench.store.files import one_line
+from textbench.store.read import UNREADABLE, RecordedRun, read_run
+from textbench.store.rows import Status
+from textbench.store.verify import problems
 
-ORDER = ("done", "running", "queued", "interrupted", "timeout", "failed", "diverged")
+ORDER = ("done", "running", "queued", "interrupted", "timeout", "failed", "diverged", "damaged")
 
 EPILOG = """\b
 Examples:
   textbench status
-  textbench status --results /data/results"""
+  textbench status --results /data/results
+  textbench status --verify
+
+\b
+Exit codes: 0; with --verify 1 if anything is damaged."""
 
 
 @click.command(epilog=EPILOG)
@@ -33,12 +40,20 @@ Examples:
     metavar="DIR",
     help="The store that `textbench run` wrote.",
 )
-def command(results: Path) -> None:
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Read every file of every run instead, and list what is damaged.",
+)
+def command(results: Path, verify: bool) -> None:
     """Show every run: status, progress, last sign of life, and whether its code has changed.
 
-    A run is `stale` when its trainer's source has changed since its last start.
+    A run is `stale` when its trainer's source has changed since its last start, and `damaged` when
+    its record cannot be read or contradicts itself.
     """
     runs = list(RunDirectory.find(results))
+    if verify:
+        sys.exit(_verify(runs))
     if not runs:
         first = "textbench run --algos mle --task synthetic"
         click.echo(f"No runs in {results} yet; `{first}` starts one.")
@@ -46,28 +61,53 @@ def command(results: Path) -> None:
     rows = []
     counts: Counter[str] = Counter()
     for run in runs:
-        spec, status = run.spec(), run.status()
-        stale = is_stale(run, spec)
-        counts[status.status] += 1
+        try:
+            recorded = read_run(run)
+        except UNREADABLE as error:
+            counts["damaged"] += 1
+            rows.append([run.name, "damaged", "", "", "", one_line(error)])
+            continue
+        stale = is_stale(recorded)
+        counts[recorded.status.status] += 1
         counts["stale"] += stale
-        rows.append(_row(run, status, stale))
+        rows.append(_row(run, recorded.status, stale))
     _print(rows)
     counted = ", ".join(f"{counts[name]} {name}" for name in (*ORDER, "stale") if counts[name])
     click.echo(f"\n{len(runs)} run{'s' * (len(runs) != 1)}: {counted}")
 
 
-def is_stale(run: RunDirectory, spec: Spec) -> bool:
-    """Tell whether the trainer's source has changed since the run's last start."""
-    if not (run.path / ENVIRONMENT).exists():
-        return False
-    starts = run.read_json(ENVIRONMENT).get("starts", [])
-    return bool(starts) and starts[-1].get("code") != _code_hash(spec.trainer, spec.plugins)
+def _verify(runs: Sequence[RunDirectory]) -> int:
+    """Print what is wrong with each run, a line each; return the exit code."""
+    damaged = 0
+    for run in runs:
+        try:
+            found = problems(run)
+        except UNREADABLE as error:
+            found = [one_line(error)]
+        damaged += bool(found)
+        for problem in found:
+            click.echo(printable(f"{run.name}: {problem}"))
+    click.echo(f"{len(runs)} run{'s' * (len(runs) != 1)} read, {damaged} damaged")
+    return 1 if damaged else 0
+
+
+def is_stale(run: RecordedRun) -> bool:
+    """Tell whether the trainer's source has changed since the run's last start.
+
+    Nobody knows of a trainer from a plug-in: the record says where that was, and is not believed.
+    """
+    starts = run.env.get("starts", [])
+    return (
+        bool(starts)
+        and not run.spec.plugins
+        and starts[-1].get("code") != _code_hash(run.spec.trainer)
+    )
 
 
 @cache
-def _code_hash(trainer: str, plugins: tuple[str, ...]) -> str:
+def _code_hash(trainer: str) -> str:
     try:
-        return code_hash(trainer, plugins)
+        return code_hash(trainer)
     except UserError:
         return ""  # a trainer that is gone has changed
 
@@ -79,7 +119,8 @@ def _row(run: RunDirectory, status: Status, stale: bool) -> list[str]:
     age = f"{clock(time.time() - status.heartbeat)} ago" if status.heartbeat else ""
     state = status.status + (" (stale)" if stale else "")
     eta = f"{clock(status.eta)} left" if status.status == "running" and status.eta else ""
-    return [run.name, state, status.phase, progress, age, eta or status.reason]
+    note = eta or status.reason or status.note
+    return [run.name, state, status.phase, progress, age, note]
 
 
 def _print(rows: list[list[str]]) -> None:
@@ -96,5 +137,7 @@ def _print(rows: list[list[str]]) -> None:
         table.add_column(head, justify="right" if head == "steps" else "left", no_wrap=True)
     table.add_column("note", overflow="fold")
     for row in rows:
-        table.add_row(row[0], Text(row[1], STYLES[row[1].split()[0]]), *row[2:])
+        cells = [Text(printable(cell)) for cell in row]  # text, and never markup
+        cells[1].stylize(STYLES[row[1].split()[0]])
+        table.add_row(*cells)
     console.print(table, highlight=False)

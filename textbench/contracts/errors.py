@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -37,3 +38,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if near:
         return f"; did you mean {' or '.join(repr(n) for n in near)}?"
     return f"; known: {', '.join(options)}" if options else "; none is known"
+
+
+def printable(text: str) -> str:
+    """Return text without what a terminal would obey or could not show.
+
+    Control characters (a reason may hold escape sequences) and lone surrogates become ``\ufffd``;
+    new lines and tabs stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        "\ufffd" if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" else c for c in text
+    )

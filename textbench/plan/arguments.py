@@ -123,6 +123,50 @@ def parse_duration(text: str, option: str) -> float:
     return seconds
 
 
+def parse_timeout(text: str) -> tuple[float, float]:
+    """Return the seconds of ``"10m"`` or ``"10m,6h"``: without progress, and in all; 0 is never.
+
+    Raises:
+        UserError: Not of that form.
+    """
+    if not text.strip():
+        return 0.0, 0.0
+    idle, _, total = text.partition(",")
+    first = parse_duration(idle, "--timeout") if idle.strip() else 0.0
+    return first, parse_duration(total, "--timeout") if total.strip() or not idle.strip() else 0.0
+
+
+_SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def parse_size(text: str, option: str) -> int:
+    """Return the bytes of ``"4GB"``, ``"500M"`` or ``"2.5g"``; empty is 0.
+
+    Raises:
+        UserError: Not of that form, or none at all.
+    """
+    if not text.strip():
+        return 0
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([kmgt]?)b?", text.strip().lower())
+    size = int(float(match[1]) * _SIZES[match[2]]) if match else 0
+    if size <= 0:
+        raise UserError(f"{option} {text}: expected a size such as 500MB or 4GB")
+    return size
+
+
+def parse_retry(text: str) -> str:
+    """Return ``"failed"`` or a number of further tries.
+
+    Raises:
+        UserError: Neither.
+    """
+    if text in ("", "failed") or re.fullmatch(r"[1-9]\d{0,2}", text):
+        return text
+    raise UserError(
+        f"Invalid value for '--retry': {text!r} is neither failed nor a number of tries"
+    )
+
+
 def parse_shard(text: str) -> tuple[int, int]:
     """Return (i, n) of ``"i/n"``: the i-th of n parts, counted from 0.
 

@@ -60,7 +60,9 @@ def import_class(module: str, qualname: str, file: Path | None, what: str) -> ty
     """
     try:
         loaded: type[Any] = getattr(sys.modules.get(module) or import_module(module), qualname)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise UserError(f"{what} cannot be loaded: {where(error, file)}") from error
     return loaded
 
@@ -82,8 +84,10 @@ def run_file(file: str | Path) -> ModuleType:
     sys.modules[name] = module  # pydantic resolves annotations through it
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plug-in may raise what it likes
+        sys.modules.pop(name, None)
         raise UserError(f"plugin {file} is broken: {where(error, path)}") from error
     return module
 
@@ -92,7 +96,10 @@ def where(error: BaseException, file: Path | None) -> str:
     """Describe an exception in one line, with the last line of ``file`` it came through."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
-    described = f"{type(error).__name__}: {error}".split("\n")[0]
+    try:
+        described = f"{type(error).__name__}: {error}".split("\n")[0]
+    except Exception:
+        described = f"{type(error).__name__}, whose message cannot be shown"
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f.lineno for f in frames if file is not None and f.filename == str(file)]
     return f"{file}:{lines[-1]}: {described}" if lines else described

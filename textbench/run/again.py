@@ -17,10 +17,11 @@ from textbench.contracts.metric import Metric
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
-from textbench.plan import registry
-from textbench.run import assemble
+from textbench.run import assemble, checkpoint
 from textbench.run.measure import measure, undisturbed
+from textbench.store import verify
 from textbench.store.directory import RunDirectory
+from textbench.store.files import DamagedError
 from textbench.store.rows import EVALUATIONS, GENERATOR, METRICS, LaterRow
 
 
@@ -36,7 +37,10 @@ class Stored:
     @property
     def moment(self) -> str:
         """The name of the run's final evaluation; its random stream is named after it."""
-        last = self.directory.rows(METRICS)[-1]
+        rows = self.directory.evaluations()
+        if not rows:
+            raise DamagedError(f"{METRICS} has no evaluation")
+        last = rows[-1]
         whole = float(last["epoch"]).is_integer()
         return f"epoch {int(last['epoch'])}" if whole else f"step {last['step']}"
 
@@ -59,15 +63,20 @@ def load(directory: RunDirectory, device: str = "cpu", task: Task[Any] | None = 
     spec, status = directory.spec(), directory.status()
     if status.status != "done":
         raise UserError(f"{directory.name} is {status.status}: only runs that are done can be used")
-    registry.load_plugins(spec.plugins)
+    state = checkpoint.load_generator(directory, spec.hash)
+    if wrong := verify.contradiction(directory, spec.hash, status):
+        raise DamagedError(f"{directory.name} is not done: {wrong}")
     kind = assemble.trainer_class(spec)
     task = task or assemble.task(spec)
     place = torch.device(device)
     # The final parameters replace whatever it would start from: no warm-up is needed.
     trainer = assemble.trainer(spec, kind, task, place)
     trainer.setup()
-    path = directory.path / GENERATOR
-    trainer.generator.load_state_dict(torch.load(path, map_location=device, weights_only=True))
+    try:
+        trainer.generator.load_state_dict(state)
+    except Exception as error:
+        wrong = f"{GENERATOR} does not fit the trainer ({type(error).__name__})"
+        raise DamagedError(wrong) from error
     return Stored(directory, spec, task, trainer.generator.eval())
 
 
@@ -88,7 +97,7 @@ def evaluate(
     evaluation.
 
     Args:
-        stored: The run.
+        stored: The run, locked by this process.
         metrics: What to compute; what is on record under the same protocol is left out.
         alpha: Multiplies the logits; 1.5 sharpens.
         samples: Sequences drawn, and at most scored.
@@ -118,7 +127,9 @@ def evaluate(
         "metrics": measured,
         "options": [options_of(metric) for metric in due],
     }
+    stored.directory.check_lock()
     stored.directory.append(EVALUATIONS, row)
+    stored.directory.sync(EVALUATIONS)
     return row
 
 
@@ -131,6 +142,6 @@ def on_record(
     directory: RunDirectory, alpha: float, samples: int
 ) -> list[tuple[str, dict[str, Any]]]:
     """Return the metrics, with their options, that have been computed before."""
-    rows = directory.rows(EVALUATIONS)
+    rows = directory.later()
     same = (row for row in rows if (row["alpha"], row["samples"]) == (alpha, samples))
     return [(name, options) for row in same for name, options in row["options"]]

@@ -6,13 +6,16 @@ and `sample`, `check`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from textbench.contracts.config import validate
 from textbench.contracts.data import training_data
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UnknownNameError, UserError
 from textbench.contracts.metric import Metric
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import stream
@@ -21,13 +24,30 @@ from textbench.contracts.trainer import Context, State, Trainer
 from textbench.plan import registry
 
 
+@contextmanager
+def _plugin_hint(spec: Spec) -> Iterator[None]:
+    """Say which plug-in a name was from: what a record names is never loaded by itself."""
+    try:
+        yield
+    except UnknownNameError as error:
+        if not spec.plugins:
+            raise
+        gone = [file for file in spec.plugins if not Path(file).is_file()]
+        missing = f", {'which' if len(gone) == 1 else 'some of which'} is no longer there"
+        raise UserError(
+            f"{spec.directory(Path())} was made with plugin {', '.join(spec.plugins)}"
+            f"{missing if gone else ''}: repeat the command with --plugin FILE ({error})"
+        ) from None
+
+
 def trainer_class(spec: Spec) -> type[Trainer[Any]]:
     """Return the trainer that ``spec`` names.
 
     Raises:
         UserError: It is not there, or of another version.
     """
-    found = registry.load_trainer(spec.trainer)
+    with _plugin_hint(spec):
+        found = registry.load_trainer(spec.trainer)
     if found.version != spec.version:
         raise UserError(
             f"{spec.label} seed {spec.seed} was made for version {spec.version} of {spec.trainer}; "
@@ -42,8 +62,9 @@ def task(spec: Spec) -> Task[Any]:
     Raises:
         UserError: It is not there, or its data are not what they were.
     """
-    kind = registry.load_task(spec.task)
-    built: Task[Any] = kind(kind.config_schema(**spec.task_config))
+    with _plugin_hint(spec):
+        kind = registry.load_task(spec.task)
+    built: Task[Any] = kind(validate(kind.config_schema, spec.task_config, spec.task))
     if built.fingerprint() != spec.task_fingerprint:
         raise UserError(
             f"task {spec.task} is no longer the one that {spec.label} seed {spec.seed} was made "
@@ -68,7 +89,7 @@ def trainer(
         device: Where it trains.
         warmup: The parameters it starts from, if it asked for a warm-up.
     """
-    config = kind.config_schema(**spec.config)
+    config = validate(kind.config_schema, spec.config, spec.label)
     context = Context(
         vocab_size=built.vocab_size,
         length=built.length,

@@ -1,51 +1,168 @@
-"""Checkpoints: everything that the rest of a run depends on, in one atomic file."""
+"""Checkpoints: everything that the rest of a run depends on, in one atomic file.
+
+The logs are on the disk before the checkpoint that counts their bytes, and the checkpoint knows
+their checksums up to there. The last two checkpoints are kept, and the newer one is read back
+before it gets its name. So whatever a power loss or a full disk leaves, there is a state that logs
+and checkpoint agree on; where there is none, the run starts again.
+"""
 
 from __future__ import annotations
 
 import io
+import os
 import random
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from textbench.backbone.generator import Generator
+from textbench.contracts.trainer import State
+from textbench.store import seal
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import CHECKPOINT, CURVE, GENERATOR, METRICS
+from textbench.store.files import DamagedError, checksum, one_line
+from textbench.store.rows import CHECKPOINT, GENERATOR, LOGS, PREVIOUS
 
-LOGS = (CURVE, METRICS)
+_TYPES: dict[str, type] = {
+    **{"hash": str, "device": str, "step": int, "stopped": bool, "sums": dict, "clock": list},
+    **{"resumed": int, "ledger": dict, "rng": torch.Tensor, "trainer": dict, "offsets": dict},
+    **{"global_random": dict},
+}
+
+
+class UnusableError(Exception):
+    """A checkpoint that was read, and does not fit the trainer; says why."""
+
+
+class Loaded(NamedTuple):
+    """What a run goes on from."""
+
+    state: dict[str, Any] | None
+    """None to start at the beginning."""
+    note: str
+    """What was wrong with newer checkpoints, and what became of it, in one line."""
 
 
 def save(directory: RunDirectory, state: dict[str, Any]) -> None:
-    """Replace the checkpoint by ``state``, the global random state and the logs' offsets."""
+    """Replace the checkpoint by ``state``, the global random state and what the logs hold so far.
+
+    Args:
+        directory: The run, locked by this process.
+        state: Named like `_TYPES`, without what is added here.
+    """
+    directory.check_lock()
+    directory.sync(*LOGS)
     state = {
         **state,
         "offsets": {name: directory.offset(name) for name in LOGS},
+        "checksums": {name: checksum(directory.content(name)) for name in LOGS},
         "global_random": global_random_state(),
     }
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    directory.replace(CHECKPOINT, buffer.getvalue())
+    content = seal.sealed(buffer.getvalue(), str(state["hash"]))
+    directory.replace(CHECKPOINT, content, keep=PREVIOUS)
 
 
-def load(directory: RunDirectory) -> dict[str, Any] | None:
-    """Return the checkpoint, weights-only, and cut the logs back to it; None if there is none."""
-    path = directory.path / CHECKPOINT
-    if not path.exists():
-        for name in LOGS:
-            directory.truncate(name, 0)
-        return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    for name, offset in state["offsets"].items():
-        directory.truncate(name, offset)
+def load(directory: RunDirectory, run: str) -> Loaded:
+    """Return the newest usable checkpoint, weights-only, and cut the logs back to it.
+
+    Args:
+        directory: The run, locked by this process.
+        run: The hash of its spec.
+    """
+    wrong: list[str] = []
+    broken: list[str] = []
+    for name in (CHECKPOINT, PREVIOUS):
+        if not os.path.lexists(directory.path / name):
+            continue
+        try:
+            state = _read(directory, name, run)
+        except (OSError, DamagedError) as error:
+            wrong.append(error.wrong if isinstance(error, DamagedError) else one_line(error))
+            broken.append(name)
+            continue
+        if name == PREVIOUS and not wrong:
+            wrong = [f"{CHECKPOINT} is missing"]
+        for log, offset in state["offsets"].items():
+            directory.truncate(log, offset)
+        directory.set_aside(broken)
+        note = f"{'; '.join(wrong)}: gone back to step {state['step']}" if wrong else ""
+        return Loaded(state, note)
+    note = discard(directory, "; ".join(wrong)) if wrong else ""
+    if not wrong and any(directory.offset(log) for log in LOGS):
+        note = "there is no checkpoint yet: started again"
+    for log in LOGS:
+        directory.truncate(log, 0)
+    return Loaded(None, note)
+
+
+def discard(directory: RunDirectory, wrong: str) -> str:
+    """Put all of a run's progress aside, and say so in a line."""
+    aside = directory.set_aside([CHECKPOINT, PREVIOUS, *LOGS, GENERATOR])
+    return f"{wrong}: started again" + (f", what there was is in {aside}" if aside else "")
+
+
+def _read(directory: RunDirectory, name: str, run: str) -> dict[str, Any]:
+    """Read a checkpoint, and check it against its seal, the run and the logs.
+
+    Raises:
+        DamagedError: It is not what this run wrote, or the logs are not what it counted.
+    """
+    content = directory.content(name)
+    if wrong := seal.broken(content, run):
+        raise DamagedError(f"{name} {wrong}")
+    state = _unpickled(content, name)
+    for key, kind in _TYPES.items():
+        if not isinstance(state.get(key), kind):
+            raise DamagedError(f"{name} has no {key}")
+    if state["hash"] != run:
+        raise DamagedError(f"{name} is another run's")
+    known: Mapping[str, str] = state.get("checksums", {})
+    for log, offset in state["offsets"].items():
+        if log not in LOGS or type(offset) is not int or offset < 0:
+            raise DamagedError(f"{name} counts bytes of {log!r}")
+        counted = directory.content(log, offset)
+        if len(counted) < offset:
+            raise DamagedError(f"{log} has {len(counted)} bytes, {name} counted {offset}")
+        if checksum(counted) != known.get(log, checksum(counted)):
+            raise DamagedError(f"{log} is not what {name} counted: its checksum does not fit")
     return state
 
 
-def save_generator(directory: RunDirectory, generator: Generator) -> None:
+def _unpickled(content: bytes, name: str) -> dict[str, Any]:
+    """Load tensors and plain data; nothing else is allowed by ``weights_only``."""
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever unpickling may run into
+        raise DamagedError(f"{name} cannot be read ({one_line(error)[:80]})") from None
+    if not isinstance(state, dict):
+        raise DamagedError(f"{name} holds no state")
+    return state
+
+
+def save_generator(directory: RunDirectory, generator: Generator, run: str) -> None:
     """Write the final generator's parameters, on the CPU, to ``generator.pt``."""
+    directory.check_lock()
     buffer = io.BytesIO()
     torch.save({k: v.cpu() for k, v in generator.state_dict().items()}, buffer)
-    directory.replace(GENERATOR, buffer.getvalue())
+    directory.replace(GENERATOR, seal.sealed(buffer.getvalue(), run))
+
+
+def load_generator(directory: RunDirectory, run: str) -> State:
+    """Return the final generator's parameters.
+
+    Raises:
+        DamagedError: They are missing, or not what the run wrote.
+    """
+    content = directory.content(GENERATOR)
+    if not content:
+        what = "is empty" if os.path.lexists(directory.path / GENERATOR) else "is not in the store"
+        raise DamagedError(f"{GENERATOR} {what}")
+    if wrong := seal.broken(content, run):
+        raise DamagedError(f"{GENERATOR} {wrong}")
+    return _unpickled(content, GENERATOR)
 
 
 def seed_global_random(seed: int) -> None:

@@ -13,16 +13,21 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.store.directory import RunDirectory
+from textbench.run.limits import GRACE, UNLIMITED, Limits, Watch
+from textbench.run.provenance import PARENT
+from textbench.store.directory import GONE, RunDirectory
+from textbench.store.files import bound, one_line, open_safely, tail
 from textbench.store.rows import FINISHED, PRINTED, Status
+from textbench.store.verify import contradiction
 
 WORKER = (sys.executable, "-P", "-m", "textbench.run.worker")
 POLL = 0.1
@@ -51,12 +56,23 @@ ENVIRONMENT = {
 }
 
 
+CRASHES = frozenset(
+    int(number)
+    for name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS", "SIGTRAP")
+    if (number := getattr(signal, name, None)) is not None
+)
+"""Signals that a process brings upon itself; it would again."""
+LONGEST = 8 * 2**20
+"""Bytes of `log.txt` from which on it is cut to its last half."""
+
+
 @dataclass
 class _Job:
     spec: Spec
     directory: RunDirectory
     process: subprocess.Popen[bytes]
     slot: int
+    watch: Watch
 
 
 class LocalEngine:
@@ -67,7 +83,10 @@ class LocalEngine:
         jobs: How many runs at once.
         devices: Given to the workers in turn, e.g. ``("cuda:0", "cuda:1")``.
         checkpoint_every: Seconds (``"60s"``) or training steps (``"500"``).
-        deadline: Unix time at which workers checkpoint and stop; no run starts after it.
+        deadline: Time by the monotonic clock at which workers checkpoint and stop; no run starts
+            after it.
+        limits: What a run may take.
+        retries: How often a run that failed is started again.
         worker: The command that is given a run directory; tests put their own here.
     """
 
@@ -79,6 +98,8 @@ class LocalEngine:
         devices: Sequence[str] = ("cpu",),
         checkpoint_every: str = "60s",
         deadline: float | None = None,
+        limits: Limits = UNLIMITED,
+        retries: int = 0,
         worker: Sequence[str] = WORKER,
     ) -> None:
         self.results = results
@@ -86,11 +107,20 @@ class LocalEngine:
         self.devices = devices
         self.checkpoint_every = checkpoint_every
         self.deadline = deadline
+        self.limits = limits
+        self.retries = retries
         self.worker = worker
         self.signals = 0
         """How often the user has asked to stop."""
         self._running: list[_Job] = []
         self._outcomes: dict[Path, Status] = {}
+        self._refused: dict[Path, Status] = {}
+        """Runs whose directories cannot be used, and why."""
+        self._failures: Counter[Path] = Counter()
+        self._broken: dict[Path, str] = {}
+        """What is wrong with runs that say they are done; each is looked at once."""
+        self._looked: dict[Path, float] = {}
+        """The heartbeat they had then."""
 
     def map(
         self, specs: Sequence[Spec], tick: Callable[[list[Spec]], None] = lambda active: None
@@ -105,10 +135,9 @@ class LocalEngine:
             tick: Called with the runs that are active, some ten times a second.
 
         Raises:
-            UserError: The store cannot be written.
+            UserError: No directory of the store can be written.
         """
-        for spec in specs:
-            self._create(spec)
+        self._create(specs)
         waiting = list(specs)
         awaited = {self._directory(spec).path for spec in specs}
         elsewhere: list[Spec] = []
@@ -118,7 +147,13 @@ class LocalEngine:
                 ended = [job for job in self._running if job.process.poll() is not None]
                 for job in ended:
                     self._running.remove(job)
-                    yield job.spec, self._settle(job.spec, self._end(job))
+                    status = self._end(job)
+                    if self._is_tried_again(job, status):
+                        waiting.insert(0, job.spec)
+                    else:
+                        yield job.spec, self._settle(job.spec, status)
+                for job in self._running:
+                    job.watch.look(job.process, job.directory)
                 if ended or self._closed() or time.monotonic() - scanned > SCAN:
                     yield from self._scan(waiting, awaited)
                     elsewhere = [spec for spec in waiting if self._directory(spec).is_locked()]
@@ -136,20 +171,28 @@ class LocalEngine:
                 yield spec, self._settle(spec, status)
             elif len(self._running) < self.jobs and self._may_start(spec, awaited):
                 waiting.remove(spec)
-                self._start(spec)
+                if not self._start(spec):
+                    yield spec, self._settle(spec, self._refused[self._directory(spec).path])
 
     # -- deciding --------------------------------------------------------------------------
 
     def _directory(self, spec: Spec) -> RunDirectory:
         return RunDirectory(spec.directory(self.results))
 
-    def _create(self, spec: Spec) -> None:
-        try:
-            self._directory(spec).create(spec)
-        except OSError as error:
-            raise UserError(
-                f"cannot write results to {self.results}: {error.strerror or error}"
-            ) from None
+    def _create(self, specs: Sequence[Spec]) -> None:
+        """Make every run's directory; where one cannot be made, the others go on."""
+        last = ""
+        for spec in specs:
+            directory = self._directory(spec)
+            try:
+                directory.create(spec)
+            except (OSError, UserError) as error:
+                strerror = getattr(error, "strerror", None)
+                last = str(strerror or error)
+                self._refused[directory.path] = Status("failed", reason=one_line(error))
+                mine = isinstance(error, OSError)
+                if mine and len(self._refused) == len(specs):
+                    raise UserError(f"cannot write results to {self.results}: {last}") from None
 
     def _settle(self, spec: Spec, status: Status) -> Status:
         self._outcomes[self._directory(spec).path] = status
@@ -157,13 +200,17 @@ class LocalEngine:
 
     def _closed(self) -> bool:
         """Tell whether no further run may start."""
-        late = self.deadline is not None and time.time() >= self.deadline
+        late = self.deadline is not None and time.monotonic() >= self.deadline
         return late or self.signals > 0
 
     def _settled_without_running(self, spec: Spec, awaited: set[Path]) -> Status | None:
         """Return the status of a run that needs no process, or None."""
         directory = self._directory(spec)
-        status = directory.status()
+        if directory.path in self._refused:
+            return self._refused[directory.path]
+        status = directory.standing()
+        if status.status == "done" and self._is_broken(directory, spec, status):
+            status.status, status.reason = "interrupted", self._broken[directory.path]
         if status.status in FINISHED or self._closed():
             return status
         warmup = self._warmup_outcome(spec, awaited)
@@ -174,8 +221,30 @@ class LocalEngine:
             name = self._directory(spec.warmup).name
             reason = f"its warm-up {name} {warmup.status}: {warmup.reason}".rstrip(": ")
             status = Status("failed", reason=reason)
-            directory.write_status(status)
+            self._write(directory, status)
         return status
+
+    def _is_broken(self, directory: RunDirectory, spec: Spec, status: Status) -> bool:
+        """Tell whether a run that says it is done is not; its worker mends that."""
+        if directory.path not in self._broken or status.heartbeat != self._looked[directory.path]:
+            generator = bool(status.checksums)  # of textbench 0.1.0 they may be elsewhere
+            try:
+                wrong = contradiction(directory, spec.hash, status, generator=generator)
+            except (OSError, UserError) as error:
+                wrong = one_line(error)
+            self._broken[directory.path] = wrong
+            self._looked[directory.path] = status.heartbeat
+        return bool(self._broken[directory.path])
+
+    def _is_tried_again(self, job: _Job, status: Status) -> bool:
+        self._failures[job.directory.path] += status.status == "failed"
+        tries = self._failures[job.directory.path]
+        return status.status == "failed" and tries <= self.retries and not self._closed()
+
+    def _write(self, directory: RunDirectory, status: Status) -> None:
+        """Write a status where that is possible: a full disk is no reason to stop the others."""
+        with suppress(OSError):
+            directory.write_status(status)
 
     def _warmup_outcome(self, spec: Spec, awaited: set[Path]) -> Status | None:
         if spec.warmup is None or self._directory(spec.warmup).path not in awaited:
@@ -191,41 +260,58 @@ class LocalEngine:
 
     # -- processes -------------------------------------------------------------------------
 
-    def _start(self, spec: Spec) -> None:
+    def _start(self, spec: Spec) -> bool:
+        """Start a run's worker; False where its log cannot be opened."""
         directory = self._directory(spec)
         slot = min(set(range(self.jobs)) - {job.slot for job in self._running})
         command = [*self.worker, str(directory.path)]
         command += ["--device", self.devices[slot % len(self.devices)]]
         command += ["--checkpoint-every", self.checkpoint_every]
+        for plugin in spec.plugins:  # what the user named, not what the record does
+            command += ["--plugin", plugin]
         if self.deadline is not None:
             command += ["--deadline", str(self.deadline)]
-        with open(directory.path / PRINTED, "ab") as log:
+        if self.limits.memory:
+            command += ["--memory", str(self.limits.memory)]
+        bound(directory.path / PRINTED, LONGEST)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        try:
+            log = os.fdopen(open_safely(directory.path / PRINTED, flags), "ab")
+        except (OSError, UserError) as error:
+            self._refused[directory.path] = Status("failed", reason=one_line(error))
+            return False
+        with log:
             process = subprocess.Popen(  # noqa: S603 - our own worker
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **ENVIRONMENT},
+                env={**os.environ, **ENVIRONMENT, PARENT: str(os.getpid())},
             )
-        self._running.append(_Job(spec, directory, process, slot))
+        self._running.append(_Job(spec, directory, process, slot, Watch(self.limits)))
+        return True
 
     def _end(self, job: _Job) -> Status:
         """Return the status of a run whose process has ended, and write it where it could not."""
-        status = job.directory.status()
+        status = job.directory.standing()
         code = job.process.returncode
-        if status.status in ENDINGS.get(code, ()) and status.reason != "its process is gone":
+        if job.watch.reason and status.status not in FINISHED:
+            status.status, status.reason = job.watch.status, job.watch.reason
+        elif job.directory.is_locked() or (  # it waited in vain for another process at this run
+            status.status in ENDINGS.get(code, ()) and status.reason != GONE
+        ):
             return status
-        if job.directory.is_locked():  # it waited in vain for another process that is at this run
-            return status
-        if self.signals or code == INTERRUPTED:
+        elif self.signals or code == INTERRUPTED:
             status.status, status.reason = "interrupted", "stopped by the user"
         elif code < 0:
-            status.status, status.reason = "interrupted", f"killed by signal {-code}"
+            crashed = -code in CRASHES
+            status.status = "failed" if crashed else "interrupted"
+            status.reason = f"{'crashed with' if crashed else 'killed by'} signal {-code}"
         else:
             last = _last_line(job.directory.path / PRINTED)
             status.status = "failed"
             status.reason = f"the worker exited with code {code}{last and f': {last}'}"
-        job.directory.write_status(status)
+        self._write(job.directory, status)
         return status
 
     @contextmanager
@@ -241,7 +327,7 @@ class LocalEngine:
             for job in self._running:
                 job.process.terminate()
             for job in self._running:
-                job.process.wait()
+                _wait(job.process, GRACE)
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -253,6 +339,15 @@ class LocalEngine:
                 job.process.send_signal(signal.SIGTERM if self.signals == 1 else signal.SIGKILL)
 
 
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait for a process that was asked to stop, and kill it when it does not."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def _last_line(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = tail(path).split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -29,6 +29,7 @@ from textbench.run.measure import measure, undisturbed
 from textbench.run.meter import Meter
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import (
+    CHECKPOINT,
     CURVE,
     METRICS,
     SAMPLES,
@@ -66,7 +67,7 @@ class Conditions:
     checkpoint_steps: int = 0
     """Checkpoint every so many steps instead; 0 goes by the clock."""
     deadline: float = math.inf
-    """Unix time at which to checkpoint and stop."""
+    """Time by the monotonic clock at which to checkpoint and stop."""
     stop: Callable[[], bool] = lambda: False
     """Asked after every step: stop at a checkpoint now?"""
 
@@ -123,6 +124,7 @@ class Run:
         Raises:
             DivergedError: A loss or metric is not finite.
             UserError: The checkpoint is of another kind of device.
+            checkpoint.UnusableError: The checkpoint does not fit the trainer.
         """
         checkpoint.seed_global_random(derive(self.spec.seed, "global"))
         with self.meter:
@@ -161,7 +163,7 @@ class Run:
     def _interruption(self) -> Literal["timeout", "interrupted"] | None:
         if self.options.stop():
             return "interrupted"
-        return "timeout" if time.time() >= self.options.deadline else None
+        return "timeout" if time.monotonic() >= self.options.deadline else None
 
     # -- logs ------------------------------------------------------------------------------
 
@@ -251,7 +253,7 @@ class Run:
     # -- status and checkpoints ------------------------------------------------------------
 
     def _heartbeat(self, *, force: bool = False) -> None:
-        if not force and time.time() - self.status.heartbeat < HEARTBEAT:
+        if not force and abs(time.time() - self.status.heartbeat) < HEARTBEAT:
             return
         phase = self._phase()
         left = self.schedule.evaluations_left(self.step, self.plan.due, self.plan.every_steps)
@@ -287,7 +289,7 @@ class Run:
 
     def _resume(self) -> bool:
         """Continue from the checkpoint, if there is one."""
-        state = checkpoint.load(self.directory)
+        state, self.status.note = checkpoint.load(self.directory, self.spec.hash)
         if state is None:
             return False
         kind = self.options.device.type
@@ -299,11 +301,14 @@ class Run:
             )
         self.step, self.stopped = state["step"], state["stopped"]
         self.sums = state["sums"]
-        self.clock.restore(state["clock"])
-        self.meter.ledger.update(state["ledger"])
-        self.context.rng.set_state(state["rng"])
-        self.trainer.load_state_dict(state["trainer"])
-        checkpoint.restore_global_random_state(state["global_random"])
+        try:
+            self.clock.restore(state["clock"])
+            self.meter.ledger.update(state["ledger"])
+            self.context.rng.set_state(state["rng"])
+            self.trainer.load_state_dict(state["trainer"])
+            checkpoint.restore_global_random_state(state["global_random"])
+        except Exception as error:  # whatever a state of another make may lead to
+            raise checkpoint.UnusableError(f"{CHECKPOINT} does not fit ({error})") from error
         self.status.resumed = state["resumed"] + 1
         self._saved = (time.monotonic(), self.step)
         return True
@@ -311,7 +316,7 @@ class Run:
     def _finish(self) -> None:
         """Write the final generator and its samples."""
         generator = self.trainer.generator
-        checkpoint.save_generator(self.directory, generator)
+        checkpoint.save_generator(self.directory, generator, self.spec.hash)
         rng = stream(self.spec.seed, "samples", device=generator.device)
         lines = self.task.decode(generator.sample(SAMPLE_LINES, rng).cpu())
         self.directory.replace(SAMPLES, ("\n".join(lines) + "\n").encode())

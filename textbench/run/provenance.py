@@ -13,6 +13,9 @@ from typing import Any
 COMMAND = "TEXTBENCH_COMMAND"
 """Environment variable by which `textbench run` tells its workers what the user typed."""
 
+PARENT = "TEXTBENCH_PARENT"
+"""Environment variable by which an engine tells its workers its process; they stop without it."""
+
 
 def provenance(device: str, code: str) -> dict[str, Any]:
     """Return one entry of ``env.json``.

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
 import os
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypeVar
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.store.rows import LOCK, SCHEMA, SPEC, STATUS, Status
+from textbench.store import files, records
+from textbench.store.files import DamagedError, one_line
+from textbench.store.lock import Lock
+from textbench.store.rows import (
+    CURVE,
+    ENVIRONMENT,
+    EVALUATIONS,
+    METRICS,
+    SCHEMA,
+    SPEC,
+    STATUS,
+    EpochRow,
+    EvaluationRow,
+    LaterRow,
+    LossRow,
+    Status,
+)
+
+T = TypeVar("T")
+_RUN = re.compile(r"s\d+-[0-9a-f]{8}")
+GONE = "its process is gone"
+"""The reason of a run that says it is running, and is not."""
 
 
 class RunDirectory:
@@ -21,142 +43,300 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: IO[str] | None = None
+        self._lock = Lock(path)
 
     @classmethod
     def find(cls, results: Path) -> Iterator[RunDirectory]:
-        """Yield every run under ``results``, in a stable order; an absent store has none."""
-        for spec in sorted(results.glob(f"*/*/*/{SPEC}")):
-            yield cls(spec.parent)
+        """Yield every run under ``results``, in a stable order; an absent store has none.
+
+        A run whose spec is lost is one by its folder's name. A folder that cannot be listed is
+        yielded as a run called ``?``: whoever reads it is told why.
+        """
+        folders = [results]
+        for level in range(3):
+            inside: list[Path] = []
+            for folder in folders:
+                try:
+                    inside += [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()]
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                except OSError:
+                    inside.append(folder / "?")
+            folders = inside if level < 2 else [path for path in inside if _is_run(path)]
+        for path in sorted(folders):
+            yield cls(path)
 
     @property
     def name(self) -> str:
         """``task/algorithm/s<seed>-<hash8>``, what `textbench show` takes."""
         return "/".join(self.path.parts[-3:])
 
+    @property
+    def store(self) -> Path:
+        """The store it lies in."""
+        return self.path.parents[2] if len(self.path.parents) > 2 else self.path.parent
+
     # -- identity and status ---------------------------------------------------------------
 
-    def create(self, spec: Spec) -> None:
+    def create(self, spec: Spec) -> str:
         """Make the directory for ``spec``; an existing one keeps its first spec.
 
-        Only where its plug-in files are: those that are no longer there give way to ``spec``'s.
+        Only where its plug-in files are is brought up to date. A record that cannot be read, or
+        that is another run's, is put aside.
+
+        Returns:
+            What was put aside and why, or an empty string.
+
+        Raises:
+            UserError: It would lie outside the store, or is of another schema.
+            OSError: It cannot be written.
         """
+        self.check_place(f"{self.name} would be written elsewhere")
         self.path.mkdir(parents=True, exist_ok=True)
-        if not (self.path / SPEC).exists():
+        note = "" if self.is_locked() else self._mend(spec)
+        if not os.path.lexists(self.path / SPEC):
             self.write_json(SPEC, {**spec.to_json(), "hash": spec.hash, "schema": SCHEMA})
         elif spec.plugins and not all(Path(file).is_file() for file in self.spec().plugins):
             moved = replace(self.spec(), plugins=spec.plugins)
             self.write_json(SPEC, {**moved.to_json(), "hash": moved.hash, "schema": SCHEMA})
-        if not (self.path / STATUS).exists():
-            self.write_status(Status("queued"))
+        if not os.path.lexists(self.path / STATUS):
+            self.write_status(Status("queued", note=note))
+        return note
+
+    def _mend(self, spec: Spec) -> str:
+        """Put aside a spec that is no spec of this run, with everything that belongs to it."""
+        if not os.path.lexists(self.path / SPEC):
+            return ""
+        try:
+            recorded = self.spec()
+        except DamagedError as error:
+            self.set_aside([SPEC])
+            return f"{error.wrong}: written anew"
+        if recorded.hash == spec.hash:
+            return ""
+        inside = [entry.name for entry in os.scandir(self.path)]
+        ours = [name for name in inside if not name.startswith(("lock", "owner", "aside-"))]
+        self.set_aside(ours)
+        return "the folder held another run's record: put aside, started"
 
     def spec(self) -> Spec:
         """Read ``spec.json``.
 
         Raises:
+            DamagedError: It is not what a run wrote.
             UserError: The record is of another schema.
         """
         data = self.read_json(SPEC)
-        check_schema(data.pop("schema", 1))
-        data.pop("hash", None)
-        return Spec.from_json(data)
+        check_schema(data.get("schema", 1))
+        spec = records.spec(data)
+        try:
+            fits = data.get("hash") == spec.hash
+        except (ValueError, RecursionError):
+            raise DamagedError(f"{SPEC} is nested too deeply") from None
+        if not fits:
+            raise DamagedError(f"{SPEC} was edited: its hash does not fit")
+        return spec
 
     def status(self) -> Status:
-        """Read ``status.json``; a running run whose process is gone reads as interrupted."""
-        if not (self.path / STATUS).exists():
+        """Read ``status.json``; a running run whose process is gone reads as interrupted.
+
+        Raises:
+            DamagedError: It is not what a run wrote.
+        """
+        if not os.path.lexists(self.path / STATUS):
             return Status("queued")
-        status = Status(**self.read_json(STATUS))
+        status = self._status()
         if status.status == "running" and not self.is_locked():
             # It may have ended between the two looks: what it wrote last counts.
-            status = Status(**self.read_json(STATUS))
+            status = self._status()
             if status.status == "running":
-                status.status, status.reason = "interrupted", "its process is gone"
+                status.status, status.reason = "interrupted", GONE
         return status
+
+    def _status(self) -> Status:
+        return records.status(self.read_json(STATUS))
+
+    def standing(self) -> Status:
+        """Return the status, or an interrupted one that says why it cannot be read."""
+        try:
+            return self.status()
+        except (OSError, UserError) as error:
+            return Status("interrupted", reason=one_line(error))
 
     def write_status(self, status: Status) -> None:
         """Replace ``status.json`` atomically."""
         status.heartbeat = time.time()
         self.write_json(STATUS, asdict(status))
 
+    def check_place(self, complaint: str) -> None:
+        """Refuse a directory that a symbolic link in the store leads out of it.
+
+        Raises:
+            UserError: It does; says where to.
+        """
+        path = Path(os.path.abspath(self.path))
+        found = path.resolve()
+        if len(path.parts) > 3 and found != path.parents[2].resolve().joinpath(*path.parts[-3:]):
+            raise UserError(f"{complaint}: a symbolic link in the store leads to {found}")
+
     # -- the lock --------------------------------------------------------------------------
 
     def acquire(self) -> bool:
         """Take the lock for this process; False if another live process holds it."""
-        handle = open(self.path / LOCK, "a", encoding="utf-8")  # noqa: SIM115 - kept open
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.close()
+        if not self._lock.acquire():
             return False
-        self._lock = handle
+        for left in self.path.glob(".*.tmp"):  # of a process that was killed while it wrote
+            if not left.name.startswith((f".{STATUS}.", ".owner.")):
+                with contextlib.suppress(OSError):
+                    left.unlink()
         return True
 
     def release(self) -> None:
         """Let go of the lock."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.release()
 
     def is_locked(self) -> bool:
         """Tell whether a live process holds the lock."""
-        if self._lock is not None:
-            return True
-        if not (self.path / LOCK).exists():
-            return False
         try:
-            with open(self.path / LOCK, encoding="utf-8") as handle:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
+            return self._lock.is_held()
+        except OSError:
+            return False
+
+    def check_lock(self) -> None:
+        """Refuse to go on when another process has taken over, because ours seemed dead.
+
+        Raises:
+            UserError: It has.
+        """
+        if self._lock.lost():
+            raise UserError("another process has taken this run over")
 
     # -- files -----------------------------------------------------------------------------
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Read a JSON object."""
-        with open(self.path / name, encoding="utf-8") as handle:
-            data: dict[str, Any] = json.load(handle)
-        return data
+        """Read a JSON object.
+
+        Raises:
+            DamagedError: The file holds none, or is missing.
+            OSError: It cannot be read.
+        """
+        try:
+            content = files.read_bytes(self.path / name, files.LARGEST)
+        except FileNotFoundError:
+            raise DamagedError(f"{name} is missing") from None
+        return files.parse_object(content, name)
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
         """Write a JSON object by atomic replacement."""
         self.replace(name, (json.dumps(data, indent=1, sort_keys=True) + "\n").encode())
 
-    def replace(self, name: str, content: bytes) -> None:
-        """Replace a file so that a reader or a crash sees the old or the new one, whole."""
-        temporary = self.path / f".{name}.{os.getpid()}"
-        with open(temporary, "wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, self.path / name)
+    def replace(self, name: str, content: bytes, keep: str = "") -> None:
+        """Replace a file so that a reader or a crash sees the old or the new one, whole.
+
+        Args:
+            name: The file.
+            content: Its new bytes.
+            keep: What the old one is called from then on, if it stays.
+        """
+        files.replace(self.path / name, content, keep=self.path / keep if keep else None)
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
-        """Append one JSON line and flush it to the disk's cache."""
-        with open(self.path / name, "a", encoding="utf-8") as handle:
-            handle.write(json.dumps(row, allow_nan=False) + "\n")
+        """Append one JSON line, whole; what a crash left of another is taken back first."""
+        files.append_line(self.path / name, json.dumps(row, allow_nan=False) + "\n")
+
+    def sync(self, *names: str) -> None:
+        """Wait until these files are on the disk."""
+        for name in names:
+            files.sync(self.path / name)
+
+    def content(self, name: str, most: int | None = None) -> bytes:
+        """Read a file, at most its first ``most`` bytes; an absent one has none."""
+        try:
+            with os.fdopen(files.open_safely(self.path / name), "rb") as handle:
+                return handle.read() if most is None else handle.read(most)
+        except FileNotFoundError:
+            return b""
 
     def rows(self, name: str, containing: str = "") -> list[dict[str, Any]]:
         """Read a JSON Lines file; a last line cut off by a crash is left out.
 
         Lines without the text ``containing``, as `append` writes it, are not even parsed.
+
+        Raises:
+            DamagedError: A line is no JSON object; names it.
         """
-        path = self.path / name
-        if not path.exists():
-            return []
-        lines = path.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1] if containing in line]
+        return self._checked(name, lambda row, what: row, containing)
+
+    def evaluations(self) -> list[EvaluationRow]:
+        """Read the evaluations made during training."""
+        return self._checked(METRICS, records.evaluation)
+
+    def later(self) -> list[LaterRow]:
+        """Read the evaluations made by `textbench evaluate`."""
+        try:
+            return self._checked(EVALUATIONS, records.later)
+        except DamagedError as error:
+            remedy = "remove that file and repeat `textbench evaluate`"
+            raise DamagedError(error.wrong, remedy) from None
+
+    def curve(self, containing: str = "") -> list[LossRow | EpochRow]:
+        """Read the training log."""
+        return self._checked(CURVE, records.log_entry, containing)
+
+    def environment(self) -> dict[str, Any]:
+        """Read what the run was made with; empty where it has not started."""
+        if not os.path.lexists(self.path / ENVIRONMENT):
+            return {}
+        return records.environment(self.read_json(ENVIRONMENT))
+
+    def _checked(
+        self, name: str, check: Callable[[dict[str, Any], str], T], containing: str = ""
+    ) -> list[T]:
+        lines = self.content(name).split(b"\n")[:-1]
+        wanted = containing.encode()
+        found = []
+        for number, line in enumerate(lines, 1):
+            if wanted in line:
+                what = f"{name} line {number}"
+                found.append(check(files.parse_object(line, what), what))
+        return found
 
     def offset(self, name: str) -> int:
         """Return a log's size in bytes."""
         path = self.path / name
-        return path.stat().st_size if path.exists() else 0
+        return path.lstat().st_size if os.path.lexists(path) else 0
 
     def truncate(self, name: str, offset: int) -> None:
-        """Cut a log back to ``offset``, so that resumed rows are not doubled."""
-        path = self.path / name
-        if path.exists():
-            os.truncate(path, offset)
+        """Cut a log back to ``offset``, so that resumed rows are not doubled.
+
+        Raises:
+            DamagedError: It is shorter than that: bytes that a checkpoint counts are gone.
+        """
+        size = self.offset(name)
+        if size < offset:
+            raise DamagedError(f"{name} has {size} bytes, {offset} were recorded")
+        if size > offset:
+            with os.fdopen(files.open_safely(self.path / name, os.O_RDWR), "r+b") as handle:
+                handle.truncate(offset)
+
+    def set_aside(self, names: Sequence[str]) -> str:
+        """Move files into a folder of their own in the directory; return its name."""
+        there = [name for name in names if os.path.lexists(self.path / name)]
+        if not there:
+            return ""
+        number = 1
+        while os.path.lexists(self.path / f"aside-{number}"):
+            number += 1
+        aside = self.path / f"aside-{number}"
+        aside.mkdir()
+        for name in there:
+            os.replace(self.path / name, aside / name)
+        files.sync_folder(self.path)
+        return aside.name
+
+
+def _is_run(path: Path) -> bool:
+    return bool(_RUN.fullmatch(path.name)) or path.name == "?" or os.path.lexists(path / SPEC)
 
 
 def check_schema(schema: object) -> None:

@@ -5,6 +5,7 @@ Nothing here needs torch or pandas. A directory that cannot be read is noted, ne
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,11 +15,23 @@ from typing import Any, NamedTuple, TypedDict, TypeVar, cast
 from textbench.contracts.errors import UserError
 from textbench.contracts.number import Number
 from textbench.contracts.spec import Spec
+from textbench.store import verify
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import CURVE, ENVIRONMENT, EVALUATIONS, METRICS, Measurement, Status
+from textbench.store.files import DamagedError, one_line
+from textbench.store.rows import (
+    CURVE,
+    METRICS,
+    EpochRow,
+    EvaluationRow,
+    LaterRow,
+    LossRow,
+    Measurement,
+    Status,
+)
 
 T = TypeVar("T")
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, UserError)
+UNREADABLE = (OSError, UserError)
+"""What reading a damaged record raises: every value is checked by `textbench.store.records`."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +160,9 @@ class Results:
         """Return (epoch, value) of each entry of a logged quantity, without the warm-up's."""
 
         def entries(directory: RunDirectory) -> list[tuple[int, float]]:
-            rows = directory.rows(CURVE, containing=f'"{name}"')
+            rows = directory.curve(containing=json.dumps(name))
             losses = [row for row in rows if row["kind"] == "loss" and name in row["values"]]
-            return [(row["epoch"], float(row["values"][name])) for row in losses]
+            return [(row["epoch"], _numbers(row["values"])[name]) for row in losses]
 
         return self._read(run, f"{CURVE}: {name}", entries)
 
@@ -159,8 +172,9 @@ class Results:
 
     def _own(self, run: RecordedRun, read: Callable[[RunDirectory], list[T]]) -> list[T]:
         if run.spec.alpha != 1.0:
-            again = [_again(run)] if read is _evaluations else []
-            return cast(list[T], again)
+            if read is not _evaluations:
+                return []
+            return cast(list[T], self._read(run, METRICS, lambda _: [_again(run)]))
         file = METRICS if read is _evaluations else CURVE
         return self._read(run, f"{file}: {read.__name__.strip('_')}", read)
 
@@ -172,7 +186,7 @@ class Results:
             try:
                 self._parsed[run.name, what] = read(run.directory)
             except UNREADABLE as error:
-                self.unreadable[run.name] = f"{what.partition(':')[0]}: {one_line(error)}"
+                self.unreadable[run.name] = one_line(error)
                 self._parsed[run.name, what] = []
         return self._parsed[run.name, what]
 
@@ -183,28 +197,33 @@ def read_store(directory: str | Path) -> Results:
     unreadable: dict[str, str] = {}
     for found in RunDirectory.find(Path(directory)):
         try:
-            runs.append(_read_run(found))
+            runs.append(read_run(found))
         except UNREADABLE as error:
             unreadable[found.name] = one_line(error)
     return Results(runs, unreadable)
 
 
-def _read_run(directory: RunDirectory) -> RecordedRun:
-    spec = directory.spec()
-    has_env = (directory.path / ENVIRONMENT).exists()
-    env = directory.read_json(ENVIRONMENT) if has_env else {}
-    return RecordedRun(directory, spec, directory.status(), env, spec.hash, spec.group)
+def read_run(directory: RunDirectory) -> RecordedRun:
+    """Read a run's spec, status and environment, and whether they fit together.
 
-
-def one_line(error: Exception) -> str:
-    """Name an exception in one line."""
-    name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-    return f"{name}{error}".splitlines()[0]
+    Raises:
+        DamagedError: They do not, or are not what a run wrote; says what is wrong and what to do.
+        UserError: The record is of another schema, or lies outside the store.
+        OSError: It cannot be read.
+    """
+    directory.check_place("it is not read")
+    spec, status = directory.spec(), directory.status()
+    if directory.path.name != spec.directory(directory.store).name:
+        raise DamagedError("its spec is another run's: the folder's name does not fit")
+    if status.status == "done" and (wrong := verify.contradiction(directory, spec.hash, status)):
+        raise DamagedError(f"it is not done: {wrong}")
+    env = directory.environment()
+    return RecordedRun(directory, spec, status, env, spec.hash, spec.group)
 
 
 def _evaluations(directory: RunDirectory) -> list[Moment]:
     """Return a run's own evaluations; its last one knows what was computed later, at alpha 1."""
-    found = [_moment(row) for row in directory.rows(METRICS)]
+    found = [_moment(row) for row in directory.evaluations()]
     later = _later(directory, 1.0)
     if not (found and found[-1].final and later):
         return found
@@ -213,16 +232,16 @@ def _evaluations(directory: RunDirectory) -> list[Moment]:
     return [*found[:-1], _extended(last, later, new)]
 
 
-def _later(directory: RunDirectory, alpha: float) -> list[dict[str, Any]]:
+def _later(directory: RunDirectory, alpha: float) -> list[LaterRow]:
     """Return what `textbench evaluate` put on record, the run's own sample size last."""
-    rows = [row for row in directory.rows(EVALUATIONS) if row["alpha"] == alpha]
+    rows = [row for row in directory.later() if row["alpha"] == alpha]
     if not rows:
         return rows
     usual = directory.spec().evaluation.get("final_samples")
     return sorted(rows, key=lambda row: bool(row["samples"] == usual))
 
 
-def _extended(moment: Moment, rows: list[dict[str, Any]], names: Collection[str]) -> Moment:
+def _extended(moment: Moment, rows: list[LaterRow], names: Collection[str]) -> Moment:
     """Return ``moment`` with the values that ``rows`` have of ``names``, the last ones winning."""
     newest = {n: one for row in rows for n, one in row["metrics"].items() if n in names}
     later = _measured(newest)
@@ -259,7 +278,7 @@ def _measured(found: Mapping[str, Measurement]) -> _Measured:
 def _tempered(run: RecordedRun) -> list[RecordedRun]:
     """Return a run as it was evaluated at other inverse temperatures, by `textbench evaluate`."""
     try:
-        alphas = {float(row["alpha"]) for row in run.directory.rows(EVALUATIONS)}
+        alphas = {float(row["alpha"]) for row in run.directory.later()}
     except UNREADABLE:
         return []
     specs = [replace(run.spec, alpha=a, warmup=None) for a in sorted(alphas - {1.0})]
@@ -268,18 +287,21 @@ def _tempered(run: RecordedRun) -> list[RecordedRun]:
 
 def _again(run: RecordedRun) -> Moment:
     """Return the evaluation of a finished run at another inverse temperature."""
-    last = _moment(run.directory.rows(METRICS)[-1])
+    own = run.directory.evaluations()
+    if not own:
+        raise DamagedError(f"{METRICS} has no evaluation, and evaluations were made of it later")
+    last = _moment(own[-1])
     nothing = replace(last, values={}, reasons={}, protocols={}, numbers={})
     rows = _later(run.directory, run.spec.alpha)
     return _extended(nothing, rows, {name for row in rows for name in row["metrics"]})
 
 
-def _moment(row: Mapping[str, Any]) -> Moment:
+def _moment(row: EvaluationRow) -> Moment:
     return Moment(
         phase=row["phase"],
         step=row["step"],
         epoch=row["epoch"],
-        final=bool(row["final"]),
+        final=row["final"],
         seconds=float(row["seconds"]),
         cpu_seconds=float(row["cpu_seconds"]),
         ledger=dict(row["ledger"]),
@@ -288,20 +310,22 @@ def _moment(row: Mapping[str, Any]) -> Moment:
 
 
 def _epochs(directory: RunDirectory) -> list[Epoch]:
-    rows = directory.rows(CURVE, containing='"kind": "epoch"')
+    rows = directory.curve(containing='"kind": "epoch"')
     return [
         Epoch(row["phase"], row["epoch"], row["seconds"], row["cpu_seconds"], warmup=False)
         for row in rows
+        if row["kind"] == "epoch"
     ]
 
 
 def _log(directory: RunDirectory) -> list[LogEntry]:
-    return [_log_entry(row) for row in directory.rows(CURVE)]
+    return [_log_entry(row) for row in directory.curve()]
 
 
-def _log_entry(row: Mapping[str, Any]) -> LogEntry:
+def _log_entry(row: LossRow | EpochRow) -> LogEntry:
+    values: Mapping[str, float | None]
     if row["kind"] == "epoch":
-        clock = {key: row[key] for key in ("seconds", "cpu_seconds")}
+        clock = {"seconds": row["seconds"], "cpu_seconds": row["cpu_seconds"]}
         values = {**clock, **row["ledger"]}
     else:
         values = row["values"]

@@ -6,12 +6,15 @@
 ``curve.jsonl``       training log, append-only: `LossRow` and `EpochRow`
 ``metrics.jsonl``     evaluations made during training, append-only: `EvaluationRow`
 ``evaluations.jsonl`` evaluations made afterwards by `textbench evaluate`: `LaterRow`
-``checkpoint.pt``     atomically replaced; holds the random streams and the logs' offsets
-``generator.pt``      the final generator's parameters
+``checkpoint.pt``     atomically replaced, sealed (`textbench.store.seal`): the random streams, the
+                      logs' offsets and checksums; ``checkpoint.previous.pt`` is the one before
+``generator.pt``      the final generator's parameters, sealed
 ``samples.txt``       decoded samples of the final generator
 ``log.txt``           what the run printed, with tracebacks
 ``status.json``       atomically replaced heartbeat: `Status`
 ``lock``              held by the live process; the kernel lets go of it when that process dies
+``owner.json``        which process that is (`textbench.store.lock`); its date is a heartbeat
+``aside-N``           a folder of what an unusable record was before the run started again
 ====================  ===========================================================================
 
 A record describes itself: whoever reads it needs neither the code that made it nor a plug-in.
@@ -32,10 +35,13 @@ from textbench.contracts.number import Direction
 SCHEMA = 2
 """Version of everything below; ``spec.json`` names it. `textbench convert` knows the older ones."""
 
-SPEC, ENVIRONMENT, STATUS, LOCK = "spec.json", "env.json", "status.json", "lock"
+SPEC, ENVIRONMENT, STATUS = "spec.json", "env.json", "status.json"
+LOCK, OWNER = "lock", "owner.json"
 CURVE, METRICS, EVALUATIONS = "curve.jsonl", "metrics.jsonl", "evaluations.jsonl"
-CHECKPOINT, GENERATOR = "checkpoint.pt", "generator.pt"
+CHECKPOINT, PREVIOUS, GENERATOR = "checkpoint.pt", "checkpoint.previous.pt", "generator.pt"
 SAMPLES, PRINTED = "samples.txt", "log.txt"
+LOGS = (CURVE, METRICS)
+"""What training appends to; a checkpoint counts their bytes."""
 
 StatusName = Literal["queued", "running", "done", "failed", "diverged", "timeout", "interrupted"]
 FINISHED: frozenset[StatusName] = frozenset({"done", "diverged"})
@@ -130,3 +136,7 @@ class Status:
     resumed: int = 0
     """How often the run was picked up from a checkpoint."""
     traceback: str = ""
+    note: str = ""
+    """What had to be mended before it could go on, in one line."""
+    checksums: dict[str, str] = field(default_factory=dict)
+    """Hex sha256 of the files of a run that is done: its logs and its generator."""

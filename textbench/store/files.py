@@ -1,0 +1,272 @@
+"""Files of a store: written whole or not at all, and read with suspicion.
+
+A store may come from somebody else. So nothing in it is followed: a symbolic link, a pipe or a
+device in the place of a file is refused, and text is parsed within limits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import itertools
+import json
+import os
+import socket
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from textbench.contracts.errors import UserError
+
+LARGEST = 64 * 2**20
+"""Bytes of a JSON file that are read at most; ours have some thousands."""
+AGAIN = "repeat its `textbench run` command, which starts it again"
+"""What to do about most damage."""
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_SAFELY = _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+_numbers = itertools.count()
+
+
+class DamagedError(UserError):
+    """A record that cannot be what a run wrote; says what is wrong and what to do.
+
+    Args:
+        wrong: What is wrong, with the file's name.
+        remedy: What to do.
+    """
+
+    def __init__(self, wrong: str, remedy: str = AGAIN) -> None:
+        super().__init__(f"{wrong}; {remedy}")
+        self.wrong = wrong
+        self.remedy = remedy
+
+
+def open_safely(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a regular file of a store and return its descriptor; what is not one is refused.
+
+    Raises:
+        DamagedError: A symbolic link, a folder, a pipe or a device is in its place.
+        OSError: It is not there, or may not be opened.
+    """
+    try:
+        descriptor = os.open(path, flags | _SAFELY | _BINARY, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO) or path.is_symlink():
+            _refuse(path)
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode) or (not _NOFOLLOW and path.is_symlink()):
+        os.close(descriptor)
+        _refuse(path)
+    return descriptor
+
+
+def _refuse(path: Path) -> NoReturn:
+    what = "a symbolic link, which is not followed" if path.is_symlink() else "not a regular file"
+    raise DamagedError(f"{path.name} is {what}", "remove it, and " + AGAIN)
+
+
+def read_bytes(path: Path, most: int | None = None) -> bytes:
+    """Read a regular file.
+
+    Raises:
+        DamagedError: It is no regular file, or larger than ``most`` bytes.
+        OSError: It cannot be read.
+    """
+    with os.fdopen(open_safely(path), "rb") as handle:
+        content = handle.read() if most is None else handle.read(most + 1)
+    if most is not None and len(content) > most:
+        raise DamagedError(f"{path.name} is larger than {most // 2**20} MiB")
+    return content
+
+
+def checksum(content: bytes) -> str:
+    """Return the hex sha256 of a file's bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
+# -- JSON --------------------------------------------------------------------------------------
+
+
+def parse_object(text: str | bytes, what: str) -> dict[str, Any]:
+    """Parse one JSON object.
+
+    Args:
+        text: JSON, in UTF-8 where it is bytes.
+        what: What to call it in a complaint, ``"metrics.jsonl line 3"``.
+
+    Raises:
+        DamagedError: It is none, is nested too deeply, or holds NaN or text that is not Unicode.
+    """
+    if not text:
+        raise DamagedError(f"{what} is empty")
+    try:
+        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+        data = json.loads(decoded, parse_constant=_no_number)
+        if "\\ud" in decoded or "\\uD" in decoded:
+            json.dumps(data, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise DamagedError(f"{what} is nested too deeply") from None
+    except UnicodeError:
+        raise DamagedError(f"{what} holds bytes that are no text") from None
+    except ValueError as error:
+        raise DamagedError(f"{what} is not JSON ({_brief(error)})") from None
+    if not isinstance(data, dict):
+        raise DamagedError(f"{what} is a JSON {_kind(data)}, not an object")
+    return data
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _brief(error: ValueError) -> str:
+    return str(error).splitlines()[0].removesuffix(": line 1 column 1 (char 0)")
+
+
+def _kind(data: object) -> str:
+    names = {list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return names.get(type(data), "number")
+
+
+# -- writing -----------------------------------------------------------------------------------
+
+
+def host() -> str:
+    """Return this machine's name, fit for a file name."""
+    return "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:40] or "unknown"
+
+
+def temporary(path: Path) -> Path:
+    """Return a name beside ``path`` that no other process, on no other host, has."""
+    return path.with_name(f".{path.name}.{host()}.{os.getpid()}.{next(_numbers)}.tmp")
+
+
+def replace(path: Path, content: bytes, *, keep: Path | None = None) -> None:
+    """Replace a file so that a reader, a crash or a power loss sees the old or the new one, whole.
+
+    Args:
+        path: The file; a symbolic link in its place is replaced, not followed.
+        content: Its new bytes.
+        keep: Where the old file goes, once the new one has been read back from its place.
+
+    Raises:
+        OSError: It cannot be written; nothing of the attempt is left.
+    """
+    new = temporary(path)
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY | _BINARY, 0o666)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        if keep is not None:
+            if new.read_bytes() != content:
+                raise OSError(errno.EIO, "what was written reads otherwise", str(path))
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path, keep)
+        os.replace(new, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line in one piece, after taking back what an earlier writer left half written.
+
+    Only the holder of the run's lock may call this.
+
+    Raises:
+        OSError: It cannot be written; what was written of it is taken back.
+    """
+    with os.fdopen(open_safely(path, os.O_RDWR | os.O_CREAT), "r+b", buffering=0) as handle:
+        end = _end_of_lines(handle)
+        handle.truncate(end)
+        handle.seek(end)
+        content = memoryview(line.encode("utf-8"))
+        try:
+            while content:
+                content = content[handle.write(content) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                handle.truncate(end)
+            raise
+
+
+def _end_of_lines(handle: Any) -> int:
+    """Return the offset behind the last newline."""
+    end: int = handle.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - 4096)
+        handle.seek(start)
+        block: bytes = handle.read(end - start)
+        if block.endswith(b"\n"):
+            return end
+        end = start + block.rfind(b"\n") + 1 if b"\n" in block else start
+    return 0
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's bytes are on the disk; an absent file has none."""
+    try:
+        descriptor = open_safely(path)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until a folder's entries are on the disk, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def tail(path: Path, most: int = 65536) -> str:
+    """Return the last ``most`` bytes of a file as text; empty where it cannot be read."""
+    try:
+        with os.fdopen(open_safely(path), "rb") as handle:
+            handle.seek(max(0, handle.seek(0, os.SEEK_END) - most))
+            return handle.read().decode("utf-8", errors="replace")
+    except (OSError, DamagedError):
+        return ""
+
+
+def bound(path: Path, most: int) -> None:
+    """Cut a file that others append to down to its last half, if it is longer than ``most``."""
+    with contextlib.suppress(OSError, DamagedError):
+        if path.lstat().st_size <= most:
+            return
+        kept = tail(path, most // 2)
+        with os.fdopen(open_safely(path, os.O_WRONLY | os.O_APPEND), "ab") as handle:
+            handle.truncate(0)
+            handle.write(f"... (cut to its last {most // 2**20} MiB or less)\n{kept}".encode())
+
+
+def one_line(error: BaseException) -> str:
+    """Name an exception in one line."""
+    if isinstance(error, UserError):
+        return " ".join(_message(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{Path(os.fsdecode(error.filename)).name}: " if error.filename else ""
+        return f"{name}{error.strerror}"
+    return f"{type(error).__name__}: {_message(error)}".splitlines()[0]
+
+
+def _message(error: BaseException) -> str:
+    """Return what an exception says; one of a plug-in may fail to say it."""
+    said: Callable[[], str] = error.__str__
+    try:
+        return str(said())
+    except Exception:
+        return "(its message cannot be shown)"

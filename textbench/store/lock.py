@@ -1,0 +1,305 @@
+"""The lock of a run directory: one process at a time, also where the file system has no locks.
+
+Two things keep a second process out. The kernel's lock (``flock``) on ``lock`` goes with its
+process. Beside it ``owner.json`` names host, process and its start, and its date is a heartbeat:
+that holds on file systems where locks are refused, or granted to everybody, and on Windows. An
+owner on this machine is dead when its process is; one on another machine when its heartbeat is
+older than `TAKEOVER`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import threading
+import time
+import weakref
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from textbench.store import files
+from textbench.store.files import DamagedError
+from textbench.store.rows import LOCK, OWNER
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+BEAT = 10.0
+"""Seconds between two heartbeats."""
+TAKEOVER = 120.0
+"""Seconds without a heartbeat after which an owner on another machine counts as dead."""
+_REFUSED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""What file systems without locks answer."""
+
+
+class Lock:
+    """The lock of one run directory, as one process sees it.
+
+    Args:
+        folder: The run directory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._descriptor: int | None = None
+        self._mine: dict[str, Any] | None = None
+        self._beating: threading.Event | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it."""
+        return self._mine is not None
+
+    def acquire(self) -> bool:
+        """Take the lock for this process; False if another live process holds it.
+
+        Raises:
+            DamagedError: Something else is in the place of its files.
+            OSError: Its files cannot be written.
+        """
+        descriptor = files.open_safely(self.folder / LOCK, os.O_RDWR | os.O_CREAT)
+        try:
+            if not _flock(descriptor) or not self._own():
+                os.close(descriptor)
+                return False
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        self._beat()
+        _held.add(self)
+        return True
+
+    def release(self) -> None:
+        """Let go of the lock; twice is once."""
+        if self._mine is None:
+            return
+        if self._beating is not None:
+            self._beating.set()
+        with contextlib.suppress(OSError, DamagedError):
+            if self._owner() == self._mine:
+                (self.folder / OWNER).unlink()
+        self.forget()
+
+    def forget(self) -> None:
+        """Close what a forked child has inherited: the lock is its parent's alone."""
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
+        self._descriptor = self._mine = self._beating = None
+        _held.discard(self)
+
+    def lost(self) -> bool:
+        """Tell whether another process has taken this object's lock over."""
+        if self._mine is None:
+            return False
+        try:
+            return self._owner() != self._mine
+        except (OSError, DamagedError):
+            return False
+
+    def is_held(self) -> bool:
+        """Tell whether any live process holds the lock.
+
+        Raises:
+            OSError: That cannot be seen.
+        """
+        if self._mine is not None:
+            return True
+        with contextlib.suppress(OSError, DamagedError):
+            owner = self._owner()
+            if owner is not None:
+                return self._is_alive(owner)
+        if fcntl is None:
+            return False
+        try:
+            descriptor = files.open_safely(self.folder / LOCK)
+        except (FileNotFoundError, DamagedError):
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        return False
+
+    # -- the owner -------------------------------------------------------------------------
+
+    def _owner(self) -> dict[str, Any] | None:
+        """Read ``owner.json``; None where there is none."""
+        try:
+            content = files.read_bytes(self.folder / OWNER, files.LARGEST)
+        except FileNotFoundError:
+            return None
+        return files.parse_object(content, OWNER)
+
+    def _own(self) -> bool:
+        """Become the owner, unless a live process is."""
+        path = self.folder / OWNER
+        mine = {**identity(), "token": os.urandom(8).hex()}
+        for _ in range(3):
+            new = files.temporary(path)
+            new.write_bytes((json.dumps(mine) + "\n").encode())
+            try:
+                if _placed(new, path):
+                    self._mine = mine
+                    return True
+                if self._held_by_the_living():
+                    return False
+                self._remove_dead(path)
+            finally:
+                new.unlink(missing_ok=True)
+        return False
+
+    def _held_by_the_living(self) -> bool:
+        try:
+            owner = self._owner()
+        except DamagedError:  # of no owner at all, or one that is being replaced
+            return False
+        return owner is not None and self._is_alive(owner)
+
+    def _remove_dead(self, path: Path) -> None:
+        """Take a dead owner's file away; a live one's that came between is put back."""
+        aside = files.temporary(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, aside)
+            with contextlib.suppress(DamagedError, OSError):
+                content = files.parse_object(files.read_bytes(aside, files.LARGEST), OWNER)
+                if self._is_alive(content, aside):
+                    _placed(aside, path)
+            aside.unlink(missing_ok=True)
+
+    def _is_alive(self, owner: dict[str, Any], path: Path | None = None) -> bool:
+        here = identity()
+        if all(owner.get(key) == here[key] for key in ("host", "boot", "namespace")):
+            pid = owner.get("pid")
+            if not isinstance(pid, int) or not 0 < pid < 2**31:
+                return False
+            return started(pid) == owner.get("start") != ""
+        return self._age(path or self.folder / OWNER) < TAKEOVER
+
+    def _age(self, path: Path) -> float:
+        """Return seconds since a heartbeat by the file system's own clock."""
+        probe = files.temporary(path)
+        try:
+            probe.touch()
+            now = probe.stat().st_mtime
+        except OSError:
+            now = time.time()
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink(missing_ok=True)
+        return max(0.0, now - path.lstat().st_mtime)
+
+    def _beat(self) -> None:
+        stop = self._beating = threading.Event()
+
+        def beat() -> None:
+            while not stop.wait(BEAT):
+                if not self.lost():
+                    with contextlib.suppress(OSError):
+                        os.utime(self.folder / OWNER)
+
+        threading.Thread(target=beat, name="textbench-heartbeat", daemon=True).start()
+
+
+_held: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for lock in list(_held):
+        lock.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+def _flock(descriptor: int) -> bool:
+    """Ask for the kernel's lock; a file system that has none grants it."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+    return True
+
+
+def _placed(new: Path, path: Path) -> bool:
+    """Give ``new`` the name ``path``, in one step, unless that is taken."""
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        try:
+            with open(path, "xb") as handle:
+                handle.write(new.read_bytes())
+        except FileExistsError:
+            return False
+    return True
+
+
+def identity() -> dict[str, Any]:
+    """Return what tells this process from every other on every machine."""
+    return {**_machine(), "pid": os.getpid(), "start": started(os.getpid())}
+
+
+@cache
+def _machine() -> dict[str, str]:
+    def read(path: str) -> str:
+        with contextlib.suppress(OSError, ValueError):
+            return Path(path).read_text(encoding="ascii").strip()
+        return ""
+
+    namespace = ""
+    with contextlib.suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")
+    return {
+        "host": files.host(),
+        "boot": read("/proc/sys/kernel/random/boot_id"),
+        "namespace": namespace,
+    }
+
+
+def started(pid: int) -> str:
+    """Return when a process of this machine started, in the kernel's own count.
+
+    Returns:
+        Empty if it is gone, or a zombie; "unknown" where the system does not say when.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        state, *rest = text.rpartition(")")[2].split()
+        return "" if state in "ZX" else rest[18]
+    except (OSError, IndexError, ValueError):
+        if Path("/proc/self/stat").exists():
+            return ""
+    return "unknown" if _exists(pid) else ""
+
+
+def _exists(pid: int) -> bool:
+    if os.name == "nt":  # there signal 0 is Ctrl-C
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

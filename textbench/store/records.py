@@ -1,0 +1,234 @@
+"""What a record must look like, checked key by key; what a newer version added is ignored.
+
+Every function takes what `textbench.store.files.parse_object` returned, and raises `DamagedError`
+in one line that names the key.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, cast, get_args
+
+from textbench.contracts.number import Direction
+from textbench.contracts.spec import Spec
+from textbench.store.files import DamagedError
+from textbench.store.rows import (
+    EpochRow,
+    EvaluationRow,
+    LaterRow,
+    LossRow,
+    Status,
+    StatusName,
+)
+
+NUMBER = (int, float)
+_NAMES: dict[type, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    dict: "a table",
+    list: "a list",
+    type(None): "null",
+}
+_NAME = re.compile(r"[A-Za-z0-9_][^/\\\x00-\x1f\x7f]{0,199}")
+_LARGEST = 2**63
+_WARMUPS = 4
+"""How many warm-ups may have warm-ups of their own."""
+_DIRECTIONS = frozenset(get_args(Direction))
+_STATUSES = frozenset(get_args(StatusName))
+
+_SPEC: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("trainer", "task", "task_fingerprint", "variant"), (str,)),
+    **dict.fromkeys(("preset", "preset_summary", "task_note", "oracle", "title"), (str,)),
+    **dict.fromkeys(("config", "task_config", "backbone", "evaluation", "overrides"), (dict,)),
+    **dict.fromkeys(("fresh_data", "own_generator"), (bool,)),
+    **{"metrics": (dict,), "plugins": (list,), "warmup": (dict, type(None))},
+    **{"version": (int,), "seed": (int,), "alpha": NUMBER},
+}
+_REQUIRED = (
+    *("trainer", "version", "config", "task", "task_config", "task_fingerprint"),
+    *("backbone", "evaluation", "seed"),
+)
+_STATUS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("status", "reason", "phase", "device", "traceback", "note"), (str,)),
+    **dict.fromkeys(("step", "total", "pid", "resumed"), (int,)),
+    **dict.fromkeys(("rate", "eta", "heartbeat"), NUMBER),
+    **{"metrics": (dict,), "headlines": (list,), "checksums": (dict,)},
+}
+_EVALUATION: dict[str, tuple[type, ...]] = {
+    **{"step": (int,), "phase": (str,), "epoch": NUMBER, "final": (bool,), "ledger": (dict,)},
+    **{"seconds": NUMBER, "cpu_seconds": NUMBER, "metrics": (dict,)},
+}
+_LATER: dict[str, tuple[type, ...]] = {
+    **{"alpha": NUMBER, "samples": (int,), "metrics": (dict,), "options": (list,)},
+}
+_LOSS: dict[str, tuple[type, ...]] = {
+    **{"step": (int,), "phase": (str,), "epoch": NUMBER, "values": (dict,)},
+}
+_EPOCH: dict[str, tuple[type, ...]] = {
+    **{"step": (int,), "phase": (str,), "epoch": NUMBER, "seconds": NUMBER},
+    **{"cpu_seconds": NUMBER, "ledger": (dict,)},
+}
+
+
+def spec(data: Mapping[str, Any], what: str = "spec.json") -> Spec:
+    """Check a spec; its names are safe to be parts of a path.
+
+    Raises:
+        DamagedError: It is none.
+    """
+    return Spec.from_json(_spec(data, what, _WARMUPS))
+
+
+def _spec(data: Mapping[str, Any], what: str, warmups: int) -> dict[str, Any]:
+    known = {one.name: data[one.name] for one in fields(Spec) if one.name in data}
+    _require(known, {key: _SPEC[key] for key in {*known, *_REQUIRED}}, what)
+    for key in ("trainer", "task", "variant"):
+        name = known.get(key, "")
+        if not (_NAME.fullmatch(name) or (name == "" and key == "variant")):
+            raise DamagedError(f"{what}: {key} is {_shown(name)}, which is no name")
+    if known["seed"] < 0 or not all(type(file) is str for file in known.get("plugins", [])):
+        raise DamagedError(f"{what}: seed or plugins are not what they must be")
+    if not all(type(table) is dict for table in known.get("metrics", {}).values()):
+        raise DamagedError(f"{what}: metrics must be tables of options")
+    warmup = known.get("warmup")
+    if warmup is not None:
+        if not warmups:
+            raise DamagedError(f"{what} is nested too deeply")
+        known["warmup"] = _spec(warmup, f"{what}: warmup", warmups - 1)
+    return known
+
+
+def status(data: Mapping[str, Any], what: str = "status.json") -> Status:
+    """Check a status.
+
+    Raises:
+        DamagedError: It is none.
+    """
+    known = {key: value for key, value in data.items() if key in _STATUS}
+    _require(known, {key: _STATUS[key] for key in {*known, "status"}}, what)
+    if known["status"] not in _STATUSES:
+        raise DamagedError(f"{what}: status is {_shown(known['status'])}, which is none")
+    shown = {k: v for k, v in known.get("metrics", {}).items() if v is not None}
+    _numbers(shown, f"{what}: metrics")
+    texts = [*known.get("headlines", []), *known.get("checksums", {}).values()]
+    if not all(type(text) is str for text in texts):
+        raise DamagedError(f"{what}: headlines and checksums must be text")
+    known |= {"metrics": shown, "headlines": [n for n in known.get("headlines", []) if n in shown]}
+    return Status(**known)
+
+
+def environment(data: Mapping[str, Any], what: str = "env.json") -> dict[str, Any]:
+    """Check what a run was made with.
+
+    Raises:
+        DamagedError: It has no list of starts.
+    """
+    starts = data.get("starts", [])
+    if type(starts) is not list or not all(type(start) is dict for start in starts):
+        raise DamagedError(f"{what}: starts must be a list of tables")
+    for start in starts:
+        for value in start.values():
+            if type(value) in (dict, list):
+                raise DamagedError(f"{what}: a start is text and numbers")
+    return dict(data)
+
+
+def evaluation(row: Mapping[str, Any], what: str) -> EvaluationRow:
+    """Check a line of ``metrics.jsonl``.
+
+    Raises:
+        DamagedError: It is none.
+    """
+    _require(row, _EVALUATION, what)
+    _counts(row["ledger"], what)
+    _metrics(row["metrics"], what)
+    return cast(EvaluationRow, row)
+
+
+def later(row: Mapping[str, Any], what: str) -> LaterRow:
+    """Check a line of ``evaluations.jsonl``.
+
+    Raises:
+        DamagedError: It is none.
+    """
+    _require(row, _LATER, what)
+    _metrics(row["metrics"], what)
+    for pair in row["options"]:
+        if not (type(pair) is list and len(pair) == 2 and type(pair[0]) is str):
+            raise DamagedError(f"{what}: options must be pairs of a name and a table")
+        if type(pair[1]) is not dict:
+            raise DamagedError(f"{what}: options must be pairs of a name and a table")
+    return cast(LaterRow, row)
+
+
+def log_entry(row: Mapping[str, Any], what: str) -> LossRow | EpochRow:
+    """Check a line of ``curve.jsonl``.
+
+    Raises:
+        DamagedError: It is none.
+    """
+    kind = row.get("kind")
+    if kind == "loss":
+        _require(row, _LOSS, what)
+        _numbers(row["values"], f"{what}: values")
+        return cast(LossRow, row)
+    if kind == "epoch":
+        _require(row, _EPOCH, what)
+        _counts(row["ledger"], what)
+        return cast(EpochRow, row)
+    raise DamagedError(f"{what}: kind is {_shown(kind)}, not loss or epoch")
+
+
+def _metrics(measured: Mapping[str, Any], what: str) -> None:
+    for name, one in measured.items():
+        if type(one) is not dict:
+            raise DamagedError(f"{what}: {name} is not a table")
+        value = one.get("value", "")
+        if not (value is None or (type(value) in NUMBER and _fits(value))):
+            raise DamagedError(f"{what}: {name} has the value {_shown(value)}, not a number")
+        if one.get("direction") not in _DIRECTIONS or not all(
+            type(one.get(key, "")) is str for key in ("reason", "protocol", "unit", "summary")
+        ):
+            raise DamagedError(f"{what}: {name} is not described as it must be")
+        if not one.keys() >= {"protocol", "unit", "summary"}:
+            raise DamagedError(f"{what}: {name} lacks its protocol, unit or summary")
+
+
+def _require(row: Mapping[str, Any], types: Mapping[str, tuple[type, ...]], what: str) -> None:
+    for key, allowed in types.items():
+        if key not in row:
+            raise DamagedError(f"{what} has no {key}")
+        value = row[key]
+        if type(value) not in allowed or (type(value) in NUMBER and not _fits(value)):
+            wanted = " or ".join(_NAMES[kind] for kind in allowed if kind in _NAMES)
+            wanted = "a number" if allowed == NUMBER else wanted
+            raise DamagedError(f"{what}: {key} is {_shown(value)}, not {wanted}")
+
+
+def _numbers(values: Mapping[str, Any], what: str) -> None:
+    for name, value in values.items():
+        if not (value is None or (type(value) in NUMBER and _fits(value))):
+            raise DamagedError(f"{what}: {name} is {_shown(value)}, not a number")
+
+
+def _counts(ledger: Mapping[str, Any], what: str) -> None:
+    for name, value in ledger.items():
+        if type(value) is not int or not _fits(value):
+            raise DamagedError(f"{what}: {name} is {_shown(value)}, not a count")
+
+
+def _fits(value: float) -> bool:
+    return -_LARGEST < value < _LARGEST if type(value) is int else math.isfinite(value)
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of many digits, a table of many levels
+        return f"a {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:57]}..."
