@@ -25,6 +25,7 @@ from pydantic import Field
 from torch import Tensor
 
 from textbench.backbone.transport import EPSILON, linear_transport
+from textbench.contracts.config import tunable
 
 from .reweighted import Log, ReweightedConfig, ReweightedTrainer
 
@@ -38,9 +39,9 @@ class EMOConfig(ReweightedConfig):
     """Adam's learning rate in the warm-up."""
     epochs: int = Field(20, ge=1)
     """Passes over the training sequences after the warm-up; ours."""
-    lr: float = Field(1e-3, gt=0)
+    lr: float = Field(1e-3, gt=0, json_schema_extra=tunable("log", 1e-4, 3e-2))
     """Adam's learning rate; ours (EMO code, for GPT-2: 5e-5). Its state is not the warm-up's."""
-    mix: float = Field(0.5, ge=0, le=1)
+    mix: float = Field(0.5, ge=0, le=1, json_schema_extra=tunable("linear", 0.0, 1.0))
     """μ, the share of the earth mover's distance (EMO code: one half); 0 is maximum likelihood."""
 
 

@@ -26,6 +26,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from textbench.contracts.config import tunable
+
 from .reweighted import Log, ReweightedConfig, ReweightedTrainer
 
 LOG_P_BASELINE = -10.0
@@ -41,15 +43,15 @@ class GOLDConfig(ReweightedConfig):
     """Adam's learning rate in the warm-up."""
     epochs: int = Field(40, ge=1)
     """Passes over the training sequences after the warm-up; ours, for two renewals of π~."""
-    lr: float = Field(3e-4, gt=0)
+    lr: float = Field(3e-4, gt=0, json_schema_extra=tunable("log", 1e-4, 3e-2))
     """Adam's learning rate (GOLD code, for translation: 3e-4); its state is not the warm-up's."""
     weight_decay: float = Field(1e-4, ge=0)
     """This times the parameters is added to the gradient, Adam's L2 penalty (GOLD code: 1e-4)."""
-    importance_floor: float = Field(0.2, ge=0, le=1)
+    importance_floor: float = Field(0.2, ge=0, le=1, json_schema_extra=tunable("log", 1e-4, 0.5))
     """u: no importance weight is below this (GOLD code: 0.2)."""
     reward: Literal["sum_p", "log_p"] = "sum_p"
     """Of a token: max(p, c), or max(log p + 10, c)."""
-    reward_floor: float = Field(0.1, ge=0)
+    reward_floor: float = Field(0.1, ge=0, json_schema_extra=tunable("log", 1e-4, 0.5))
     """c: no token's reward is below this (GOLD code: 0.1)."""
     suffix: int = Field(5, ge=0)
     """Tokens after its own that count in a token's return (GOLD code: 5)."""

@@ -18,6 +18,8 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from textbench.contracts.config import tunable
+
 from .reweighted import Log, ReweightedConfig, ReweightedTrainer
 
 NEAR = 0.01
@@ -29,11 +31,11 @@ class MixCEConfig(ReweightedConfig):
 
     epochs: int = Field(50, ge=1)
     """Passes over the training sequences (MixCE code: 50)."""
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.1, ge=0, lt=1, json_schema_extra=tunable("linear", 0.0, 0.6))
     """Probability of dropping a unit of the LSTM's output before the output layer."""
     weight_decay: float = Field(1e-4, ge=0)
     """This times the parameters is added to the gradient, Adam's L2 penalty (MixCE code: 1e-4)."""
-    eta: float = Field(0.1, ge=0, le=1)
+    eta: float = Field(0.1, ge=0, le=1, json_schema_extra=tunable("linear", 0.0, 1.0))
     """η, the share of the forward cross-entropy; 1 is maximum likelihood. The paper chooses it on
     validation data: 0.1 on WikiText, 0.3 on WebText, 0.7 on WritingPrompts."""
 

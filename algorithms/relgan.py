@@ -27,7 +27,7 @@ from torch.nn.utils import clip_grad_norm_
 from textbench.backbone.gumbel import gumbel_max, relaxed
 from textbench.backbone.ledger import reads
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.contracts.config import Config
+from textbench.contracts.config import Config, tunable
 from textbench.contracts.trainer import Phase, Position, Trainer
 
 from .discriminator import Filters, filters_for
@@ -51,13 +51,13 @@ class RelGANConfig(Config):
     """Rounds that count as one epoch (RelGAN code: tests every 20); it divides `rounds`."""
     batch: int = Field(64, ge=1)
     """Real sequences, and as many generated ones, per update of either side."""
-    g_lr: float = Field(1e-4, gt=0)
+    g_lr: float = Field(1e-4, gt=0, json_schema_extra=tunable("log", 1e-5, 1e-2))
     """Adam's learning rate of the generator; its state is fresh, not the warm-up's."""
-    d_lr: float = Field(1e-4, gt=0)
+    d_lr: float = Field(1e-4, gt=0, json_schema_extra=tunable("log", 1e-5, 1e-2))
     """Adam's learning rate of the discriminator."""
     clip: float = Field(5.0, ge=0)
     """Largest global gradient norm, of both; 0 does not clip."""
-    largest_beta: float = Field(2.0, ge=1)
+    largest_beta: float = Field(2.0, ge=1, json_schema_extra=tunable("log", 1.0, 100.0))
     """B, what the inverse temperature rises to (RelGAN code: 2, 5, 10 and 100)."""
     d_steps: int = Field(5, ge=1)
     """Discriminator updates per round."""

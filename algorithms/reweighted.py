@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.contracts.config import Config
+from textbench.contracts.config import Config, tunable
 from textbench.contracts.trainer import Phase, Position, Trainer
 
 
@@ -27,11 +27,11 @@ class ReweightedConfig(Config):
     """Passes over the training sequences."""
     batch: int = Field(64, ge=1)
     """Sequences per update, as many as in `mle`."""
-    lr: float = Field(1e-3, gt=0)
+    lr: float = Field(1e-3, gt=0, json_schema_extra=tunable("log", 1e-4, 3e-2))
     """Adam's learning rate."""
     clip: float = Field(0.0, ge=0)
     """Largest global gradient norm; 0 does not clip."""
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1, json_schema_extra=tunable("linear", 0.0, 0.6))
     """Probability of dropping a unit of the LSTM's output before the output layer."""
     weight_decay: float = Field(0.0, ge=0)
     """This times the parameters is added to the gradient, Adam's L2 penalty."""

@@ -18,6 +18,8 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from textbench.contracts.config import tunable
+
 from .reweighted import Log, ReweightedConfig, ReweightedTrainer
 
 LARGEST_NLL = 80.0
@@ -31,9 +33,9 @@ class TaiLrConfig(ReweightedConfig):
     """Passes over the training sequences (TaiLr code: 100)."""
     clip: float = Field(0.1, ge=0)
     """Largest global gradient norm; 0 does not clip (TaiLr code: 0.1)."""
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.1, ge=0, lt=1, json_schema_extra=tunable("linear", 0.0, 0.6))
     """Probability of dropping a unit of the LSTM's output before the output layer."""
-    gamma: float = Field(1e-7, ge=0, le=1)
+    gamma: float = Field(1e-7, ge=0, le=1, json_schema_extra=tunable("log", 1e-7, 1e-1))
     """The true token's share in the proxy of P; 0 is maximum likelihood."""
     w_min: float = Field(0.2, ge=0, le=1)
     """No weight is below this; 1 is maximum likelihood."""

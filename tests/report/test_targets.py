@@ -16,6 +16,7 @@ from stores import make_run, spec
 from textbench.judge.targets import (
     COSTS,
     Target,
+    best_of,
     load_targets,
     median_interval,
     meetings,
@@ -181,3 +182,22 @@ def test_shipped_targets_have_two_sides_a_source_and_validation_data(tmp_path: P
     path.write_text(lone + "at_most = { nll_oracle = 9.0 }\n", encoding="utf-8")
     with pytest.raises(ValueError, match="target x: one number alone can be gamed"):
         load_targets(path)
+
+
+def test_the_best_row_is_reached_by_most_then_cheapest_then_nearest() -> None:
+    far, near, good = (8.0, 9.9), (7.7, 9.4), (7.5, 9.3)
+    store = pd.concat(
+        [
+            *(frame("twice", [far, far, far, good], seed=s) for s in (0, 1)),
+            *(frame("once", [good] if s else [far], seed=s) for s in (0, 1)),
+            *(frame("sooner", [far, good], seed=s) for s in (0, 1)),
+            *(frame("near", [far, near], seed=s) for s in (0, 1)),
+            *(frame("far", [far, (7.4, 9.9)], seed=s) for s in (0, 1)),
+        ]
+    )
+    assert best_of(store, EASY, ["once", "twice", "sooner"]) == "sooner"
+    assert best_of(store, EASY, ["once", "twice"]) == "twice"
+    assert best_of(store, EASY, ["far", "near"]) == "near"
+    assert best_of(store, EASY, ["near", "near"]) == "near"
+    with pytest.raises(ValueError, match="absent has no finished run that measured target easy"):
+        best_of(store, EASY, ["near", "absent"])

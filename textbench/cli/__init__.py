@@ -14,6 +14,7 @@ from textbench.contracts.errors import UserError, did_you_mean, printable
 
 COMMANDS = {
     "run": "Train and evaluate; repeat the command to resume.",
+    "tune": "Try as many configurations of each trainer; write the best of each.",
     "report": "Write tables and figures of what is finished so far.",
     "compare": "Compare two result stores; exit code 1 on a regression.",
     "list": "List trainers, metrics, tasks and presets.",

@@ -221,3 +221,39 @@ def performance_profile(table: pd.DataFrame, cost: str = "generator_updates") ->
             share = float((own <= tau).sum()) / possible
             rows.append({"label": label, "overrides": overrides, "tau": tau, "share": share})
     return pd.DataFrame(rows, columns=["label", "overrides", "tau", "share"])
+
+
+def best_of(results: pd.DataFrame, target: Target, rows: Sequence[str]) -> str:
+    """Return the row that did best at a target, on validation data alone.
+
+    The one that more seeds bring there; then the one with the lower median of generator updates;
+    then, where none gets there, the one that comes nearer: the median over seeds of what an
+    evaluation lacks at least, in the number that lacks most. The first of equals.
+
+    Args:
+        results: `textbench.store.frames.load_results`, of finished runs.
+        target: The target.
+        rows: Labels to choose among.
+
+    Raises:
+        ValueError: A row has no runs on which the target could be read.
+    """
+    met = meetings(results, [target])
+    ranked = []
+    for place, label in enumerate(rows):
+        own = met[(met["label"] == label) & met["outcome"].isin(["met", "missed"])]
+        if own.empty:
+            raise ValueError(f"{label} has no finished run that measured target {target.name}")
+        median = median_interval(own["generator_updates"].tolist())[1]
+        lacks = [_lack(results[results["run"] == run], target) for run in own["run"]]
+        reached = int((own["outcome"] == "met").sum())
+        ranked.append((-reached, median, float(np.median(lacks)), place, label))
+    return min(ranked)[-1]
+
+
+def _lack(evaluations: pd.DataFrame, target: Target) -> float:
+    """Return by how much the best evaluation of a run misses the target; 0 if it does not."""
+    limits = evaluations["metric"].map(target.at_most)
+    lacking = (evaluations["value"] - limits).clip(lower=0.0)
+    known = lacking[limits.notna()]
+    return float(known.groupby(evaluations["evaluation"]).max().min())
