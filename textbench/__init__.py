@@ -7,6 +7,7 @@ and a task, and what they hand to each other. Names are imported when they are a
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,14 @@ __all__ = [
     "load_results",
     "stream",
 ]
+
+_ROOT = os.path.dirname(__path__[0])
+if not os.path.isdir(os.path.join(__path__[0], "algorithms")) and os.path.isfile(
+    os.path.join(_ROOT, "algorithms", "__init__.py")
+):
+    # `python -m textbench` inside a clone imports the clone, whatever is installed: there
+    # `textbench.algorithms` and `textbench.metrics` lie beside this folder.
+    __path__.append(_ROOT)
 
 _HOMES = {
     "backbone.generator": ("Generator",),
