@@ -37,6 +37,9 @@ class CoTConfig(Config):
 
     epochs: int = Field(1282, ge=1)
     """Passes over the training sequences (official code: 200,000 iterations of 64)."""
+    iterations: int = Field(0, ge=0)
+    """Generator updates in all, rounded up to whole epochs, in place of `epochs`; 0 counts passes.
+    A pass over a large corpus is another thing than one over 10,000 sequences."""
     batch: int = Field(64, ge=1)
     """Sequences per generator update, and from each side of the mediator's mixture."""
     g_lr: float = Field(1e-2, gt=0)
@@ -74,7 +77,7 @@ class CoTConfig(Config):
     g_hidden: int = Field(0, ge=0)
     """Width of embedding and states of Manager and Worker; 0 takes the backbone's."""
 
-    added_options: ClassVar[frozenset[str]] = frozenset({"g_hidden"})
+    added_options: ClassVar[frozenset[str]] = frozenset({"g_hidden", "iterations"})
 
     @model_validator(mode="after")
     def _sizes_of_the_shared_generator(self) -> Self:
@@ -99,7 +102,9 @@ class CoT(Trainer[CoTConfig]):
 
     def phases(self) -> list[Phase]:
         """One phase, no pre-training; an epoch has an iteration per batch of the training set."""
-        return [Phase("cot", self.config.epochs, self.context.data.batches(self.config.batch))]
+        batches = self.context.data.batches(self.config.batch)
+        wanted = -(-self.config.iterations // batches)
+        return [Phase("cot", wanted or self.config.epochs, batches)]
 
     def setup(self) -> None:
         """Algorithm 1, line 1: initialise G and M with random weights."""

@@ -42,6 +42,9 @@ class LeakGANConfig(DiscriminatorConfig):
     """Loads of fresh fakes for the discriminator in each of these."""
     pretrain_g_epochs: int = Field(8, ge=1)
     """Passes over the training sequences for the generator in each of these."""
+    pretrain_g_batches: int = Field(0, ge=0)
+    """Batches that count as such a pass; 0 takes all. The authors' Image COCO code reads the first
+    twentieth of its file again and again."""
     rounds: int = Field(800, ge=0)
     """Adversarial rounds; a round counts as one epoch."""
     g_steps: int = Field(1, ge=1)
@@ -75,7 +78,7 @@ class LeakGANConfig(DiscriminatorConfig):
     d_lr: float = Field(5e-5, gt=0)
     """Adam's learning rate of the discriminator; no clipping, no dropout, no penalty."""
 
-    added_options: ClassVar[frozenset[str]] = frozenset({"hidden"})
+    added_options: ClassVar[frozenset[str]] = frozenset({"hidden", "pretrain_g_batches"})
 
 
 class LeakGAN(DiscriminatorTrainer[LeakGANConfig]):
@@ -92,7 +95,7 @@ class LeakGAN(DiscriminatorTrainer[LeakGANConfig]):
     def phases(self) -> list[Phase]:
         """Interleaved pre-training of discriminator and generator, then adversarial rounds."""
         c, load = self.config, self.config.d_epochs * self.minibatches()
-        batches = self.context.data.batches(c.batch)
+        batches = c.pretrain_g_batches or self.context.data.batches(c.batch)
         pretraining = [
             Phase("discriminator", c.pretrain_d_steps, load, trains_generator=False),
             Phase("pretraining", c.pretrain_g_epochs, batches),

@@ -29,8 +29,9 @@ class MLEConfig(Config):
     dropout: float = Field(0.0, ge=0, lt=1)
     """Probability of dropping a unit of the LSTM's output before the output layer."""
     patience: int = Field(0, ge=0)
-    """Stop after that many evaluations without a better validation NLL; the run, stopped or at
-    its end, then takes the best parameters. 0 never stops early and takes the last."""
+    """Stop after that many epochs without a better validation NLL, however often it is evaluated;
+    the run, stopped or at its end, then takes the best parameters. 0 never stops early and takes
+    the last."""
     data: Literal["fixed", "fresh"] = "fixed"
     """``fixed``: the task's training sequences in every pass; ``fresh``: new ones from the true
     distribution in every pass after the first, so that nothing can be over-fitted."""
@@ -65,7 +66,7 @@ class MLE(Trainer[MLEConfig]):
         self.updates = 0
         self.best_nll = math.inf
         self.best_state: dict[str, Tensor] = {}
-        self.evaluations_since_best = 0
+        self.best_update = 0
 
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One minibatch update on the mean NLL per token."""
@@ -84,12 +85,12 @@ class MLE(Trainer[MLEConfig]):
         if not self.config.patience:
             return False
         if validation_nll < self.best_nll:
-            self.best_nll, self.evaluations_since_best = validation_nll, 0
+            self.best_nll, self.best_update = validation_nll, self.updates
             self.best_state = {k: v.clone() for k, v in self.generator.state_dict().items()}
             return False
-        self.evaluations_since_best += 1
-        ends = self.updates >= self.config.epochs * self.context.data.batches(self.config.batch)
-        if self.evaluations_since_best < self.config.patience and not ends:
+        epoch = self.context.data.batches(self.config.batch)
+        waited, ends = self.updates - self.best_update, self.updates >= self.config.epochs * epoch
+        if waited < self.config.patience * epoch and not ends:
             return False
         self.generator.load_state_dict(self.best_state)
         return True

@@ -38,13 +38,13 @@ class ScheduledSamplingConfig(Config):
     schedule: Literal["linear", "exponential", "inverse_sigmoid"] = "linear"
     """Bengio et al., section 2.4: 1 - decay·i, base^i, or k/(k + e^(i/k))."""
     decay: float = Field(0.0, ge=0, le=1)
-    """Linear: what ε loses per epoch; 0 takes it from 1 in the first to 0 in the last epoch."""
+    """Linear: what ε loses per epoch; 0 takes it from 1 in the first to `least` in the last."""
     base: float = Field(0.97, gt=0, lt=1)
     """Exponential: what ε is multiplied by per epoch (0.97: one half after 23 epochs)."""
     k: float = Field(12.0, ge=1)
     """Inverse sigmoid: ε is one half after k·ln k epochs (12: after 30)."""
-    least: float = Field(0.0, ge=0, le=1)
-    """ε does not fall below this."""
+    least: float = Field(0.4, ge=0, le=1)
+    """ε does not fall below this (SeqGAN: 300 epochs of 0.002 end at 0.4)."""
 
 
 class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
@@ -52,7 +52,7 @@ class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
 
     name = "scheduled_sampling"
     title = "Scheduled Sampling"
-    version = 2
+    version = 3
     config_schema = ScheduledSamplingConfig
     generator: LSTMLanguageModel
 
@@ -90,7 +90,7 @@ class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
         elif c.schedule == "inverse_sigmoid":
             epsilon = c.k / (c.k + math.exp(min(i / c.k, 700.0)))  # e^710 is no float
         else:
-            epsilon = 1.0 - i * (c.decay or 1.0 / max(c.epochs - 1, 1))
+            epsilon = 1.0 - i * (c.decay or (1.0 - c.least) / max(c.epochs - 1, 1))
         return max(epsilon, c.least)
 
     @torch.no_grad()

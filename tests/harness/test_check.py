@@ -221,31 +221,6 @@ def test_variants_are_checked_as_rows() -> None:
 GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-trainer.md"
 
 
-def test_the_documented_trainer_is_complete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One file under 40 lines: it passes `check`, is listed, trains, and is reported."""
-    (code,) = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.M | re.S)
-    assert code.count("\n") < 40
-    monkeypatch.chdir(tmp_path)
-    Path("word_dropout.py").write_text(code, encoding="utf-8")
-    short = "--set word_dropout.epochs=2"
-    plugin = "--plugin word_dropout.py"
-    assert "every promise is kept" in invoke(f"check word_dropout.py {short}")
-    assert "hidden" in invoke(f"list {plugin}").split("word_dropout")[1]
-    where = "--task synthetic-tiny --preset ci --device cpu --jobs 1"
-    assert "done" in invoke(f"run --algos word_dropout {where} {plugin} {short}")
-    invoke("report --out out")
-    (table,) = Path("out").glob("all-*.csv")
-    assert "word_dropout" in table.read_text(encoding="utf-8")
-
-
-def invoke(line: str) -> str:
-    result = CliRunner().invoke(cli, shlex.split(line), prog_name="textbench")
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
 def test_the_guide_lists_every_check() -> None:
     rows = re.findall(r"^\| ([a-z_ ]+) \|", GUIDE.read_text(encoding="utf-8"), re.M)
     assert rows == ["check", "runs", *NAMES]

@@ -115,6 +115,7 @@ TRAINERS: dict[str, dict[str, Case]] = {
         **{"m_embedding": Case(4), "m_hidden": Case(5), "m_dropout": Case(0.2)},
         **{"m_init": Case("cudnn"), "m_batch": Case("half"), "g_scale": Case("token")},
         **{"m_target": Case("data"), "m_floor": Case(-1.8), "gradient": Case("full")},
+        "iterations": Case(1),
         **{"generator": Case("goal_factored")},
         "g_hidden": Case(4, {"generator": "goal_factored"}),
     },
@@ -135,6 +136,7 @@ TRAINERS: dict[str, dict[str, Case]] = {
     "leakgan": DISCRIMINATOR_CASES
     | {
         **{"pretrain_rounds": Case(2), "pretrain_d_steps": Case(3), "pretrain_g_epochs": Case(3)},
+        "pretrain_g_batches": Case(1),
         **{"rounds": Case(3), "g_steps": Case(1), "batch": Case(7), "g_lr": Case(0.05)},
         **{"clip": Case(0.0), "block": Case(1), "goal_size": Case(2), "hidden": Case(0)},
         **{"rollouts": Case(3), "rank_slope": Case(4.0), "first_alpha": Case(1.5)},

@@ -152,11 +152,12 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 def test_early_stopping_waits_for_its_patience_and_takes_the_best_parameters(
     make_context: Callable[..., Context], make_trainer: Callable[..., Trainer[Any]]
 ) -> None:
+    """Patience is in epochs, here of two updates, each of which is evaluated."""
     trainer = make_trainer(MLE, make_context(V, T), patience=2, epochs=100, batch=4)
-    answers, states = scripted(trainer, [1.4, 1.2, 1.3, 1.1, 1.15, 1.1])
-    assert answers == [False] * 5 + [True]
+    answers, states = scripted(trainer, [1.4, 1.2, 1.3, 1.1, 1.15, 1.1, 1.2, 1.3])
+    assert answers == [False] * 7 + [True]
     assert same(trainer.generator.state_dict(), states[3])
-    assert not same(states[3], states[5])
+    assert not same(states[3], states[7])
 
 
 def test_at_the_end_of_the_schedule_the_best_parameters_are_taken_too(

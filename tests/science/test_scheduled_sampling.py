@@ -160,8 +160,9 @@ def make(make_context: Contexts, make_trainer: Trainers) -> Callable[..., Any]:
     return lambda **config: make_trainer(ScheduledSampling, make_context(V, T), **config)
 
 
-def test_the_default_falls_linearly_from_one_to_nothing(make: Callable[..., Any]) -> None:
-    assert schedule(make, epochs=5) == pytest.approx([1.0, 0.75, 0.5, 0.25, 0.0])
+def test_the_default_falls_linearly_from_one_to_its_least(make: Callable[..., Any]) -> None:
+    assert schedule(make, epochs=5) == pytest.approx([1.0, 0.85, 0.7, 0.55, 0.4])
+    assert schedule(make, epochs=5, least=0.0) == pytest.approx([1.0, 0.75, 0.5, 0.25, 0.0])
     assert schedule(make, epochs=1) == [1.0]
 
 
@@ -178,14 +179,14 @@ def test_bengios_other_schedules(make: Callable[..., Any]) -> None:
     found = schedule(make, schedule="exponential", base=0.9, least=0.5, epochs=10)
     assert found[:7] == pytest.approx([0.9**i for i in range(7)])
     assert found[7:] == [0.5] * 3
-    found = schedule(make, schedule="inverse_sigmoid", k=5.0, epochs=40)
+    found = schedule(make, schedule="inverse_sigmoid", k=5.0, least=0.0, epochs=40)
     assert found[0] == pytest.approx(5 / 6)
     assert found[8] == pytest.approx(5 / (5 + math.exp(8 / 5)))
-    assert make(schedule="inverse_sigmoid", k=1.0).epsilon(100_000) == pytest.approx(0.0)
+    assert make(schedule="inverse_sigmoid", k=1.0, least=0.0).epsilon(100_000) == pytest.approx(0.0)
 
 
 def test_the_schedule_follows_the_epoch_and_is_logged(make: Callable[..., Any]) -> None:
-    trainer = make(epochs=5, batch=4)
+    trainer = make(epochs=5, batch=4, least=0.0)
     for epoch, index, expected in ((0, 1, 1.0), (1, 0, 0.75), (4, 1, 0.0)):
         found = trainer.step(Position("scheduled_sampling", epoch, index))["epsilon"]
         assert found == pytest.approx(expected)
@@ -197,7 +198,7 @@ def test_the_schedule_follows_the_epoch_and_is_logged(make: Callable[..., Any]) 
 def test_golden_losses(
     make: Callable[..., Any], positions: Callable[[Trainer[Any]], Iterator[Position]]
 ) -> None:
-    trainer = make(batch=4, epochs=30)
+    trainer = make(batch=4, epochs=30, least=0.0)
     losses = [float(trainer.step(at)["nll"]) for at in positions(trainer)]
     assert [losses[i] for i in (0, 1, 2, 30, 58, 59)] == pytest.approx(GOLDEN, rel=1e-3)
 

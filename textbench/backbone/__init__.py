@@ -7,6 +7,7 @@ Public for plugins, and imported when asked for:
 * `rollouts`, completions of every prefix;
 * `draw`, one symbol per row of logits from one uniform number each;
 * `linear_cross_entropy` and `linear_kl_rows`, losses over a vocabulary that keep no logits;
+* `reads`, which makes a method of one's own count what it reads;
 * `score_pair`, `token_nll`, `mean_nll` and `mean_entropy`, exact scores of models on sequences.
 """
 
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from textbench.backbone.cell import LSTM
     from textbench.backbone.generator import Generator, Tempered
+    from textbench.backbone.ledger import reads
     from textbench.backbone.losses import linear_cross_entropy, linear_kl_rows
     from textbench.backbone.lstm import LSTMLanguageModel
     from textbench.backbone.rollout import rollouts
@@ -41,6 +43,7 @@ __all__ = [
     "linear_kl_rows",
     "mean_entropy",
     "mean_nll",
+    "reads",
     "rollouts",
     "score_pair",
     "token_nll",
@@ -49,6 +52,7 @@ __all__ = [
 _HOMES = {
     "cell": ("LSTM",),
     "generator": ("Generator", "Tempered"),
+    "ledger": ("reads",),
     "losses": ("linear_cross_entropy", "linear_kl_rows"),
     "lstm": ("LSTMLanguageModel",),
     "rollout": ("rollouts",),

@@ -119,7 +119,8 @@ def linear_cross_entropy(
         weight: ``(V, H)``.
         bias: ``(V,)``.
         targets: ``(N,)`` int64.
-        scale: ``(N,)``, constants: 1/N for the mean, minus a reward for a policy gradient.
+        scale: ``(N,)``, constants: 1/N for the mean, plus the reward of each for a policy gradient
+            (−log G times the reward is descended, so rewarded symbols become likelier).
     """
     if not torch.is_grad_enabled():
         # `needs_input_grad` ignores no_grad; scoring costs half without the gradients.

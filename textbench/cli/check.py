@@ -41,6 +41,14 @@ Exit codes: 0 all promises kept, 1 some broken, 2 usage."""
     help="Change an option, e.g. mine.epochs=2; may be repeated.",
 )
 @click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Python file with the task; may be repeated.",
+)
+@click.option(
     "--steps",
     type=click.IntRange(min=1),
     default=300,
@@ -48,18 +56,26 @@ Exit codes: 0 all promises kept, 1 some broken, 2 usage."""
     metavar="N",
     help="How much of the schedule to look at.",
 )
-def command(what: str, task: str, preset: str, settings: tuple[str, ...], steps: int) -> None:
+def command(
+    what: str,
+    task: str,
+    preset: str,
+    settings: tuple[str, ...],
+    plugins: tuple[Path, ...],
+    steps: int,
+) -> None:
     """Check a trainer, or every trainer that a Python file defines.
 
     Trains it a few times on a small task and looks at: determinism, exact resume, that being
     evaluated leaves no trace, that costs are counted, that neither oracle nor held-out data are
     within reach, that gradients arrive, and that samples follow the likelihood. One line each.
     """
-    names, plugins = trainers(what)
+    registry.load_plugins(plugins)
+    names, own = trainers(what)
     import torch
 
     torch.set_num_threads(1)
-    kept = [_check(name, task, preset, settings, plugins, steps) for name in names]
+    kept = [_check(name, task, preset, settings, own + plugins, steps) for name in names]
     sys.exit(0 if all(kept) else 1)
 
 

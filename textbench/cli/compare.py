@@ -35,7 +35,8 @@ Exit codes: 0 no regression, 1 a regression, 2 usage, or nothing that can be jud
 @click.option(
     "--strict",
     is_flag=True,
-    help="Fail too if something of BASE is missing in NEW, made differently, or has no spread.",
+    help="Fail too if something of BASE is missing in NEW, seeds included, was made differently or "
+    "has no spread, or if one seed of NEW has gone astray.",
 )
 def command(base: Path, new: Path, out: Path | None, strict: bool) -> None:
     """Compare the result store NEW with BASE, metric by metric, and print a Markdown summary.

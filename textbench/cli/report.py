@@ -29,14 +29,20 @@ Examples:
     metavar="DIR",
     help="Where the report goes.",
 )
-def command(results: Path, out: Path) -> None:
+@click.option(
+    "--unicode",
+    is_flag=True,
+    help="Write LaTeX for XeLaTeX or LuaLaTeX: letters that pdfLaTeX has not stay as such.",
+)
+def command(results: Path, out: Path, unicode: bool) -> None:
     """Write tables (LaTeX, CSV, Markdown) and figures (PDF, PNG); never changes the store.
 
-    Ends with how many runs there are, and how many of the paper's numbers and claims reproduce.
+    Ends with what may be concluded: who is better by which metric, what that is worth, and how
+    many of the paper's numbers and claims hold.
     """
     from textbench.report import write_report
 
     summary: list[str] = []
-    for path in write_report(results, out, summary.append):
+    for path in write_report(results, out, summary.append, unicode=unicode):
         click.echo(path)
     click.echo("\n" + "\n".join(summary))

@@ -1,19 +1,23 @@
 """Two result stores, metric by metric: what moved, what went missing, what broke.
 
-Rows are matched by task, preset, label and changed options, not by hash: the code that is checked
-may have raised a trainer's version. Values are compared where their task data and protocol agree.
+Values are compared where their task data and protocol agree. Which way a number is better, and how
+it was made, is read from the records; nothing is looked up in the code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from textbench.judge.tolerance import LEVEL, Direction, Judgement, Pair, judge
-from textbench.store.read import Moment, RecordedRun, Results
-from textbench.store.replicates import Row, sections
-from textbench.store.rows import BROKEN
+import numpy as np
+import pandas as pd
+
+from textbench.judge.matching import Place, Store, matched, notes, places
+from textbench.judge.tolerance import LEVEL, Direction, Judgement, Pair, judge, noticeable
+
+if TYPE_CHECKING:
+    from textbench.store.read import Results
 
 Values = dict[str, dict[int, float]]
 """Final values by protocol and seed."""
@@ -48,6 +52,18 @@ class Broken:
     """Whether BASE finished it, or finished every seed of its row."""
 
 
+class Power(NamedTuple):
+    """What a comparison of so many seeds notices four times in five."""
+
+    base: int
+    """Seeds."""
+    new: int
+    numbers: int
+    """That are judged together."""
+    spreads: float
+    """The change, in standard deviations between seeds."""
+
+
 @dataclass
 class Comparison:
     """Everything there is to say about two stores."""
@@ -56,9 +72,11 @@ class Comparison:
     compared: list[Compared] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    """What BASE has and NEW lacks: rows and metrics, one line each."""
+    """What BASE has and NEW lacks: rows, metrics and protocols, one line each."""
+    lost: list[str] = field(default_factory=list)
+    """Seeds of BASE that NEW lacks, and metrics that some of NEW's seeds lack."""
     added: list[str] = field(default_factory=list)
-    """The other way round."""
+    """What NEW has and BASE lacks."""
     mismatched: list[str] = field(default_factory=list)
     """What both have, made in different ways."""
     notes: list[str] = field(default_factory=list)
@@ -75,6 +93,11 @@ class Comparison:
         return [one for one in self.compared if one.judgement.verdict == "unjudged"]
 
     @property
+    def strayed(self) -> list[Compared]:
+        """The numbers of which a seed has broken out, without being an alarm."""
+        return [one for one in self.compared if one.judgement.strayed and not one.judgement.alarm]
+
+    @property
     def regressions(self) -> int:
         """How many numbers and runs are regressions."""
         return len(self.alarms) + sum(run.regression for run in self.broken)
@@ -86,31 +109,26 @@ class Comparison:
 
     @property
     def incomplete(self) -> bool:
-        """Whether anything of BASE was not compared or could not be judged."""
-        return bool(self.missing or self.mismatched or self.unjudged)
+        """Whether anything of BASE was not compared, could not be judged, or went astray."""
+        gaps = (self.missing, self.lost, self.mismatched, self.unjudged, self.strayed)
+        return any(gaps)
 
     @property
     def empty(self) -> bool:
         """Whether the stores have nothing in common that says anything."""
         return not (self.compared or self.broken)
 
-
-@dataclass(frozen=True)
-class _Place:
-    """A row of a store, and where it stands."""
-
-    task: str
-    preset: str
-    fingerprint: str
-    row: Row
-
     @property
-    def title(self) -> str:
-        preset = f", preset {self.preset}" if self.preset else ""
-        return f"{self.row.title} ({self.task}{preset})"
+    def power(self) -> list[Power]:
+        """What was noticeable, for each pair of numbers of seeds."""
+        mine = [one.judgement for one in self.compared]
+        judged = [one for one in mine if one.verdict not in ("identical", "unjudged")]
+        sizes = dict.fromkeys((one.base.n, one.new.n) for one in judged if one.new.n > 1)
+        count = len(judged)
+        return [Power(n, m, count, noticeable(n, m, count, self.level)) for n, m in sorted(sizes)]
 
 
-def compare_stores(base: Results, new: Results, level: float = LEVEL) -> Comparison:
+def compare_frames(base: Store, new: Store, level: float = LEVEL) -> Comparison:
     """Compare the finished runs of two stores by their final values, and list the others.
 
     Args:
@@ -120,142 +138,146 @@ def compare_stores(base: Results, new: Results, level: float = LEVEL) -> Compari
     """
     found = Comparison(level)
     pending: list[tuple[Number, Pair]] = []
-    for place, other in _matched(_places(base), _places(new), found):
-        found.broken += _broken(place.row, other.row)
-        found.notes += _notes(place, other)
+    old, fresh = places(base), places(new)
+    pairs, left, right = matched(old, fresh)
+    tried = {seed for place in fresh for seed in place.done}
+    for place, other in pairs:
+        found.broken += _broken(place, other)
+        found.notes += notes(place, other)
         if place.fingerprint != other.fingerprint:
             found.mismatched.append(f"{place.title}: the task's data are others")
-        elif place.row.done and other.row.done:
-            pending += _pairs(place, other, base, new, found)
-        elif place.row.done:
+        elif place.done and other.done:
+            found.lost += _lost_seeds(place, other, tried)
+            pending += _pairs(place, other, found)
+        elif place.done:
             found.missing.append(f"{place.title}: no finished run in NEW")
+    names = {place.title for place in old} & {place.title for place in fresh}
+    several = "; of this name there are several, and none is the other's"
+    for alone, lines in ((left, found.missing), (right, found.added)):
+        lines += [f"{p.title}: {p.counts}{several * (p.title in names)}" for p in alone]
     judgements = judge([pair for _, pair in pending], level)
     numbers = (number for number, _ in pending)
     found.compared = [Compared(*both) for both in zip(numbers, judgements, strict=True)]
-    for name, reason in new.unreadable.items():
-        found.notes.append(f"{name} of NEW cannot be read: {reason}")
-    for name, reason in base.unreadable.items():
-        found.notes.append(f"{name} of BASE cannot be read: {reason}")
+    for role, store in (("NEW", new), ("BASE", base)):
+        unreadable = store.runs.attrs.get("unreadable", {})
+        found.notes += [f"{run} of {role} cannot be read: {why}" for run, why in unreadable.items()]
     return found
 
 
-def _places(store: Results) -> list[_Place]:
-    return [
-        _Place(section.task, section.preset, section.fingerprint, row)
-        for section in sections(store)
-        for row in section.rows
-    ]
+def compare_stores(base: Results, new: Results, level: float = LEVEL) -> Comparison:
+    """Compare two stores as they were read; see `compare_frames`."""
+    from textbench.store.frames import frames
+
+    old, fresh = frames(base), frames(new)
+    for found in (old, fresh):
+        found.runs.attrs["unreadable"] = found.unreadable
+    return compare_frames(Store(old.runs, old.results), Store(fresh.runs, fresh.results), level)
 
 
-def _matched(
-    base: list[_Place], new: list[_Place], found: Comparison
-) -> Iterator[tuple[_Place, _Place]]:
-    """Yield the rows that both stores have; note the others."""
-    left, right = list(base), list(new)
-    for alike in (_same_runs, _same_data, _same_name):
-        for place in list(left):
-            others = [other for other in right if alike(place) == alike(other)]
-            rivals = [rival for rival in left if alike(rival) == alike(place)]
-            if len(others) == len(rivals) == 1:
-                left.remove(place)
-                right.remove(others[0])
-                yield place, others[0]
-    names = {place.title for place in base} & {place.title for place in new}
-    several = "; of this name there are several, and none is the other's"
-    for places, lines in ((left, found.missing), (right, found.added)):
-        lines += [f"{p.title}: {_runs(p.row)}{several * (p.title in names)}" for p in places]
-
-
-def _same_name(place: _Place) -> tuple[str, ...]:
-    overrides = place.row.runs[0].spec.overrides
-    return place.task, place.preset, place.row.label, repr(sorted(overrides.items()))
-
-
-def _same_data(place: _Place) -> tuple[str, ...]:
-    return *_same_name(place), place.fingerprint
-
-
-def _same_runs(place: _Place) -> tuple[str, ...]:
-    return *_same_data(place), place.row.group
-
-
-def _runs(row: Row) -> str:
-    return f"{len(row.runs)} run(s), {len(row.done)} done"
-
-
-def _broken(base: Row, new: Row) -> Iterator[Broken]:
+def _broken(base: Place, new: Place) -> Iterator[Broken]:
     """Yield the runs of NEW that failed or diverged, unless BASE's did as well."""
-    before = {run.spec.seed: run.status.status for run in base.runs}
-    sound = not any(status in BROKEN for status in before.values()) and bool(base.done)
-    for run in new.runs:
-        if run.status.status in BROKEN:
-            was = before.get(run.spec.seed, "done" if sound else "")
-            yield Broken(run.name, run.status.status, run.status.reason, was == "done")
+    sound = not base.broken and bool(base.done)
+    for seed, run in new.broken.items():
+        row = new.runs[new.runs["run"] == run].iloc[0]
+        known = seed in set(base.runs["seed"].astype(int))
+        regression = seed in base.done or (sound and not known)
+        yield Broken(str(run), str(row["status"]), str(row["reason"]), regression)
 
 
-def _notes(base: _Place, new: _Place) -> Iterator[str]:
-    """Say what else differs between two rows."""
-    title = base.title
-    first, second = base.row.runs[0], new.row.runs[0]
-    if first.spec.version != second.spec.version:
-        yield f"{title}: version {first.spec.version} in BASE, {second.spec.version} in NEW"
-    elif first.group != second.group and base.fingerprint == new.fingerprint:
-        yield f"{title}: options differ ({_differing(first, second)})"
-    for name, row in (("BASE", base.row), ("NEW", new.row)):
-        left = [run for run in row.runs if run.status.status not in ("done", *BROKEN)]
-        if left:
-            yield f"{title}: {len(left)} of {len(row.runs)} run(s) of {name} are not finished"
-        if name == "BASE" and any(run.status.status in BROKEN for run in row.runs):
-            count = sum(run.status.status in BROKEN for run in row.runs)
-            yield f"{title}: {count} of {len(row.runs)} run(s) of BASE failed or diverged"
+def _lost_seeds(base: Place, new: Place, tried: set[int]) -> Iterator[str]:
+    """Yield the seeds that BASE finished and NEW should have.
+
+    A few of many seeds may be run again on purpose. A seed is lost where it was started and has no
+    result, where other rows of NEW have it, or where NEW has half of BASE's seeds or more. Seeds
+    that failed are reported as such.
+    """
+    absent = base.done - new.done - set(new.broken)
+    most = 2 * len(base.done & new.done) >= len(base.done)
+    lost = absent if most else absent & (tried | new.unfinished)
+    lost |= new.unfinished
+    if lost:
+        yield f"{base.title}: no finished run in NEW of seed {_seeds(lost)}"
 
 
-def _differing(first: RecordedRun, second: RecordedRun) -> str:
-    one, other = first.spec.identity(), second.spec.identity()
-    return ", ".join(key for key in one if key != "seed" and one[key] != other.get(key))
+def _seeds(seeds: set[int]) -> str:
+    return ", ".join(map(str, sorted(seeds)))
 
 
-def _pairs(
-    place: _Place, other: _Place, base: Results, new: Results, found: Comparison
-) -> Iterator[tuple[Number, Pair]]:
+def _pairs(place: Place, other: Place, found: Comparison) -> Iterator[tuple[Number, Pair]]:
     """Yield what can be compared of two rows, metric by metric; note what cannot."""
-    before, after = _metrics(place.row, base), _metrics(other.row, new)
+    before, after = _metrics(place), _metrics(other)
     for metric in sorted({*before, *after}):
         shared = sorted(set(before.get(metric, {})) & set(after.get(metric, {})))
+        direction = _direction(place, other, metric, found)
         for protocol in shared:
-            direction = new.number(metric).direction
             pair = Pair(before[metric][protocol], after[metric][protocol], direction)
-            yield Number(place.task, place.row.title, metric, protocol, direction), pair
+            yield Number(place.task, place.name, metric, protocol, direction), pair
         if shared:
-            continue
-        if metric in before and metric in after:
+            gone = set(before[metric]) - set(shared)
+            found.missing += [f"{place.title}: {metric} as {one}" for one in sorted(gone)]
+            found.lost += _lost_values(place, other, metric, after[metric])
+        elif metric in before and metric in after:
             ways = [" or ".join(sorted(values[metric])) for values in (before, after)]
             found.mismatched.append(f"{place.title}: {ways[0]} in BASE, {ways[1]} in NEW")
         elif metric in before:
-            found.missing.append(f"{place.title}: {metric}{_reason(other.row, new, metric)}")
+            found.missing.append(f"{place.title}: {metric}{_reason(other, metric)}")
         else:
             found.added.append(f"{place.title}: {metric}")
 
 
-def _metrics(row: Row, store: Results) -> dict[str, Values]:
+def _lost_values(base: Place, new: Place, metric: str, values: Values) -> Iterator[str]:
+    """Yield the finished seeds of NEW that lack a metric which BASE's seeds have."""
+    has = {seed for by_seed in values.values() for seed in by_seed}
+    absent = new.done - has
+    if absent:
+        yield f"{base.title}: {metric} of seed {_seeds(absent)}{_reason(new, metric)}"
+
+
+def _direction(base: Place, new: Place, metric: str, found: Comparison) -> Direction:
+    """Return which way a metric is better, as both records have it."""
+    known: list[set[Direction]] = []
+    for place in (base, new):
+        mine = place.finals.loc[place.finals["metric"] == metric, "direction"]
+        known.append({word for word in ("lower", "higher", "none") if word in set(mine)})
+    ways = known[0] | known[1]
+    if len(ways) > 1:
+        told = " or ".join(sorted(ways))
+        found.notes.append(f"{base.title}: which way {metric} is better is on record as {told}")
+    return ways.pop() if len(ways) == 1 else "none"
+
+
+def _metrics(place: Place) -> dict[str, Values]:
     """Return the final values of a row's finished runs, by metric."""
     found: dict[str, Values] = {}
-    for run in row.done:
-        moment = _last(run, store)
-        for metric in moment.values:
-            if moment.has(metric):
-                by_protocol = found.setdefault(metric, {})
-                values = by_protocol.setdefault(moment.protocol(metric), {})
-                values[run.spec.seed] = moment.values[metric]
+    columns = place.finals[["metric", "protocol", "seed", "value"]]
+    for metric, protocol, seed, value in columns.itertuples(index=False):
+        if np.isfinite(value):
+            by_protocol = found.setdefault(str(metric), {})
+            by_protocol.setdefault(str(protocol), {})[int(seed)] = float(value)
     return found
 
 
-def _last(run: RecordedRun, store: Results) -> Moment:
-    """Return a run's final evaluation; an empty one where there is none."""
-    finals: Sequence[Moment] = [m for m in store.evaluations(run) if m.final]
-    return finals[-1] if finals else Moment()
+def _reason(place: Place, metric: str) -> str:
+    mine = place.finals[place.finals["metric"] == metric]
+    told = {text for text in mine["na_reason"] if isinstance(text, str) and text}
+    return f": {'; '.join(sorted(told))}" if told else ""
 
 
-def _reason(row: Row, store: Results, metric: str) -> str:
-    reasons = {_last(run, store).reasons.get(metric, "") for run in row.done} - {""}
-    return f": {'; '.join(sorted(reasons))}" if reasons else ""
+def frame_of(comparison: Comparison) -> pd.DataFrame:
+    """Return the judged numbers as a frame, one row each."""
+    rows = [
+        {
+            **{key: getattr(number, key) for key in Number.__dataclass_fields__},
+            "verdict": judgement.verdict,
+            "base_n": judgement.base.n,
+            "base_mean": judgement.base.mean,
+            "new_n": judgement.new.n,
+            "new_mean": judgement.new.mean,
+            "difference": judgement.difference,
+            "tolerance": judgement.tolerance,
+            "noticeable": judgement.noticeable,
+            "strayed": judgement.strayed,
+        }
+        for number, judgement in comparison.compared
+    ]
+    return pd.DataFrame(rows)

@@ -1,23 +1,36 @@
-"""Statistics over seeds: pure functions on numbers, nothing about runs or files.
+"""Inference over seeds: means, differences, corrections. Pure functions on numbers.
 
-Seeds are the replicates. They are few (3 to 10), so everything here is valid at small n: the
-interval is Student's t (a percentile bootstrap covers 76 % instead of 95 % at n = 3), the tests
-are exact, and a test that cannot reach significance at its n says so.
+Seeds are the replicates, and they are few (3 to 10). So intervals are Student's t, differences are
+taken seed by seed (equal seeds share data and initial generator), and the tests of one column are
+corrected together by Holm's method. docs/evidence.md shows by simulation what that is worth under
+noise that is not normal. From `EXACT_FROM` replicates on an exact test stands beside the t-test;
+with fewer it cannot fall below 5 %, whatever the data.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-T = TypeVar("T", bound=Hashable)
+from textbench.judge.exact import mann_whitney_test, sign_flip_test
+from textbench.judge.power import seeds_to_tell, seeds_to_tell_samples
+
+K = TypeVar("K", bound=Hashable)
+Floats = NDArray[np.float64]
+Note = Literal["", "identical", "equal up to rounding", "no spread", "one seed", "no common data"]
+
+LEVEL = 0.05
+"""Family-wise error of the comparisons of one column."""
+EXACT_FROM = 6
+"""Replicates from which the exact tests can be significant: 2 / 2^6 = 3 %."""
+ROUNDING = 1e-12
+"""What sums in double precision leave of nothing, relative to the values."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,59 @@ class Summary:
     high: float
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A comparison of two sets of replicates, A minus B."""
+
+    paired: bool
+    """Whether equal seeds were compared: same data, same initial generator."""
+    n: int
+    """Pairs; of unpaired samples, the size of the smaller one."""
+    mean: float
+    sd: float
+    """Of the differences; of unpaired samples, the pooled one."""
+    low: float
+    """Lower end of the 95 % interval of this difference alone (Welch's where unpaired)."""
+    high: float
+    p: float
+    """Two-sided, of the t-test; NaN where it cannot be had."""
+    p_exact: float
+    """Two-sided, of sign flips (paired) or Mann-Whitney; NaN below `EXACT_FROM` replicates."""
+    note: Note = ""
+    p_holm: float = math.nan
+    """`p` corrected for all comparisons of its column."""
+    needed: int | None = None
+    """Seeds, these included, that would tell at the observed spread; None where no spread is known,
+    where it is told already, and where even `power.MOST` would not."""
+
+    @property
+    def separated(self) -> bool:
+        """Whether the two differ, at a family-wise error of `LEVEL`."""
+        return self.p_holm <= LEVEL
+
+    @property
+    def more(self) -> int | None:
+        """How many further seeds would tell."""
+        return None if self.needed is None else max(1, self.needed - self.n)
+
+
+# -- means -----------------------------------------------------------------------------------
+
+
+def t_interval(x: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return mean, standard deviation and t-interval over the last axis of ``(..., n)``.
+
+    Args:
+        x: Replicates along the last axis, two at least.
+        level: Confidence of the interval.
+    """
+    values = np.asarray(x, dtype=float)
+    n = values.shape[-1]
+    mean, sd = values.mean(-1), values.std(-1, ddof=1)
+    half = special.stdtrit(n - 1, 0.5 + level / 2) * sd / math.sqrt(n)
+    return mean, sd, mean - half, mean + half
+
+
 def summarise(values: Sequence[float], level: float = 0.95) -> Summary:
     """Summarise replicates.
 
@@ -46,210 +112,134 @@ def summarise(values: Sequence[float], level: float = 0.95) -> Summary:
     sample = np.asarray(values, dtype=float)
     if not np.isfinite(sample).all():
         raise ValueError("a value is not finite")
-    n = len(sample)
-    mean = float(sample.mean()) if n else math.nan
-    if n < 2:
-        return Summary(n, mean, math.nan, math.nan, math.nan)
-    sd = float(sample.std(ddof=1))
-    half = float(special.stdtrit(n - 1, 0.5 + level / 2)) * sd / math.sqrt(n)
-    return Summary(n, mean, sd, mean - half, mean + half)
+    if len(sample) < 2:
+        mean = float(sample[0]) if len(sample) else math.nan
+        return Summary(len(sample), mean, math.nan, math.nan, math.nan)
+    return Summary(len(sample), *(float(part) for part in t_interval(sample, level)))
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A comparison of two sets of replicates, A minus B."""
+def t_test(x: ArrayLike) -> Floats:
+    """Return the two-sided p of "the mean over the last axis of ``(..., n)`` is 0".
 
-    paired: bool
-    """Whether equal seeds were compared: same data, same initial generator."""
-    n: int
-    """Pairs; of unpaired samples, the size of the smaller one."""
-    mean: float
-    low: float
-    """Lower end of the 95 % t-interval of the difference (Welch's where unpaired)."""
-    high: float
-    effect: float
-    """Cohen's d: the mean difference in units of its standard deviation (paired) or of the pooled
-    one; NaN where there is no spread."""
-    p: float
-    """Two-sided, exact: sign flips (paired) or Mann-Whitney; 1 where nothing can be compared."""
-    floor: float
-    """The smallest p that this many replicates can give."""
+    Differences without any spread say nothing about it, so t would be infinite however few they
+    are: of them p is the smallest that n sign flips can give.
+    """
+    values = np.asarray(x, dtype=float)
+    n = values.shape[-1]
+    mean, sd = values.mean(-1), values.std(-1, ddof=1)
+    flat = sd <= ROUNDING * np.abs(values).max(-1)
+    error = np.where(flat, 1.0, sd / math.sqrt(n))
+    p = 2 * special.stdtr(n - 1, -np.abs(mean) / error)
+    return np.asarray(np.where(flat, np.where(mean == 0, 1.0, 2.0 ** (1 - n)), p))
+
+
+# -- differences -----------------------------------------------------------------------------
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """Return Holm's adjusted p-values over the last axis; a NaN is no test and stays NaN.
+
+    All that are at most 0.05 may be called significant at a family-wise error of 5 %.
+    """
+    p = np.asarray(p_values, dtype=float)
+    order, steps = _holm_steps(p)
+    adjusted = np.take_along_axis(p * steps, order, -1)
+    adjusted = np.minimum(1.0, np.maximum.accumulate(adjusted, -1))  # NaN is sorted to the end
+    found = np.empty_like(p)
+    np.put_along_axis(found, order, adjusted, -1)
+    return found
+
+
+def _holm_steps(p: Floats) -> tuple[NDArray[np.intp], Floats]:
+    """Return the order of the tests, and what each p is multiplied with: m for the smallest."""
+    order = np.argsort(p, axis=-1)
+    count = np.isfinite(p).sum(-1, keepdims=True)
+    steps = np.empty_like(p)
+    np.put_along_axis(steps, order, count - np.arange(p.shape[-1], dtype=float), -1)
+    return order, steps
 
 
 def compare(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:
-    """Compare replicates: by common seeds if there are two, or as many as one side has.
+    """Compare two sets of replicates, given by seed, as the only comparison that is made."""
+    return differences({None: (a, b)})[None]
 
-    Otherwise as two independent samples.
+
+def differences(
+    pairs: Mapping[K, tuple[Mapping[int, float], Mapping[int, float]]],
+) -> dict[K, Difference]:
+    """Compare the two sides of every pair, and correct the tests together.
 
     Args:
-        a: Value by seed.
-        b: The same of what ``a`` is compared with.
+        pairs: The comparisons of one column: A and B by seed. Seeds that both have are compared
+            with each other if there are two of them and half of the smaller side, or all of it;
+            else A and B are two independent samples.
+
+    Returns:
+        A minus B for each.
     """
+    found = {key: _difference(*pair) for key, pair in pairs.items()}
+    p = np.array([difference.p for difference in found.values()], dtype=float)
+    if not len(p):
+        return found
+    corrected, (_, steps) = holm(p), _holm_steps(p)
+    return {
+        key: replace(one, p_holm=float(adjusted), needed=_needed(one, adjusted, step))
+        for (key, one), adjusted, step in zip(found.items(), corrected, steps, strict=True)
+    }
+
+
+def _needed(found: Difference, p_holm: float, step: float) -> int | None:
+    """Return the seeds that tell, at the level at which Holm's method asks this comparison."""
+    if not found.sd > 0 or math.isnan(p_holm) or p_holm <= LEVEL:
+        return None
+    effect = abs(found.mean) / found.sd
+    tell = seeds_to_tell if found.paired else seeds_to_tell_samples
+    return tell(effect, level=LEVEL / max(1.0, step))
+
+
+def _difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:
     common = sorted(set(a) & set(b))
-    if len(common) >= 2 or len(common) == min(len(a), len(b)):
-        differences = [a[seed] - b[seed] for seed in common]
-        found = summarise(differences)
-        p = sign_flip_test(differences) if common else 1.0
-        effect = _ratio(found.mean, found.sd)
-        return Difference(
-            *(True, found.n, found.mean, found.low, found.high, effect, p, smallest_p(len(common)))
-        )
+    smaller = min(len(a), len(b))
+    if not smaller:
+        return Difference(True, 0, *(math.nan,) * 6, note="no common data")
+    if len(common) == smaller or (len(common) >= 2 and 2 * len(common) >= smaller):
+        return _paired([a[seed] for seed in common], [b[seed] for seed in common])
     return _unpaired(list(a.values()), list(b.values()))
 
 
-def _unpaired(a: Sequence[float], b: Sequence[float]) -> Difference:
-    first, second = summarise(a), summarise(b)
-    mean, n = first.mean - second.mean, min(first.n, second.n)
-    variances = [s.sd**2 / s.n if s.n else math.nan for s in (first, second)]
-    error = math.sqrt(sum(variances))
-    low = high = effect = math.nan
-    if error > 0:
-        parts = sum(v**2 / (s.n - 1) for v, s in zip(variances, (first, second), strict=True))
-        half = float(special.stdtrit(error**4 / parts, 0.975)) * error
-        low, high = mean - half, mean + half
-        degrees = first.n + second.n - 2
-        pooled = ((first.n - 1) * first.sd**2 + (second.n - 1) * second.sd**2) / degrees
-        effect = _ratio(mean, math.sqrt(pooled))
-    p = mann_whitney_test(a, b) if n else 1.0
-    return Difference(False, n, mean, low, high, effect, p, smallest_p(first.n, second.n))
-
-
-def _ratio(value: float, unit: float) -> float:
-    return value / unit if unit > 0 else math.nan
-
-
-def sign_flip_test(differences: Sequence[float]) -> float:
-    """Return the two-sided p of "the differences are symmetric about 0".
-
-    It is the share of all 2^n signs whose sum is at least as far from 0: exact up to 40
-    differences, and by the normal distribution for more.
-    """
-    d = np.asarray(differences, dtype=float)
-    observed = abs(float(d.sum()))
-    if len(d) > 40:
-        scale = math.sqrt(float(d @ d))
-        return float(special.erfc(observed / scale / math.sqrt(2))) if scale else 1.0
-    # A sum over all differences is one over the first half plus one over the second: with one of
-    # the two sorted, counting takes 2^(n/2) steps in place of 2^n.
-    first, second = _signed_sums(d[: len(d) // 2]), np.sort(_signed_sums(d[len(d) // 2 :]))
-    least = observed - 1e-12 * max(1.0, observed)
-    if least <= 0:
-        return 1.0
-    above = len(second) - np.searchsorted(second, least - first, side="left")
-    below = np.searchsorted(second, -least - first, side="right")
-    return float((above + below).sum()) / 2.0 ** len(d)
-
-
-def _signed_sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sums of ``values`` under all signs."""
-    sums = np.zeros(1)
-    for value in values:
-        sums = np.concatenate([sums + value, sums - value])
-    return sums
-
-
-def mann_whitney_test(a: Sequence[float], b: Sequence[float]) -> float:
-    """Return the exact two-sided p of the Mann-Whitney test, ties by mid-ranks.
-
-    The rank sum's distribution over all ways to choose which values are A's is counted exactly,
-    whatever the ties.
-    """
-    ranks = _mid_ranks([*a, *b])
-    doubled = [round(2 * rank) for rank in ranks]
-    ways: dict[tuple[int, int], int] = {(0, 0): 1}
-    for rank in doubled:
-        chosen = {(k + 1, total + rank): count for (k, total), count in ways.items() if k < len(a)}
-        for key, count in chosen.items():
-            ways[key] = ways.get(key, 0) + count
-    sums = {total: count for (k, total), count in ways.items() if k == len(a)}
-    centre = len(a) * (len(doubled) + 1)
-    observed = abs(sum(doubled[: len(a)]) - centre)
-    extreme = sum(count for total, count in sums.items() if abs(total - centre) >= observed)
-    return extreme / math.comb(len(doubled), len(a))
-
-
-def _mid_ranks(values: Sequence[float]) -> list[float]:
-    ordered = sorted(values)
-    first = {value: ordered.index(value) for value in set(values)}
-    counts = {value: ordered.count(value) for value in set(values)}
-    return [first[value] + (counts[value] + 1) / 2 for value in values]
-
-
-def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
-    """Return Spearman's correlation, ties by mid-ranks; NaN where one side is constant."""
-    first, second = (np.array(_mid_ranks(values)) for values in (a, b))
-    first, second = first - first.mean(), second - second.mean()
-    scale = math.sqrt(float(first @ first) * float(second @ second))
-    return _ratio(float(first @ second), scale)
-
-
-def smallest_p(n: int, m: int | None = None) -> float:
-    """Return the smallest two-sided p that n pairs, or n against m values, can give."""
-    possible = 2**n if m is None else math.comb(n + m, n)
-    return min(1.0, 2 / possible)
-
-
-def seeds_needed(comparisons: int, *, paired: bool = True, level: float = 0.05) -> int:
-    """Return how many seeds it takes until one of several comparisons can be significant.
-
-    With Holm's correction the smallest p must be at most ``level / comparisons``.
-    """
-    n = 2
-    while smallest_p(n, None if paired else n) * max(1, comparisons) > level:
-        n += 1
-    return n
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values: all at most 0.05 keeps the family-wise error at 5 %."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted = [1.0] * len(p_values)
-    largest = 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
-
-
-def tied_with_best(
-    samples: Mapping[T, Mapping[int, float]], *, higher: bool = False, level: float = 0.05
-) -> set[T] | None:
-    """Return the best row and all that are not significantly worse, or None.
-
-    Which row is the best is read off the same data, so the correction is for all pairs of rows,
-    not only for those with the best. None means that so few seeds could not tell any two rows
-    apart: nothing is to be marked then.
-
-    Args:
-        samples: Values by seed, by row; rows without values are left out.
-        higher: Whether more is better.
-        level: Family-wise error.
-    """
-    rows = {row: values for row, values in samples.items() if values}
-    pairs = list(itertools.combinations(rows, 2))
-    found = [compare(rows[a], rows[b]) for a, b in pairs]
-    if not found or min(difference.floor for difference in found) * len(found) > level:
-        return None
-    sign = -1 if higher else 1
-    best = min(rows, key=lambda row: sign * summarise(list(rows[row].values())).mean)
-    adjusted = holm([difference.p for difference in found])
-    worse = {
-        row
-        for pair, p in zip(pairs, adjusted, strict=True)
-        if best in pair and p <= level
-        for row in pair
-    }
-    return (set(rows) - worse) | {best}
-
-
-def prediction_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Return the interval in which one more replicate falls; NaN for n < 2.
-
-    That is what a single published run is to be compared with, not the interval of a mean.
-    """
-    found = summarise(values, level)
+def _paired(a: Sequence[float], b: Sequence[float]) -> Difference:
+    d = np.subtract(a, b)
+    found = summarise(d.tolist())
+    size = max(np.abs(a).max(), np.abs(b).max())
+    shown = (found.mean, found.sd, found.low, found.high)
+    if not d.any():
+        return Difference(True, found.n, *shown, math.nan, math.nan, "identical")
+    if np.abs(d).max() <= ROUNDING * size:
+        return Difference(True, found.n, *shown, math.nan, math.nan, "equal up to rounding")
     if found.n < 2:
-        return math.nan, math.nan
-    half = float(special.stdtrit(found.n - 1, 0.5 + level / 2))
-    half *= found.sd * math.sqrt(1 + 1 / found.n)
-    return found.mean - half, found.mean + half
+        return Difference(True, found.n, *shown, math.nan, math.nan, "one seed")
+    exact = sign_flip_test(d.tolist()) if found.n >= EXACT_FROM else math.nan
+    note: Note = "no spread" if found.sd <= ROUNDING * size else ""
+    return Difference(True, found.n, *shown, float(t_test(d)), exact, note)
+
+
+def _unpaired(a: Sequence[float], b: Sequence[float]) -> Difference:
+    from scipy import stats
+
+    first, second = summarise(a), summarise(b)
+    n, mean = min(first.n, second.n), first.mean - second.mean
+    if n < 2:
+        return Difference(False, n, mean, *(math.nan,) * 5, note="one seed")
+    squares = (first.n - 1) * first.sd**2 + (second.n - 1) * second.sd**2
+    pooled = math.sqrt(squares / (first.n + second.n - 2))
+    size = max(np.abs(a).max(), np.abs(b).max())
+    if pooled <= ROUNDING * size:
+        flat = Difference(False, n, mean, pooled, mean, mean, math.nan, math.nan)
+        if abs(mean) <= ROUNDING * size:
+            return replace(flat, note="equal up to rounding" if mean else "identical")
+        smallest = 2 / math.comb(first.n + second.n, first.n)  # as in `t_test`
+        return replace(flat, p=min(1.0, smallest), note="no spread")
+    welch = stats.ttest_ind(a, b, equal_var=False)
+    low, high = (float(end) for end in welch.confidence_interval())
+    exact = mann_whitney_test(a, b) if n >= EXACT_FROM else math.nan
+    return Difference(False, n, mean, pooled, low, high, float(welch.pvalue), exact)

@@ -3,38 +3,57 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from textbench.contracts.errors import UserError
-from textbench.report import figures, page, provenance, samples, verdicts
+from textbench.report import conclusions, differences, figures, page, provenance, samples
+from textbench.report.data import data_csv
 from textbench.report.definitions import (
-    TEMPERED,
     FigureSpec,
     TableSpec,
     figure_specs,
     grid_rows,
-    paper_title,
     row_names,
     table_specs,
 )
-from textbench.report.differences import CSV_COLUMNS, csv_lines, differences
-from textbench.report.differences import layout as difference_layout
+from textbench.report.layout import layout, to_csv, to_latex, to_markdown
 from textbench.report.markup import render
-from textbench.report.notes import describe_preset
 from textbench.report.output import Output
+from textbench.report.sections import Section, sections
+from textbench.report.styles import Styles
 from textbench.report.tables import build
-from textbench.report.writing import csv_text, data_csv, layout, to_csv, to_latex, to_markdown
-from textbench.store.read import Results, read_store
-from textbench.store.replicates import Comparable, sections
+from textbench.store.frames import Frames, frames
+from textbench.store.read import read_store
 from textbench.store.rows import BROKEN
 
-BAND = "Lines are means over seeds, bands ± one standard deviation, thin lines the seeds."
+BAND = (
+    "Lines are means over seeds, bands their 95 % t-intervals (from three seeds on), thin lines "
+    "the seeds. Where lines coincide, the lower one is wide and pale."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """One report in the making."""
+
+    output: Output
+    styles: Styles
+    judged: conclusions.Conclusions
+    unicode: bool
 
 
 def write_report(
-    results: Path, out: Path, say: Callable[[str], object] | None = None
+    results: Path,
+    out: Path,
+    say: Callable[[str], object] | None = None,
+    *,
+    unicode: bool = False,
 ) -> list[Path]:
     """Write tables, figures, verdicts, ``data.csv``, ``report.html`` and ``report.md``.
 
@@ -44,7 +63,8 @@ def write_report(
     Args:
         results: The result store; half finished is fine.
         out: Where to write; created.
-        say: Told the summary: how many runs, how many of the paper's numbers and claims hold.
+        say: Told, line by line, what may be concluded.
+        unicode: Write LaTeX for XeLaTeX or LuaLaTeX: letters that pdfLaTeX has not stay as such.
 
     Returns:
         The files written, the index first.
@@ -52,52 +72,32 @@ def write_report(
     Raises:
         UserError: The store has no readable run, or ``out`` cannot be written.
     """
-    store = read_store(results)
-    found = sections(store, row_names())
-    if not found:
-        raise UserError(_nothing(results, store.unreadable))
-    output = Output(out)
-    output.add("data.csv", data_csv(store))
-    judged = verdicts.verdicts(found)
-    output.add("verdicts.csv", csv_text(verdicts.CSV_COLUMNS, verdicts.csv_lines(judged)))
-    contents = [_write_section(section, output) for section in found]
-    summary = _summary(store, judged)
+    found = frames(read_store(results))
+    if not len(found.runs):
+        raise UserError(_nothing(results, found.unreadable))
+    parts = sections(found, row_names())
+    judged = conclusions.judge(found, parts)
+    report = Report(Output(out), Styles(parts), judged, unicode)
+    _write_data(report, found, parts[0])
+    contents = [_write_section(report, section) for section in parts]
+    starts = list(chain.from_iterable(found.runs.loc[found.runs["alpha"] == 1.0, "starts"]))
+    summary = conclusions.summary(found, judged)
     context = {
         "summary": summary,
-        "claims": [verdict for verdict in judged if verdict.is_claim],
-        "numbers": verdicts.grouped(v for v in judged if not v.is_claim),
-        "paper": paper_title(),
         "sections": contents,
-        "problems": provenance.problems(store),
-        "facts": provenance.facts(store),
-        "commands": provenance.commands(store),
+        "claims": conclusions.claim_lines(judged.claims.verdicts),
+        "numbers": conclusions.number_lines(judged.numbers),
+        "problems": provenance.problems(found.runs, found.unreadable),
+        "facts": provenance.facts(starts),
+        "commands": provenance.commands(starts),
     }
-    output.add("report.md", render("report.md.jinja", context))
-    output.add("report.html", render("page.html.jinja", context))
-    output.add("figures.py", _script(found[0]))
-    files = output.write()
+    report.output.add("report.md", render("report.md.jinja", context))
+    report.output.add("report.html", render("page.html.jinja", context))
+    files = report.output.write()
     if say is not None:
-        for line in summary:
+        for line in _spoken(contents, summary):
             say(line)
     return files
-
-
-def _summary(store: Results, judged: list[verdicts.Verdict]) -> list[str]:
-    """Return what is to be known first, line by line."""
-    numbers = verdicts.count(verdict for verdict in judged if not verdict.is_claim)
-    in_words = verdicts.count(verdict for verdict in judged if verdict.is_claim)
-    return [
-        f"{len(store.runs)} run(s): {provenance.statuses(store.runs)}",
-        f"the paper's numbers: {numbers}",
-        f"the paper's claims: {in_words}",
-    ]
-
-
-def _script(section: Comparable) -> str:
-    """Return an editable script that draws the first section's curves from ``data.csv``."""
-    metrics = list(dict.fromkeys(metric for spec in figure_specs() for metric in spec.metrics))
-    names = {"task": section.task, "preset": section.preset, "metrics": metrics}
-    return render("figures.py.jinja", {key: json.dumps(value) for key, value in names.items()})
 
 
 def _nothing(results: Path, unreadable: dict[str, str]) -> str:
@@ -108,42 +108,68 @@ def _nothing(results: Path, unreadable: dict[str, str]) -> str:
     return f"no runs in {results}; make some with `{command} --results {results}`"
 
 
-def _write_section(section: Comparable, output: Output) -> dict[str, Any]:
+def _spoken(contents: list[dict[str, Any]], summary: list[str]) -> Iterator[str]:
+    """Yield the first screen for a terminal."""
+    for section in contents:
+        yield section["title"]
+        for ranking in section["rankings"]:
+            yield f"  {ranking['metric']}: {ranking['line'] or 'no places'}"
+            yield f"    {ranking['sentence']}"
+        for line in section["trust"]:
+            yield f"  {line}"
+    yield from summary
+
+
+def _write_data(report: Report, found: Frames, first: Section) -> None:
+    """Write the frames of everything, and a script that draws the first section's curves."""
+    add, judged = report.output.add, report.judged
+    add("data.csv", data_csv(found.results))
+    add("rankings.csv", to_csv(judged.ranked, conclusions.RANKING_COLUMNS))
+    add("verdicts.csv", _all_columns(judged.numbers))
+    add("claims.csv", _all_columns(judged.claims.verdicts))
+    metrics = list(dict.fromkeys(metric for spec in figure_specs() for metric in spec.metrics))
+    names = {"task": first.task, "preset": first.preset, "metrics": metrics}
+    script = {key: json.dumps(value) for key, value in names.items()}
+    add("figures.py", render("figures.py.jinja", script))
+
+
+def _all_columns(frame: pd.DataFrame) -> str:
+    lists = [key for key in frame if frame[key].map(lambda value: isinstance(value, tuple)).any()]
+    flat = frame.assign(**{key: frame[key].map("; ".join) for key in lists})
+    return to_csv(flat, tuple(frame.columns))
+
+
+# -- a section -------------------------------------------------------------------------------
+
+
+def _write_section(report: Report, section: Section) -> dict[str, Any]:
     """Write a section's files and return what the index shows of it."""
     general = section.without(*grid_rows())
-    tables = []
-    for spec in table_specs():
-        part = _part(spec, section)
-        table = build(spec, part) if part and spec.is_for(section.task) else None
-        if table is not None:
-            tables.append(_write_table(table.id, layout(table), to_csv(table), output))
-            compared = differences(table)
-            if compared is not None:
-                lines = csv_text(CSV_COLUMNS, csv_lines(compared))
-                tables.append(_write_table(compared.id, difference_layout(compared), lines, output))
-    chart = page.chart(general)
-    drawn = []
-    for figure in figure_specs():
-        part = section.only(*figure.panels.values()) if figure.panels else general
-        part = section if figure.kind == "tradeoff" else part
-        drawn.append(_write_figure(figure, part, output) if part else None)
+    chart = page.chart(general, report.styles)
+    drawn = [_write_figure(report, spec, section, general) for spec in figure_specs()]
+    shown = samples.read_samples(section, page.SAMPLES)
     return {
         "title": section.title,
+        "slug": section.slug,
         "fingerprint": section.fingerprint,
         "task_options": section.task_options,
         "note": section.note,
         "preset": section.preset,
-        "preset_line": describe_preset(section),
-        "tables": tables,
-        "listing": _write_samples(section, output),
+        "preset_line": section.preset_line,
+        "rankings": [
+            conclusions.ranked(section, one) for one in report.judged.rankings[section.slug]
+        ],
+        "trust": report.judged.trust[section.slug],
+        "tables": [one for spec in table_specs() for one in _write_table(report, spec, section)],
+        "listing": _write_samples(report, section),
         "figures": [figure for figure in drawn if figure],
         "chart": chart,
         "chart_json": page.to_json(chart),
-        "samples": page.samples(section.without(TEMPERED).rows),
+        "samples": samples.grouped(shown) if len(shown) else [],
     }
 
 
-def _part(spec: TableSpec, section: Comparable) -> Comparable | None:
+def _part(spec: TableSpec, section: Section) -> Section | None:
     """Return the rows that a table is about."""
     if spec.every_metric:
         return section
@@ -152,49 +178,86 @@ def _part(spec: TableSpec, section: Comparable) -> Comparable | None:
     return section.without(*grid_rows(), keep=[row.label for row in spec.rows])
 
 
-def _write_table(stem: str, context: dict[str, Any], csv: str, output: Output) -> dict[str, Any]:
-    written = _add_table(stem, to_latex(context), csv, to_markdown(context), output)
-    return {"layout": context, **written}
+def _write_table(report: Report, spec: TableSpec, section: Section) -> Iterator[dict[str, Any]]:
+    """Write a table, and that of its differences to a baseline."""
+    part = _part(spec, section) if spec.is_for(section.task) else None
+    table = build(spec, part) if part is not None else None
+    if table is None:
+        return
+    yield _add(report, layout(table), to_csv(table.cells))
+    compared = differences.compare(table)
+    if compared is not None:
+        frame, context = compared
+        yield _add(report, context, to_csv(frame, differences.CSV_COLUMNS))
 
 
-def _add_table(stem: str, tex: str, csv: str, text: str, output: Output) -> dict[str, Any]:
+def _add(report: Report, context: dict[str, Any], csv: str) -> dict[str, Any]:
     """Write a table in its three formats; return what the index shows of it."""
-    files = [f"{stem}.{kind}" for kind in ("tex", "csv", "md")]
-    for file, content in zip(files, (tex, csv, text), strict=True):
-        output.add(file, content)
-    return {"markdown": text, "files": files}
+    text = to_markdown(context)
+    return _files(report, context, to_latex(context, report.unicode), csv, text)
 
 
-def _write_samples(section: Comparable, output: Output) -> dict[str, Any] | None:
-    built = samples.build_samples(section)
+def _files(
+    report: Report, context: dict[str, Any], tex: str, csv: str, text: str
+) -> dict[str, Any]:
+    names = [f"{context['id']}.{kind}" for kind in ("tex", "csv", "md")]
+    for name, content in zip(names, (tex, csv, text), strict=True):
+        report.output.add(name, content)
+    return {"layout": context, "markdown": text, "files": names}
+
+
+def _write_samples(report: Report, section: Section) -> dict[str, Any] | None:
+    built = samples.build(section)
     if built is None:
         return None
-    context, csv = built
-    text = samples.to_markdown(context)
-    return _add_table(context["id"], samples.to_latex(context), csv, text, output)
+    context, frame = built
+    tex = render("samples.tex.jinja", context, report.unicode)
+    text = render("samples.md.jinja", context)
+    return _files(report, context, tex, to_csv(frame, samples.CSV_COLUMNS), text)
 
 
-def _write_figure(spec: FigureSpec, section: Comparable, output: Output) -> dict[str, Any] | None:
-    figure = figures.draw(spec, section)
-    if figure is None:
+def _write_figure(
+    report: Report, spec: FigureSpec, section: Section, general: Section
+) -> dict[str, Any] | None:
+    part = section.only(*spec.panels.values()) if spec.panels else general
+    part = section if spec.kind == "tradeoff" else part
+    drawn = figures.draw(spec, part, report.styles) if part is not None else None
+    if part is None or drawn is None:
         return None
     stem = f"{spec.id}-{section.slug}"
-    png = figures.to_bytes(figure, "png")
-    output.add(f"{stem}.pdf", figures.to_bytes(figure, "pdf"))
-    output.add(f"{stem}.png", png)
-    caption = BAND
-    if any(run.spec.warmup for run in section.runs):
-        caption += " An open circle marks where a run takes over from its warm-up, whose own "
-        caption += "line shows what came before."
-    if any(run.status.status in BROKEN for run in section.runs):
-        caption += " A cross ends a run that failed or diverged."
-    if section.options:
-        caption += f" Every row: {section.options}."
+    png = figures.to_bytes(drawn.figure, "png")
+    report.output.add(f"{stem}.pdf", figures.to_bytes(drawn.figure, "pdf"))
+    report.output.add(f"{stem}.png", png)
     title = f"{spec.title} ({spec.paper} of the paper)" if spec.paper else spec.title
+    caption = " ".join(_caption(spec, part, drawn))
     return {
-        "title": title,
-        "png": f"{stem}.png",
-        "pdf": f"{stem}.pdf",
-        "caption": caption,
+        **{"title": title, "png": f"{stem}.png", "pdf": f"{stem}.pdf", "caption": caption},
         **page.picture(png),
     }
+
+
+def _caption(spec: FigureSpec, part: Section, drawn: figures.Drawn) -> Iterator[str]:
+    """Yield the sentences under a figure."""
+    if spec.kind == "paths":
+        yield (
+            "Lines are means over seeds at equal epochs, from an open circle to a full one with "
+            "its epoch; thin lines the seeds. Stars are the pairs that the paper reports, in the "
+            "colour of their algorithm; grey ones were not run here."
+        )
+        if drawn.other_oracle:
+            yield "They are of another oracle: only their places among each other compare."
+    elif spec.kind == "tradeoff":
+        yield "Means over seeds; the ends of a line say their inverse temperature."
+    else:
+        yield BAND
+    if spec.kind != "tradeoff" and (part.runs["warmup_label"] != "").any():
+        yield (
+            "An open circle marks where a run takes over from its warm-up, whose own line shows "
+            "what came before."
+        )
+    if spec.kind in ("curves", "twin") and part.runs["status"].isin(BROKEN).any():
+        yield "A cross ends a run that failed or diverged."
+    if drawn.stubs:
+        yield f"Not drawn, with fewer than three evaluations: {', '.join(drawn.stubs)}."
+    if part.options:
+        yield f"Every row: {part.options}."

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from textbench.judge.comparison import Compared, Comparison
+from textbench.judge.comparison import Compared, Comparison, Power
 from textbench.judge.stats import Summary
 from textbench.judge.tolerance import Verdict
 from textbench.report import provenance
@@ -41,6 +41,8 @@ def to_markdown(found: Comparison, stores: Iterable[tuple[str, Results]], strict
         "alarms": [_line(one) for one in found.alarms],
         "better": [_line(one) for one in found.compared if one.judgement.verdict == "better"],
         "all": [_line(one) for one in found.compared],
+        "strayed": [_line(one) for one in found.strayed],
+        "power": [_power(one) for one in found.power],
         "found": found,
         "unjudged": _unjudged(found),
         "level": f"{found.level:.0%}",
@@ -60,9 +62,12 @@ def _headline(found: Comparison, strict: bool) -> str:
 
 
 def _store(role: str, name: str, store: Results) -> dict[str, str]:
-    facts = dict(provenance.facts(store))
+    starts = [start for run in store.runs for start in run.env.get("starts", [])]
+    facts = dict(provenance.facts(starts))
     made = "; ".join(f"{key} {facts[key]}" for key in FACTS if key in facts)
-    runs = f"{len(store.runs)} run(s): {provenance.statuses(store.runs)}"
+    runs = (
+        f"{len(store.runs)} run(s): {provenance.statuses(run.status.status for run in store.runs)}"
+    )
     return {"role": role, "name": name, "runs": runs, "made": made}
 
 
@@ -82,6 +87,15 @@ def _line(one: Compared) -> dict[str, Any]:
         "verdict": VERDICTS[judgement.verdict] + _strayed(judgement.strayed),
         "direction": {"none": "neither"}.get(number.direction, number.direction),
     }
+
+
+def _power(found: Power) -> str:
+    sizes = f"{found.base} seed{'s' * (found.base != 1)} against {found.new}"
+    numbers = f"{found.numbers:,} number{'s' * (found.numbers != 1)} judged together"
+    return (
+        f"{sizes}, {numbers}: a change of {found.spreads:.1f} standard deviations between seeds is "
+        "noticed four times in five, a smaller one more rarely"
+    )
 
 
 def _strayed(seeds: tuple[int, ...]) -> str:

@@ -1,108 +1,170 @@
-"""The points of learning curves: what figures draw, seed by seed and as a mean."""
+"""The points of figures: a metric along training, seed by seed and as a mean over seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from statistics import fmean
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from textbench.store.read import Moment, RecordedRun, Results
-from textbench.store.replicates import Comparable, Row
+from textbench.judge.power import LEAST
+from textbench.judge.stats import t_interval
+from textbench.report.sections import Section
+from textbench.report.select import usual
 from textbench.store.rows import BROKEN
 
-Points = dict[float, float]
-"""Values by x, in the order of the run."""
+FEWEST = 3
+"""Points of a curve that is drawn: fewer show no course."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
     """One algorithm's line."""
 
-    row: Row
-    seeds: dict[str, Points]
-    """By run."""
+    row: int
+    title: str
+    points: pd.DataFrame = field(repr=False)
+    """``run, epoch, x, value``, in the order of the runs and of training."""
     broken: frozenset[str]
     """Runs that failed or diverged: drawn, ended by a cross, and left out of the mean."""
-
-    @property
-    def starts_warm(self) -> bool:
-        """Whether the line takes over from a warm-up."""
-        return self.row.runs[0].spec.warmup is not None
+    starts_warm: bool
+    """Whether the line takes over from a warm-up."""
 
     @property
     def start(self) -> float:
         """Where training took over from the warm-up; 0 without one."""
-        return max(map(min, self.seeds.values())) if self.starts_warm else 0.0
+        return float(self.points.groupby("run")["x"].min().max()) if self.starts_warm else 0.0
 
-    def band(self) -> list[tuple[float, float, float]]:
-        """Return (x, mean, sd) where every sound run has a value: a mean never changes its seeds.
+    @property
+    def length(self) -> int:
+        """How many points the longest run has."""
+        return int(self.points.groupby("run").size().max())
 
-        The sd of a single seed is 0: there is no band to draw.
+    def lines(self) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+        """Yield each run and its ``(points, 2)``."""
+        for run, one in self.points.groupby("run", sort=False):
+            yield str(run), one[["x", "value"]].to_numpy(float)
+
+    @cached_property
+    def mean(self) -> pd.DataFrame:
+        """The mean where every sound run has a value, so that it never changes its seeds.
+
+        Columns ``epoch, x, mean, sd, low, high``; the last two are the 95 % t-interval, NaN below
+        `power.LEAST` seeds. Seeds meet at an epoch: against seconds or counts, its mean stands at
+        the mean of where they were.
         """
-        sound = [points for run, points in self.seeds.items() if run not in self.broken]
-        if not sound:
-            return []
-        shared = sorted(set.intersection(*(set(points) for points in sound)))
-        values = np.array([[points[x] for x in shared] for points in sound])
-        sd = values.std(axis=0, ddof=1) if len(sound) > 1 else np.zeros(len(shared))
-        return list(zip(shared, values.mean(axis=0).tolist(), sd.tolist(), strict=True))
+        sound = self.points[~self.points["run"].isin(self.broken)]
+        columns = ["epoch", "x", "mean", "sd", "low", "high"]
+        if not len(sound):
+            return pd.DataFrame(columns=columns, dtype=float)
+        values = sound.pivot(index="epoch", columns="run", values="value").dropna()
+        places = sound.pivot(index="epoch", columns="run", values="x").loc[values.index]
+        matrix = values.to_numpy(float)
+        n = matrix.shape[1]
+        found = pd.DataFrame({"epoch": values.index, "x": places.mean(axis=1).to_numpy()})
+        found["mean"] = matrix.mean(axis=1)
+        found["sd"] = matrix.std(axis=1, ddof=1) if n > 1 else 0.0
+        found["low"] = found["high"] = np.nan
+        if n >= LEAST and len(found):
+            *_, found["low"], found["high"] = t_interval(matrix)
+        return found
 
 
-def metric_curves(section: Comparable, metric: str, x: str) -> list[Curve]:
-    """Return every row's curve of a metric against ``epoch``, ``seconds`` or a ledger's count.
+def metric_curves(section: Section, metric: str, x: str = "epoch") -> list[Curve]:
+    """Return every row's curve of a metric against ``epoch``, ``seconds``, a count or a metric.
 
     The warm-up's part is left to the warm-up's own row, but for its last point: the line starts
     where training took over. A final evaluation is left out where its protocol is another one
     than the curve's.
     """
-
-    def points(run: RecordedRun, store: Results) -> Points:
-        found = [moment for moment in store.evaluations(run) if moment.has(metric)]
-        regular = [moment for moment in found if not moment.final] or found
-        usual = regular[-1].protocol(metric) if regular else ""
-        same = [moment for moment in found if moment.protocol(metric) == usual]
-        handover = [moment for moment in same if moment.warmup][-1:]
-        own = [moment for moment in same if not moment.warmup]
-        return {position(moment, x): moment.values[metric] for moment in (*handover, *own)}
-
-    return _curves(section, points)
-
-
-def position(moment: Moment, x: str) -> float:
-    """Return where an evaluation stands on an axis: epochs, seconds or a ledger's count."""
-    if x in ("epoch", "seconds", "cpu_seconds"):
-        return float(getattr(moment, x))
-    return float(moment.ledger[x])
+    evaluated = section.evaluations
+    if metric not in evaluated.metrics or x not in (*evaluated.metrics, *evaluated.at.columns):
+        return []
+    needed = (metric, x) if x in evaluated.metrics else (metric,)
+    lines = evaluated.at.assign(
+        value=evaluated.numbers([metric])[:, 0],
+        x=evaluated.numbers([x])[:, 0] if x in evaluated.metrics else evaluated.at[x].astype(float),
+        protocol=evaluated.protocol(needed),
+    )
+    lines = lines[np.isfinite(lines["value"]) & np.isfinite(lines["x"])]
+    lines = lines[lines["protocol"] == lines["run"].map(usual(lines))]
+    warm = lines["warmup"].astype(bool)
+    last = lines[warm].drop_duplicates("run", keep="last").index
+    kept = lines[~warm | lines.index.isin(last)]
+    kept = kept.drop_duplicates(["run", "epoch"], keep="last")
+    return _curves(section, kept[["run", "epoch", "x", "value"]])
 
 
-def log_curves(section: Comparable, name: str) -> list[Curve]:
+def log_curves(section: Section, name: str) -> list[Curve]:
     """Return every row's curve of a logged quantity: its mean over each epoch.
 
     An entry carries the number of epochs finished when it was logged, so those of epoch e lie
     between e and e + 1 and their mean stands in the middle.
     """
-
-    def points(run: RecordedRun, store: Results) -> Points:
-        by_epoch: dict[int, list[float]] = {}
-        for epoch, value in store.logged(run, name):
-            by_epoch.setdefault(epoch, []).append(value)
-        return {epoch + 0.5: fmean(values) for epoch, values in by_epoch.items()}
-
-    return _curves(section, points)
+    logs = section.logs
+    mine = logs[(logs["name"] == name) & (logs["kind"] == "loss") & ~logs["warmup"].astype(bool)]
+    means = mine.groupby(["run", "epoch"], sort=False)["value"].mean().reset_index()
+    means["epoch"] = means["epoch"].astype(float) + 0.5
+    return _curves(section, means.assign(x=means["epoch"]))
 
 
-def _curves(section: Comparable, points: Callable[[RecordedRun, Results], Points]) -> list[Curve]:
-    curves = []
-    for row in section.rows:
-        seeds = {run.name: points(run, section.store) for run in row.runs}
-        seeds = {run: found for run, found in seeds.items() if found}
-        if seeds:
-            curves.append(Curve(row, seeds, broken(row.runs)))
-    return curves
+def _curves(section: Section, points: pd.DataFrame) -> list[Curve]:
+    runs = section.runs
+    row = points["run"].map(runs["row"])
+    broken = frozenset(runs.index[runs["status"].isin(BROKEN)])
+    warm = set(runs.loc[runs["warmup_label"] != "", "row"])
+    grouped = dict(tuple(points.groupby(row)))
+    titles = section.rows["title"]
+    return [
+        Curve(key, titles[key], grouped[key], broken & set(grouped[key]["run"]), key in warm)
+        for key in section.rows.index
+        if key in grouped
+    ]
 
 
-def broken(runs: Iterable[RecordedRun]) -> frozenset[str]:
-    """Return the names of the runs that failed or diverged."""
-    return frozenset(run.name for run in runs if run.status.status in BROKEN)
+@dataclass(frozen=True)
+class Sweep:
+    """One algorithm over its inverse temperatures.
+
+    One number for quality says little: sharpening improves it at the price of diversity (Caccia et
+    al., 2018). Lines over the temperatures say which algorithm is better at equal diversity.
+    """
+
+    row: int
+    """The row at alpha 1, or the first one where there is none."""
+    title: str
+    label: str
+    points: tuple[tuple[float, float, float], ...]
+    """(alpha, x, y), means over seeds, by alpha."""
+
+
+def sweeps(section: Section, x: str, y: str) -> list[Sweep]:
+    """Return each algorithm's points of two metrics; none unless some temperature was tried."""
+    evaluated = section.evaluations
+    done = (evaluated.at["status"] == "done") & evaluated.at["final"].astype(bool)
+    ends = evaluated.at[["run"]].assign(x=evaluated.numbers([x])[:, 0])
+    ends = ends.assign(y=evaluated.numbers([y])[:, 0])[done].dropna()
+    ends["row"] = ends["run"].map(section.runs["row"])
+    means = ends.groupby("row")[["x", "y"]].mean()
+    means["alpha"] = section.runs.drop_duplicates("row").set_index("row")["alpha"]
+    if (means["alpha"] == 1.0).all():
+        return []
+    about = section.rows.loc[[row for row in section.rows.index if row in means.index]]
+    base = about["label"].str.partition(" alpha=")[0]
+    found = []
+    for _, rows in about.groupby([base, about["options"]], sort=False):
+        tried = means.loc[rows.index].sort_values("alpha", kind="stable")
+        plain = tried.index[tried["alpha"] == 1.0]
+        first = plain[0] if len(plain) else tried.index[0]
+        points = tuple(tried[["alpha", "x", "y"]].itertuples(index=False, name=None))
+        found.append(Sweep(first, rows.loc[first, "title"], rows.loc[first, "label"], points))
+    return found
+
+
+def long_enough(curves: Sequence[Curve]) -> tuple[list[Curve], list[Curve]]:
+    """Part curves into those that show a course and those of too few points."""
+    kept = [curve for curve in curves if curve.length >= FEWEST]
+    return kept, [curve for curve in curves if curve.length < FEWEST]

@@ -1,4 +1,4 @@
-"""The report's data files: which tables and figures there are, and what the paper reports."""
+"""The report's data files: which tables and figures there are, and which metrics come first."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class ColumnSpec:
         return self.select in ("epoch_seconds", "epoch_cpu_seconds")
 
     @property
-    def clock(self) -> Literal["seconds", "cpu_seconds"]:
-        """Which clock a time column reads."""
-        return "cpu_seconds" if self.select == "epoch_cpu_seconds" else "seconds"
+    def is_count(self) -> bool:
+        """Whether it shows whole numbers."""
+        return self.select == "ledger"
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ class TableSpec:
     columns: tuple[ColumnSpec, ...] = ()
     rows: tuple[RowSpec, ...] = ()
     paper: str = ""
-    """The paper's table that stands beside it."""
+    """The published table (`textbench.judge.published`) that stands beside it."""
     baseline: str = ""
     """The row that the others are compared with, seed by seed."""
     every_metric: bool = False
-    """Whether the columns are all metrics of the store, at the end of training."""
+    """Whether it has all metrics of the store, at the end of training, one per line."""
     only: tuple[str, ...] = ()
     """Patterns of the labels of the rows it is about; other tables leave those out."""
     listed_only: bool = False
@@ -85,7 +85,7 @@ class TableSpec:
 
     def is_for(self, task: str) -> bool:
         """Tell whether the table is made for ``task``."""
-        return any(fnmatchcase(task, pattern) for pattern in self.tasks)
+        return matches(task, self.tasks)
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,6 @@ class SampleSpec:
     lines: int
     """How many of each row."""
 
-    def is_for(self, task: str) -> bool:
-        """Tell whether the table is made for ``task``."""
-        return any(fnmatchcase(task, pattern) for pattern in self.tasks)
-
 
 @dataclass(frozen=True)
 class FigureSpec:
@@ -110,7 +106,7 @@ class FigureSpec:
 
     id: str
     title: str
-    kind: Literal["curves", "twin", "tradeoff"]
+    kind: Literal["curves", "twin", "tradeoff", "paths"]
     metrics: tuple[str, ...]
     x: str = "epoch"
     x_max: float = float("inf")
@@ -119,75 +115,22 @@ class FigureSpec:
     paper: str = ""
     panels: Mapping[str, str] = field(default_factory=dict)
     """Of a figure about certain rows: the pattern of their labels, by the panel's title."""
+    published: str = ""
+    """Of `paths`: the published table whose pairs stand as points in it."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Of these, two columns each: what is drawn against what."""
 
 
-@dataclass(frozen=True)
-class Published:
-    """One published number, or pair of numbers."""
-
-    values: tuple[float, ...] = ()
-    sd: float | None = None
-    warmup: str = ""
-    """The row that the cell refers to: the best was acquired during its training."""
-
-
-@dataclass(frozen=True)
-class PublishedTable:
-    """One table of the paper."""
-
-    source: str
-    task: str
-    oracle: str
-    """Whose absolute numbers they are; empty where the task has no oracle."""
-    presets: tuple[str, ...]
-    """Those of ours that train as long as the paper."""
-    cells: Mapping[tuple[str, str], Published]
-    """By row label and column id."""
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One number per run of a row."""
-
-    row: str
-    stat: Literal["final", "best", "rise", "change", "correlation", "epoch_seconds"]
-    metrics: tuple[str, ...] = ()
-    options: str = ""
-    log: str = ""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim of the paper in words, as a comparison of quantities."""
-
-    id: str
-    text: str
-    source: str
-    task: str
-    relation: Literal["<", ">"]
-    left: Quantity
-    right: Quantity | float
-    factor: float = 1.0
-
-
-@functools.cache
-def claims() -> tuple[Claim, ...]:
-    """Return the paper's claims."""
-    return tuple(_claim(dict(claim)) for claim in _read(HERE / "claims.toml")["claims"])
-
-
-def _claim(data: dict[str, Any]) -> Claim:
-    for side in ("left", "right"):
-        if isinstance(data[side], dict):
-            data[side] = Quantity(**_tuples(data[side]))
-    return Claim(**data)
+def matches(text: str, patterns: tuple[str, ...]) -> bool:
+    """Tell whether a name matches one of several patterns."""
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
 @functools.cache
 def table_specs() -> tuple[TableSpec, ...]:
     """Return every table, those of the paper first."""
     files = [*sorted(HERE.glob("table*.toml")), HERE / "all.toml"]
-    return tuple(_table(path.stem, _read(path)) for path in files)
+    return tuple(_table(path.stem, _read(path.name)) for path in files)
 
 
 def _table(name: str, data: dict[str, Any]) -> TableSpec:
@@ -199,13 +142,13 @@ def _table(name: str, data: dict[str, Any]) -> TableSpec:
 @functools.cache
 def sample_spec() -> SampleSpec:
     """Return what the table of samples shows."""
-    return SampleSpec(**_tuples(_read(HERE / "samples.toml")))
+    return SampleSpec(**_tuples(_read("samples.toml")))
 
 
 @functools.cache
 def figure_specs() -> tuple[FigureSpec, ...]:
     """Return every figure."""
-    return tuple(FigureSpec(**_tuples(f)) for f in _read(HERE / "figures.toml")["figures"])
+    return tuple(FigureSpec(**_tuples(figure)) for figure in _read("figures.toml")["figures"])
 
 
 @functools.cache
@@ -222,53 +165,45 @@ def grid_rows() -> tuple[str, ...]:
 @functools.cache
 def axis_titles() -> dict[str, str]:
     """Return the titles of known quantities, in matplotlib's markup."""
-    titles: dict[str, str] = _read(HERE / "figures.toml")["axes"]
+    titles: dict[str, str] = _read("figures.toml")["axes"]
     return titles
 
 
 @functools.cache
-def published_tables() -> dict[str, PublishedTable]:
-    """Return the paper's tables."""
-    data = _read(HERE / "paper.toml")
-    return {key: _published(table) for key, table in data.items() if isinstance(table, dict)}
+def headlines(task: str) -> tuple[str, ...]:
+    """Return the metrics that a task's algorithms are ranked by; none for an unknown task."""
+    for entry in _read("ranking.toml")["headlines"]:
+        if matches(task, tuple(entry["tasks"])):
+            return tuple(entry["metrics"])
+    return ()
 
 
-def paper_title() -> str:
-    """Return the paper's title and which version of it the numbers are from."""
-    data = _read(HERE / "paper.toml")
-    return f"“{data['title']}”, {data['version']}"
+@functools.cache
+def references() -> tuple[str, ...]:
+    """Return the labels of rows that are shown in rankings and compete for no place."""
+    return tuple(_read("ranking.toml")["references"])
 
 
-def _published(table: dict[str, Any]) -> PublishedTable:
-    cells = {
-        (row, column): _published_cell(value)
-        for row, columns in table["rows"].items()
-        for column, value in columns.items()
-    }
-    oracle, presets = table.get("oracle", ""), tuple(table["presets"])
-    return PublishedTable(table["source"], table["task"], oracle, presets, cells)
+@functools.cache
+def controls() -> tuple[str, ...]:
+    """Return the patterns of the rows that are drawn in panels of their own."""
+    return tuple(_read("ranking.toml")["controls"])
 
 
-def _published_cell(value: Any) -> Published:
-    match value:
-        case str():
-            return Published(warmup=value)
-        case list():
-            return Published(tuple(float(v) for v in value))
-        case {"value": number, "sd": sd}:
-            return Published((float(number),), float(sd))
-        case _:
-            return Published((float(value),))
-
-
+@functools.cache
 def row_names() -> dict[str, str]:
     """Return the display names of all listed rows, by label, in the order of the tables."""
     return {row.label: row.name for table in table_specs() for row in table.rows}
 
 
 def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
+    return {
+        key: tuple(tuple(v) if isinstance(v, list) else v for v in value)
+        if isinstance(value, list)
+        else value
+        for key, value in data.items()
+    }
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((HERE / name).read_text(encoding="utf-8"))

@@ -4,144 +4,136 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any
 
-from textbench.judge.stats import Difference, compare, holm, seeds_needed
+import pandas as pd
+
+from textbench.judge.power import MOST
+from textbench.judge.stats import Difference, differences
 from textbench.report.markup import MISSING, number
-from textbench.report.tables import Column, Key, Table
-from textbench.store.frames import SHORT
-from textbench.store.replicates import Row
+from textbench.report.tables import Column, Table
 
 CSV_COLUMNS = (
     *("table", "task", "task_fingerprint", "preset", "baseline", "row", "label", "options"),
-    *("group", "column", "protocol", "paired", "n", "difference", "ci95_low", "ci95_high"),
-    *("effect", "p", "p_holm", "smallest_p"),
+    *("group", "column", "protocol", "paired", "n", "mean", "sd", "low", "high"),
+    *("p", "p_holm", "p_exact", "separated", "seeds_needed", "note"),
 )
 
 
-@dataclass(frozen=True)
-class Differences:
-    """Every row of a table minus its baseline."""
+def compare(table: Table) -> tuple[pd.DataFrame, dict[str, Any]] | None:
+    """Compare the rows with the baseline's; None where there is nothing to compare.
 
-    table: Table
-    baseline: Row
-    rows: tuple[Row, ...]
-    columns: tuple[tuple[int, Column], ...]
-    """The table's columns of metrics, with their numbers."""
-    cells: dict[tuple[Key, int], tuple[Difference, float]]
-    """By row and column number: the difference and its p corrected by Holm."""
-
-    @property
-    def id(self) -> str:
-        """The stem of its files."""
-        return f"{self.table.spec.id}-differences-{self.table.section.slug}"
-
-
-def differences(table: Table) -> Differences | None:
-    """Compare the rows with the baseline's; None where there is nothing to compare."""
-    candidates = [row for row in table.section.rows if row.label == table.spec.baseline]
-    baseline = max(candidates, key=lambda row: len(row.done), default=None)
-    if baseline is None:
+    Returns:
+        A frame with `CSV_COLUMNS`, and what the table's templates need.
+    """
+    section = table.section
+    candidates = section.rows[section.rows["label"] == table.spec.baseline]
+    if not len(candidates):
         return None
-    columns = tuple((i, c) for i, c in enumerate(table.columns) if not c.spec.is_time)
-    cells = {}
-    for i, _ in columns:
-        base = table.cells[baseline.key, i].totals
-        found = {
-            row.key: compare(table.cells[row.key, i].totals, base)
-            for row in table.section.rows
-            if row is not baseline and base and table.cells[row.key, i].seeds
-        }
-        corrected = holm([difference.p for difference in found.values()])
-        for (key, difference), p in zip(found.items(), corrected, strict=True):
-            cells[key, i] = (difference, p)
-    rows = tuple(row for row in table.section.rows if any(key == row.key for key, _ in cells))
-    return Differences(table, baseline, rows, columns, cells) if rows else None
-
-
-def layout(found: Differences) -> dict[str, Any]:
-    """Return what the table templates need."""
-    section = found.table.section
-    return {
-        "id": found.id,
-        "title": f"Differences to {found.baseline.title}, seed by seed",
+    base = candidates["done"].idxmax()
+    columns = [column for column in table.columns if not column.spec.is_time]
+    found = [_column(column, base) for column in columns]
+    rows = [row for row in section.rows.index if any(row in one for one in found)]
+    if not rows:
+        return None
+    title = section.rows.loc[base, "title"]
+    head = {
+        **{"table": table.spec.id, "task": section.task, "preset": section.preset},
+        **{"task_fingerprint": section.fingerprint, "baseline": title},
+    }
+    lines = []
+    for row in rows:
+        about = section.rows.loc[row]
+        for column, one in zip(columns, found, strict=True):
+            if row in one:
+                who = {key: about[key] for key in ("label", "options", "group")}
+                lines.append(
+                    head
+                    | who
+                    | {"row": about["title"]}
+                    | {"column": column.spec.id, "protocol": column.protocol}
+                    | asdict(one[row])
+                    | {"separated": one[row].separated, "seeds_needed": one[row].needed}
+                )
+    frame = pd.DataFrame(lines)
+    context = {
+        "id": f"{table.spec.id}-differences-{section.slug}",
+        "title": f"Differences to {title}, seed by seed",
         "section": section.title,
-        "heads": [
+        "corner": "Algorithm",
+        "stub": "pairs",
+        "blocks": [
             {
-                "title": column.title,
-                "latex": column.latex,
-                "paper": False,
+                "heads": [
+                    {"title": c.title, "latex": c.latex, "paper": False, "paper_mark": ""}
+                    for c in columns
+                ],
+                "rows": [_row(section.rows.loc[row], row, columns, found) for row in rows],
+            }
+        ],
+        "notes": list(_notes(title, frame)),
+    }
+    return frame, context
+
+
+def _column(column: Column, base: int) -> dict[Any, Difference]:
+    values = column.measured().seeds()
+    theirs = values.pop(base, {})
+    return differences({row: (mine, theirs) for row, mine in values.items()}) if theirs else {}
+
+
+def _row(
+    about: pd.Series[Any], row: int, columns: list[Column], found: list[dict[Any, Difference]]
+) -> dict[str, Any]:
+    mine = [one.get(row) for one in found]
+    sizes = {f"{one.n}{'' if one.paired else ' unpaired'}" for one in mine if one}
+    return {
+        "name": about["name"],
+        "options": about["options"],
+        "mark": "",
+        "stub": ", ".join(sorted(sizes)),
+        "has_paper": False,
+        "cells": [
+            {
+                "ours": text(one, column.spec.digits) if one else MISSING,
+                "best": one is not None and one.separated,
+                "paper": None,
                 "paper_mark": "",
             }
-            for _, column in found.columns
+            for column, one in zip(columns, mine, strict=True)
         ],
-        "rows": [_row(found, row) for row in found.rows],
-        "notes": list(_notes(found)),
     }
 
 
-def _row(found: Differences, row: Row) -> dict[str, Any]:
-    cells = []
-    for i, column in found.columns:
-        difference, p = found.cells.get((row.key, i), (None, 1.0))
-        text = _text(difference, p, column.spec.digits) if difference else MISSING
-        significant = difference is not None and p <= 0.05
-        cells.append({"ours": text, "best": significant, "paper": None, "paper_mark": ""})
-    return {
-        "name": row.name,
-        "options": row.options,
-        "mark": "",
-        "seeds": _seeds(found, row),
-        "cells": cells,
-        "has_paper": False,
-    }
-
-
-def _seeds(found: Differences, row: Row) -> str:
-    sizes = {
-        f"{difference.n}{'' if difference.paired else ' unpaired'}"
-        for (key, _), (difference, _) in found.cells.items()
-        if key == row.key
-    }
-    return ", ".join(sorted(sizes))
-
-
-def _text(difference: Difference, p: float, digits: int) -> str:
-    text = number(difference.mean, digits, signed=True)
+def text(difference: Difference, digits: int) -> str:
+    """Format a difference: with interval and p where it is told, else the seeds that would tell."""
+    if difference.note in ("identical", "equal up to rounding"):
+        return difference.note
+    shown = number(difference.mean, digits, signed=True)
     if math.isnan(difference.low):  # one pair has no interval
-        return text
+        return shown
     low, high = (number(end, digits, signed=True) for end in (difference.low, difference.high))
-    return f"{text} [{low}, {high}] p={number(p, 3)}"
+    shown += f" [{low}, {high}]"
+    if difference.separated:
+        p = difference.p_holm
+        return f"{shown} p={number(p, 3)}" if p >= 0.001 else f"{shown} p<0.001"
+    if difference.needed is not None:
+        return f"{shown} n≥{difference.needed}"
+    return shown if math.isnan(difference.p_holm) else f"{shown} n>{MOST}"
 
 
-def _notes(found: Differences) -> Iterator[str]:
+def _notes(baseline: str, frame: pd.DataFrame) -> Iterator[str]:
     yield (
-        f"Row minus {found.baseline.title}: mean of the differences between equal seeds, which "
-        "share data and initial generator [95 % t-interval], and p of the exact sign-flip test "
-        "(Welch's interval and Mann-Whitney where no seeds are shared), Holm-corrected over the "
-        "rows of a column. Bold: p at most 0.05."
+        f"Row minus {baseline}: mean of the differences between equal seeds, which share data and "
+        "initial generator [95 % t-interval of this difference alone]. Bold: separated, with p of "
+        "the paired t-test (Welch's where no seeds are shared), Holm-corrected over the rows of a "
+        "column, at most 0.05."
     )
-    floor = min(difference.floor for difference, _ in found.cells.values())
-    needed = seeds_needed(len(found.rows))
-    if floor * len(found.rows) > 0.05:
+    if frame["seeds_needed"].notna().any() or not frame["separated"].all():
         yield (
-            f"With this many seeds nothing can be significant: p cannot fall below {floor:.3g} "
-            f"before correction; {len(found.rows)} comparison(s) need {needed} paired seeds."
+            "n≥12: not separated; so many seeds would tell a difference of this size and spread in "
+            f"four cases of five (n>{MOST}: more than that many). Not separated is not equal."
         )
-
-
-def csv_lines(found: Differences) -> Iterator[list[Any]]:
-    """Yield the lines of the CSV file, in full precision."""
-    section = found.table.section
-    for row in found.rows:
-        for i, column in found.columns:
-            if (row.key, i) not in found.cells:
-                continue
-            d, p = found.cells[row.key, i]
-            yield [
-                *(found.table.spec.id, section.task, section.fingerprint[:SHORT], section.preset),
-                *(found.baseline.title, row.title, row.label, row.options, row.group[:SHORT]),
-                *(column.spec.id, column.protocol, d.paired, d.n, d.mean, d.low, d.high),
-                *(d.effect, d.p, p, d.floor),
-            ]
+    if frame["note"].isin(["identical"]).any():
+        yield "identical: equal to the bit for every seed."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
+import unicodedata
 from typing import Any
 
 import jinja2
@@ -47,34 +49,66 @@ _LATEX = {
     "∇": r"$\nabla$",
     "Σ": r"$\Sigma$",
     "\N{WORD JOINER}": "{}",
+    **{"æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}", "ß": r"\ss{}"},
+    **{"ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}"},
     **{character: f"\\{character}" for character in "_%&#${}"},
     **{letter: f"$\\{name}$" for letter, name in zip("αβγδελμπστ", GREEK, strict=True)},
 }
 
 
-def latex(text: str) -> str:
-    """Escape text for LaTeX.
+_DOTLESS = {"i": r"\i", "j": r"\j"}
+ACCENTS = {
+    **{"\N{COMBINING GRAVE ACCENT}": "`", "\N{COMBINING ACUTE ACCENT}": "'"},
+    **{"\N{COMBINING CIRCUMFLEX ACCENT}": "^", "\N{COMBINING TILDE}": "~"},
+    **{"\N{COMBINING DIAERESIS}": '"', "\N{COMBINING MACRON}": "="},
+    **{"\N{COMBINING DOT ABOVE}": ".", "\N{COMBINING RING ABOVE}": "r"},
+    **{"\N{COMBINING CARON}": "v", "\N{COMBINING BREVE}": "u"},
+    **{"\N{COMBINING DOUBLE ACUTE ACCENT}": "H", "\N{COMBINING CEDILLA}": "c"},
+}
+"""LaTeX's commands for accents, all of which its default font encoding has."""
 
-    A character that plain pdfLaTeX cannot set is shown by its number, ``[U+4E2D]``.
+
+def latex(text: str, unicode: bool = False) -> str:
+    """Escape text for LaTeX; letters with accents are set as such.
+
+    Args:
+        text: Anything.
+        unicode: Leave other letters to XeLaTeX or LuaLaTeX, and to the document's font. Plain
+            pdfLaTeX cannot set them, and they are shown by their number, ``[U+4E2D]``.
     """
-    apart = re.sub("-(?=-)", "-\N{WORD JOINER}", text)  # "--" would become a dash
-    return "".join(_LATEX.get(c) or (c if " " <= c <= "~" else _code(c)) for c in apart)
+    joined = unicodedata.normalize("NFC", text)
+    apart = re.sub("-(?=-)", "-\N{WORD JOINER}", joined)  # "--" would become a dash
+    return "".join(_letter(c, unicode) for c in apart)
 
 
-def latex_number(text: str, bold: bool = False) -> str:
+@functools.cache
+def _letter(character: str, unicode: bool) -> str:
+    known = _LATEX.get(character)
+    if known is not None:
+        return known
+    if " " <= character <= "~":
+        return character
+    if character.isspace():
+        return " "
+    base, *marks = unicodedata.normalize("NFD", character)
+    if len(marks) == 1 and marks[0] in ACCENTS and base.isascii():
+        return rf"\{ACCENTS[marks[0]]}{{{_DOTLESS.get(base, base)}}}"
+    if unicode and character.isprintable():
+        return character
+    return f"[U+{ord(character):04X}]"
+
+
+def latex_number(text: str, bold: bool = False, unicode: bool = False) -> str:
     """Escape a cell for LaTeX, its spread set smaller."""
     value, _, spread = text.partition(" ± ")
-    shown = rf"\textbf{{{latex(value)}}}" if bold else latex(value)
-    return shown + (rf"{{\scriptsize\,$\pm$\,{latex(spread)}}}" if spread else "")
+    shown = latex(value, unicode)
+    shown = rf"\textbf{{{shown}}}" if bold else shown
+    return shown + (rf"{{\scriptsize\,$\pm$\,{latex(spread, unicode)}}}" if spread else "")
 
 
 def markdown_number(text: str, bold: bool = False) -> str:
     """Escape a cell for Markdown."""
     return f"**{markdown(text)}**" if bold else markdown(text)
-
-
-def _code(character: str) -> str:
-    return " " if character.isspace() else f"[U+{ord(character):04X}]"
 
 
 def markdown(text: str) -> str:
@@ -89,8 +123,19 @@ def number(value: float, digits: int, *, signed: bool = False) -> str:
     return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", MINUS)
 
 
-def render(template: str, context: dict[str, Any]) -> str:
-    """Fill a template of this package; LaTeX templates use ``<< >>`` and ``<% %>``."""
+def counted(value: float) -> str:
+    """Format a whole number, its thousands separated; a mean of counts is rounded."""
+    return f"{value:,.0f}" if math.isfinite(value) else MISSING
+
+
+def render(template: str, context: dict[str, Any], unicode: bool = False) -> str:
+    """Fill a template of this package; LaTeX templates use ``<< >>`` and ``<% %>``.
+
+    Args:
+        template: Its file's name.
+        context: What it needs.
+        unicode: See `latex`.
+    """
     is_latex = template.endswith(".tex.jinja")
     delimiters: dict[str, Any] = {
         "block_start_string": "<%",
@@ -109,6 +154,10 @@ def render(template: str, context: dict[str, Any]) -> str:
         keep_trailing_newline=True,
         **(delimiters if is_latex else {}),
     )
-    environment.filters.update(tex=latex, md=markdown)
-    environment.filters.update(texnum=latex_number, mdnum=markdown_number)
+    environment.filters.update(
+        tex=functools.partial(latex, unicode=unicode),
+        texnum=functools.partial(latex_number, unicode=unicode),
+        md=markdown,
+        mdnum=markdown_number,
+    )
     return environment.get_template(template).render(context)

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from typing import Any
 
-from textbench.judge.stats import seeds_needed
-from textbench.report.definitions import paper_title
-from textbench.report.provenance import progress
-from textbench.report.tables import Table
-from textbench.report.text import in_warmup
-from textbench.store.replicates import Comparable, Row
+from textbench.report.definitions import row_names
+from textbench.report.provenance import codes, progress
+from textbench.report.tables import Column, Table
 
 OTHER_ORACLE = "†"
 OWN_GENERATOR = "§"
-
-
-def has_own_generator(row: Row) -> bool:
-    """Tell whether a row brings its own generator instead of the shared LSTM."""
-    return row.own_generator
 
 
 def notes(table: Table) -> list[str]:
     """Return the notes under a table, in order."""
     return [
         *_how_to_read(table),
-        *_columns(table),
+        *(_column(table, column) for column in table.columns),
+        *_about_columns(table),
         *_paper(table),
         *_missing(table),
         *_unfinished(table),
@@ -37,51 +30,48 @@ def _how_to_read(table: Table) -> Iterator[str]:
         "Mean ± standard deviation over the seeds of finished runs; "
         "95 % t-intervals are in the CSV file."
     )
-    if any(table.best):
+    judged = [column.separated for column in table.columns]
+    if any(judged):
         yield (
-            "Bold: the best mean and every row that is not significantly worse (exact tests, "
-            "paired by seed; Holm over all pairs of rows; 5 %)."
+            "Bold: the rows that share the first place of a column, because no row is separated "
+            "from them and better (paired t-tests of all pairs of rows; Holm; 5 %)."
         )
-    if None in table.best:
-        yield f"Nothing is bold where too few seeds could tell two rows apart{_needed(table)}."
+    if False in judged:
+        yield "Nothing is bold in a column in which no two rows are separated."
     if table.section.changed:
         yield f"Changed for every row: {table.section.changed}."
     if table.section.note:
         yield f"Data: {table.section.note}."
-    if any(has_own_generator(row) for row in table.rows):
+    if table.rows["own_generator"].astype(bool).any():
         yield f"{OWN_GENERATOR} brings its own generator; all others share one LSTM."
 
 
-def _needed(table: Table) -> str:
-    """Say how many seeds the widest undecided column would need."""
-    undecided = [number for number, best in enumerate(table.best) if best is None]
-    present = (
-        sum(bool(table.cells[row.key, number].seeds) for row in table.section.rows)
-        for number in undecided
-    )
-    pairs = math.comb(max(present), 2)
-    return f": {pairs} pair(s) of rows need {seeds_needed(pairs)} seeds"
+def _column(table: Table, column: Column) -> str:
+    summaries = (table.section.evaluations.summary(metric) for metric in column.spec.metrics)
+    text = column.spec.note or "; ".join(filter(None, summaries))
+    protocol = f"Protocol: {column.protocol}." if column.protocol else "Nothing measured yet."
+    return f"{column.title}: {text + '. ' if text else ''}{protocol}"
 
 
-def _columns(table: Table) -> Iterator[str]:
-    for column in table.columns:
-        known = (table.section.store.number(metric).summary for metric in column.spec.metrics)
-        text = column.spec.note or "; ".join(filter(None, known))
-        protocol = f"Protocol: {column.protocol}." if column.protocol else "Nothing measured yet."
-        yield f"{column.title}: {text + '. ' if text else ''}{protocol}"
+def _about_columns(table: Table) -> Iterator[str]:
     if any(column.spec.is_time for column in table.columns):
         yield (
             "Epoch: one pass over the training data, or one round of an adversarial trainer with "
             "all its generator and discriminator updates; of the last phase that trains the "
             "generator. Runs side by side on one machine slow each other down."
         )
-    warmups = {cell.warmup_label for cell in table.cells.values() if cell.in_warmup}
-    if warmups:
-        quoted = " or ".join(
-            f"“{in_warmup(label, pair=pair)}”"
-            for label in sorted(warmups)
-            for pair in (False, True)
+    cells = table.cells
+    chosen = cells[cells["selected_from"] != ""].drop_duplicates("row")
+    if len(chosen):
+        grids = (f"{line.row}: {line.selected_from}" for line in chosen.itertuples())
+        yield (
+            "A best is selected on the test data, and the more evaluations it is selected from "
+            f"the better it gets. Evaluations looked at: {'; '.join(grids)}."
         )
+    if (cells["in_warmup"] > 0).any():
+        labels = sorted(set(table.section.runs["warmup_label"]) - {""})
+        names = [row_names().get(label, label) for label in labels]
+        quoted = " or ".join(f"“-({name})” or “(the same as {name})”" for name in names)
         yield f"{quoted}: the best evaluation lies in the warm-up, before the run's own training."
 
 
@@ -89,45 +79,43 @@ def _paper(table: Table) -> Iterator[str]:
     paper = table.paper
     if paper is None:
         return
-    yield f"Paper: {paper.source} of {paper_title()}."
-    yield f"The paper's schedules are full ones. Ours: {describe_preset(table.section)}."
+    yield f"Paper: {paper.source} of “{paper.document.title}”, {paper.document.version}."
+    yield f"The paper's schedules are full ones. Ours: {table.section.preset_line}."
     if not table.same_oracle:
         ours = ", ".join(sorted(table.section.oracles))
         yield (
-            f"{OTHER_ORACLE} Other oracle: the paper's numbers are of the {paper.oracle} oracle, "
-            f"ours of oracle={ours}. Absolute NLLs of two oracles are not comparable; the order "
-            "of the algorithms and the distances between them may be."
+            f"{OTHER_ORACLE} Other oracle: the paper's numbers are of the {paper.protocol.oracle} "
+            f"oracle, ours of oracle={ours}. Absolute NLLs of two oracles are not comparable; the "
+            "order of the algorithms and the distances between them may be."
         )
     if any(column.spec.is_time for column in table.columns):
         yield "The paper's seconds are of other, unnamed hardware."
 
 
-def describe_preset(section: Comparable) -> str:
-    """Return a preset's name and its own one line, as recorded."""
-    summaries = sorted({run.spec.preset_summary for run in section.runs} - {""})
-    return ": ".join([f"preset {section.preset or '(none)'}", *summaries])
-
-
 def _missing(table: Table) -> Iterator[str]:
     """Say once per reason which cells of finished runs are empty."""
+    cells = table.cells[(table.cells["reason"] != "") & (table.cells["group"] != "")]
     empty: dict[str, list[str]] = {}
-    for number, column in enumerate(table.columns):
-        for row in table.rows:
-            cell = table.cells.get((row.key, number))
-            for reason in cell.reasons if cell else ():
-                empty.setdefault(reason, []).append(f"{row.title} ({column.title})")
-    for reason, cells in empty.items():
-        yield f"No value: {', '.join(dict.fromkeys(cells))}: {reason}."
+    for line in cells.sort_values(["number", "at"], kind="stable").itertuples():
+        title = table.columns[line.number].title
+        for reason in line.reason.split("; "):
+            empty.setdefault(reason, []).append(f"{line.row} ({title})")
+    for reason, found in empty.items():
+        yield f"No value: {', '.join(dict.fromkeys(found))}: {reason}."
 
 
 def _unfinished(table: Table) -> Iterator[str]:
     """List the runs that are in no mean, and the rows whose runs were made by different code."""
-    for row in table.rows:
-        for run in row.runs:
-            if run.status.status != "done":
-                reason = f": {run.status.reason}" if run.status.reason else ""
-                where = f" ({progress(run.status)})" if progress(run.status) else ""
-                yield f"{row.title}, seed {run.spec.seed}: {run.status.status}{where}{reason}."
-        codes = {start.get("code") for run in row.done for start in run.env.get("starts", [])}
-        if len(codes) > 1:
+    runs = table.section.runs
+    for key, row in zip(table.rows.index, table.rows.itertuples(), strict=True):
+        mine = runs[runs["row"] == key].sort_values("seed")
+        for run in mine[mine["status"] != "done"].itertuples():
+            yield f"{row.title}, seed {run.seed}: {unfinished(run)}."
+        if len(codes(mine[mine["status"] == "done"])) > 1:
             yield f"{row.title}: its seeds were not all made by the same version of the code."
+
+
+def unfinished(run: Any) -> str:
+    """Say how far a run got and why it has no result."""
+    where = f" ({progress(run)})" if progress(run) else ""
+    return f"{run.status}{where}" + (f": {run.reason}" if run.reason else "")

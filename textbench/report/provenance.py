@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pandas as pd
+
 from textbench import __version__
-from textbench.store.read import RecordedRun, Results
-from textbench.store.rows import Status
 
 FACTS = ("textbench", "commit", "torch", "python", "machine", "cpu", "device", "threads")
+Start = Mapping[str, Any]
+"""One start of a run, as ``env.json`` has it."""
 
 
-def statuses(runs: Iterable[RecordedRun]) -> str:
+def statuses(names: Iterable[str]) -> str:
     """Count runs by status: ``"5 done, 1 running"``."""
-    counts = Counter(run.status.status for run in runs)
-    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    return ", ".join(f"{count} {status}" for status, count in sorted(Counter(names).items()))
 
 
-def starts(store: Results) -> list[dict[str, Any]]:
-    """Return every start of every run, as ``env.json`` has it."""
-    return [start for run in store.runs for start in run.env.get("starts", [])]
-
-
-def facts(store: Results) -> list[tuple[str, str]]:
-    """Return what the runs were made with: each fact with all its values and how often."""
+def facts(starts: Iterable[Start]) -> list[tuple[str, str]]:
+    """Return what runs were made with: each fact with all its values and how often."""
     found = []
-    all_starts = starts(store)
+    all_starts = list(starts)
     for fact in FACTS:
         counts = Counter(_shown(fact, start) for start in all_starts)
         counts.pop("", None)
@@ -38,7 +34,7 @@ def facts(store: Results) -> list[tuple[str, str]]:
     return [*found, ("report", f"textbench {__version__}")]
 
 
-def _shown(fact: str, start: dict[str, Any]) -> str:
+def _shown(fact: str, start: Start) -> str:
     value = start.get(fact)
     if value in (None, ""):
         return ""
@@ -47,33 +43,36 @@ def _shown(fact: str, start: dict[str, Any]) -> str:
     return str(value)
 
 
-def commands(store: Results) -> list[str]:
-    """Return the distinct commands that started the runs."""
-    return sorted({str(s["command"]) for s in starts(store) if s.get("command")})
+def commands(starts: Iterable[Start]) -> list[str]:
+    """Return the distinct commands that started runs."""
+    return sorted({str(start["command"]) for start in starts if start.get("command")})
 
 
-def problems(store: Results) -> list[dict[str, str]]:
+def codes(runs: pd.DataFrame) -> set[Any]:
+    """Return the versions of the trainer's code that runs were made by."""
+    return {start.get("code") for starts in runs["starts"] for start in starts}
+
+
+def problems(runs: pd.DataFrame, unreadable: Mapping[str, str]) -> list[dict[str, str]]:
     """Return every run that has no final result, with its status, progress and reason."""
     rows = [
         {
-            "run": run.name,
-            "status": run.status.status,
-            "progress": progress(run.status),
-            "reason": run.status.reason,
-            "traceback": run.status.traceback,
+            "run": run.run,
+            "status": run.status,
+            "progress": progress(run),
+            "reason": run.reason,
+            "traceback": run.traceback,
         }
-        for run in store.runs
-        if run.status.status != "done" and run.name not in store.unreadable
+        for run in runs[(runs["status"] != "done") & (runs["alpha"] == 1.0)].itertuples()
     ]
-    unreadable = [
+    return rows + [
         {"run": name, "status": "unreadable", "progress": "", "reason": reason, "traceback": ""}
-        for name, reason in store.unreadable.items()
+        for name, reason in unreadable.items()
     ]
-    return rows + unreadable
 
 
-def progress(status: Status) -> str:
+def progress(run: Any) -> str:
     """Say how far a run got: ``"adversarial, step 1234 of 3000"``."""
-    if not status.total:
-        return status.phase
-    return f"{status.phase}, step {status.step} of {status.total}".removeprefix(", ")
+    if not run.total:
+        return str(run.phase)
+    return f"{run.phase}, step {run.step} of {run.total}".removeprefix(", ")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from textbench.report.definitions import TEMPERED, SampleSpec, paper_title, sample_spec
-from textbench.report.markup import render
-from textbench.report.writing import csv_text
-from textbench.store.frames import SHORT
-from textbench.store.replicates import Comparable, Row
+import pandas as pd
+
+from textbench.judge import published
+from textbench.report.definitions import TEMPERED, SampleSpec, matches, sample_spec
+from textbench.report.sections import Section
+from textbench.store.rows import SAMPLES
 
 CSV_COLUMNS = (
     *("table", "task", "task_fingerprint", "preset", "row", "label", "options", "group"),
@@ -18,76 +18,72 @@ CSV_COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Samples:
-    """What one algorithm wrote."""
+def read_samples(section: Section, number: int) -> pd.DataFrame:
+    """Return the first ``number`` samples of each row's first finished run, as `CSV_COLUMNS`.
 
-    row: Row
-    seed: int
-    lines: tuple[str, ...]
-
-
-def read_samples(rows: Iterable[Row], number: int) -> list[Samples]:
-    """Return the first ``number`` samples of each row's first finished run."""
-    found = []
-    for row in rows:
-        path = row.done[0].directory.path / "samples.txt" if row.done else None
-        if path is not None and path.exists():
+    Rows of other temperatures have no samples on record.
+    """
+    spec, found = sample_spec(), []
+    part = section.without(TEMPERED)
+    finished = part.runs[part.runs["status"] == "done"].sort_values("seed")
+    for key, row in zip(part.rows.index, part.rows.itertuples(), strict=True):
+        mine = finished[finished["row"] == key].head(1)
+        for run in mine.itertuples():
+            path = Path(run.path) / SAMPLES
+            if not path.exists():
+                continue
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[:number]
-            found.append(Samples(row, row.done[0].spec.seed, tuple(lines)))
-    return found
+            head = dict(row=row.title, label=row.label, options=row.options, group=row.group)
+            found += [
+                head | {"name": row.name, "seed": run.seed, "number": i, "sample": line}
+                for i, line in enumerate(lines, start=1)
+            ]
+    frame = pd.DataFrame(found, columns=None if found else [*CSV_COLUMNS, "name"])
+    return frame.assign(
+        table=spec.id,
+        task=section.task,
+        task_fingerprint=section.fingerprint,
+        preset=section.preset,
+    )
 
 
-def build_samples(section: Comparable) -> tuple[dict[str, Any], str] | None:
-    """Return a section's table of samples as (what the templates need, CSV).
+def grouped(samples: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return each row's samples."""
+    return [
+        {
+            **{key: lines[key].iloc[0] for key in ("name", "row", "options", "seed")},
+            "lines": lines["sample"].to_list(),
+        }
+        for _, lines in samples.groupby(["label", "group"], sort=False)
+    ]
 
-    None where the task is not one of text, or nothing is finished. Rows of other temperatures
-    have no samples on record.
+
+def build(section: Section) -> tuple[dict[str, Any], pd.DataFrame] | None:
+    """Return a section's table of samples as (what the templates need, its frame).
+
+    None where the task is not one of text, or nothing is finished.
     """
     spec = sample_spec()
-    found = read_samples(section.without(TEMPERED).rows, spec.lines)
-    if not spec.is_for(section.task) or not found:
+    if not matches(section.task, spec.tasks):
         return None
-    stem = f"{spec.id}-{section.slug}"
+    samples = read_samples(section, spec.lines)
+    if not len(samples):
+        return None
     context = {
-        "id": stem,
+        "id": f"{spec.id}-{section.slug}",
         "title": spec.title,
         "section": section.title,
-        "rows": [
-            {"name": s.row.name, "options": s.row.options, "seed": s.seed, "lines": s.lines}
-            for s in found
-        ],
+        "rows": grouped(samples),
         "notes": _notes(spec, section),
     }
-    return context, csv_text(CSV_COLUMNS, _csv_lines(spec, section, found))
+    return context, samples
 
 
-def _notes(spec: SampleSpec, section: Comparable) -> list[str]:
+def _notes(spec: SampleSpec, section: Section) -> list[str]:
+    paper = next(iter(published.tables().values())).document
     notes = [
-        f"The first {spec.lines} lines of each row's samples.txt, in the order in which they were "
+        f"The first {spec.lines} lines of each row's {SAMPLES}, in the order in which they were "
         "drawn at alpha = 1 and without a choice; `textbench sample RUN` prints more.",
-        f"The paper's {spec.paper} ({paper_title()}) shows chosen samples of other runs.",
+        f"{spec.paper} of “{paper.title}” ({paper.version}) shows chosen samples of other runs.",
     ]
     return [*notes, f"Data: {section.note}."] if section.note else notes
-
-
-def _csv_lines(spec: SampleSpec, section: Comparable, found: Iterable[Samples]) -> list[list[Any]]:
-    return [
-        [
-            *(spec.id, section.task, section.fingerprint[:SHORT], section.preset),
-            *(s.row.title, s.row.label, s.row.options, s.row.group[:SHORT]),
-            *(s.seed, number, line),
-        ]
-        for s in found
-        for number, line in enumerate(s.lines, start=1)
-    ]
-
-
-def to_latex(context: dict[str, Any]) -> str:
-    """Return a ``table`` environment for a document that uses booktabs."""
-    return render("samples.tex.jinja", context)
-
-
-def to_markdown(context: dict[str, Any]) -> str:
-    """Return a GitHub-flavoured table with its notes."""
-    return render("samples.md.jinja", context)

@@ -1,140 +1,209 @@
-"""Selection rules: which evaluation of a run a table's column shows."""
+"""Selection rules: which number of a run a table's column shows.
+
+Every rule takes a section and a column, and returns a line per run that it says anything of,
+indexed by the run: one column per number (0, 1, ...), ``protocol`` (values of two protocols never
+share a column) and ``reason`` (why there are no numbers).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from statistics import fmean
-from typing import Literal
+from collections.abc import Callable
 
-from textbench.report.definitions import ColumnSpec
-from textbench.store.read import Epoch, Moment, RecordedRun, hardware
-from textbench.store.replicates import Comparable
+import numpy as np
+import pandas as pd
+
+from textbench.report.definitions import ColumnSpec, Select
+from textbench.report.evaluations import Evaluations
+from textbench.report.sections import Section
 
 UNFINISHED = "not finished"
 
 
-@dataclass(frozen=True)
-class Pick:
-    """What a column shows of one run."""
+def pick(section: Section, column: ColumnSpec) -> pd.DataFrame:
+    """Apply a column's rule to every run of a section; an unfinished run has no result yet.
 
-    values: tuple[float, ...] = ()
-    """One number per metric of the column; of a time column, one per epoch."""
-    protocol: str = ""
-    """Values of two protocols never share a column."""
-    in_warmup: bool = False
-    """Whether the selected evaluation was made before the run's own training."""
-    reason: str = ""
-    """Why there are no values."""
-
-
-def pick(section: Comparable, run: RecordedRun, column: ColumnSpec) -> Pick:
-    """Apply a column's rule to a run; an unfinished run has no result yet."""
-    if run.status.status != "done":
-        return Pick(reason=UNFINISHED)
-    if column.is_time:
-        return epoch_times(section.store.epochs(run), column.clock, hardware(run.env))
-    if column.select == "logged":
-        return last_logged(section.store.logged(run, column.metrics[0]), column.metrics[0])
-    evaluated = section.store.evaluations(run)
-    if column.select == "change":
-        return change(evaluated, column)
-    if column.select == "ledger":
-        return counted(evaluated, column)
-    if column.select == "final":
-        return final(evaluated, column)
-    return best(evaluated, column, has_warmup=run.spec.warmup is not None)
-
-
-def epoch_times(epochs: list[Epoch], clock: Literal["seconds", "cpu_seconds"], where: str) -> Pick:
-    """Pick the seconds of each epoch of the last phase that trains the generator.
-
-    An epoch counts as training the generator when it advances the epoch counter. Earlier
-    phases (an inline pre-training) have another rhythm, and a warm-up is a run of its own.
+    Returns:
+        A line per run: ``row, seed, protocol, reason``, the numbers, ``in_warmup`` (the selected
+        evaluation was made before the run's own training) and ``grid`` (those it was selected
+        from); of times also ``epochs`` and ``squares`` (the sum of squared deviations within a run).
     """
-    if not where:
-        return Pick(reason="it ran on several kinds of hardware, or on an unknown one")
-    before = [0, *(epoch.epoch for epoch in epochs)]
-    own = [
-        epoch
-        for epoch, counted in zip(epochs, before, strict=False)
-        if epoch.epoch > counted and not epoch.warmup
-    ]
-    if not own:
-        return Pick(reason="no epoch of generator training in its log")
-    values = tuple(getattr(epoch, clock) for epoch in own if epoch.phase == own[-1].phase)
-    return Pick(values, f"{clock}/1 on {where}")
+    found = RULES[column.select](section, column)
+    numbers = list(range(len(column.metrics) or 1))
+    shown = ["protocol", "reason", *numbers, "in_warmup", "grid", "epochs", "squares"]
+    picked = section.runs[["row", "seed", "status"]].join(found.reindex(columns=shown))
+    done = picked.pop("status") == "done"
+    picked["reason"] = picked["reason"].where(done, UNFINISHED).fillna("")
+    absent = ~done | (picked["reason"] != "")
+    picked.loc[absent, numbers] = np.nan
+    picked["protocol"] = picked["protocol"].where(~absent, "").fillna("")
+    picked["in_warmup"] = picked["in_warmup"].fillna(False).astype(bool)
+    return picked
 
 
-def final(evaluated: list[Moment], column: ColumnSpec) -> Pick:
-    """Pick the evaluation after the last step."""
-    at = [moment for moment in evaluated if moment.final]
-    if not at:
-        return Pick(reason="no final evaluation")
-    if not at[-1].has(*column.metrics):
-        return Pick(reason=at[-1].missing(*column.metrics))
-    return _picked(at[-1], column)
+def relative(picked: pd.DataFrame, base: pd.Series[bool], name: str) -> pd.DataFrame:
+    """Divide every run's number by the mean of the base's, of the same protocol (hardware).
+
+    Args:
+        picked: As of `pick`.
+        base: Which of the runs are divided by.
+        name: What that row is called in a reason.
+    """
+    measured = picked[base & (picked["protocol"] != "")]
+    means = measured.groupby("protocol")[0].mean()
+    found = picked.copy()
+    found[0] = picked[0] / picked["protocol"].map(means)
+    lost = np.isfinite(picked[0]) & found[0].isna()
+    found.loc[lost, "reason"] = f"{name} has no time on the same hardware"
+    found.loc[lost, "protocol"] = ""
+    return found.assign(epochs=np.nan, squares=np.nan)
 
 
-def change(evaluated: list[Moment], column: ColumnSpec) -> Pick:
-    """Pick the difference between the last evaluation and the warm-up's last, of one protocol."""
-    if not any(moment.warmup for moment in evaluated):
-        return Pick(reason="it starts from no warm-up")
-    end = final(evaluated, column)
-    if not end.values:
-        return end
-    comparable = [
-        moment
-        for moment in evaluated
-        if moment.warmup
-        and moment.has(*column.metrics)
-        and moment.protocol(*column.metrics) == end.protocol
-    ]
-    if not comparable:
-        return Pick(reason="its warm-up was not evaluated under the same protocol")
-    start = (comparable[-1].values[metric] for metric in column.metrics)
-    values = tuple(after - before for after, before in zip(end.values, start, strict=True))
-    return Pick(values, end.protocol)
+def _lines(evaluated: Evaluations, metrics: tuple[str, ...]) -> pd.DataFrame:
+    """Return a line per evaluation: the moment, a column per metric, protocol and reason."""
+    values = pd.DataFrame(evaluated.numbers(metrics), index=evaluated.at.index)
+    reason = evaluated.missing(metrics)
+    found = pd.concat([evaluated.at, values], axis=1)
+    return found.assign(protocol=evaluated.protocol(metrics), reason=reason)
 
 
-def counted(evaluated: list[Moment], column: ColumnSpec) -> Pick:
-    """Pick counts of the ledger at the end of training, the warm-up's included."""
-    at = [moment for moment in evaluated if moment.final]
-    if not at:
-        return Pick(reason="no final evaluation")
-    missing = [name for name in column.metrics if name not in at[-1].ledger]
-    if missing:
-        return Pick(reason=f"its ledger has no {missing[0]}")
-    return Pick(tuple(float(at[-1].ledger[name]) for name in column.metrics), "ledger/1")
+def _ends(section: Section, column: ColumnSpec) -> pd.DataFrame:
+    """Return the evaluation after the last step of each run that has one."""
+    lines = _lines(
+        section.evaluations.where(section.evaluations.at["final"].to_numpy(bool)), column.metrics
+    )
+    return lines.drop_duplicates("run", keep="last").set_index("run")
 
 
-def last_logged(logged: list[tuple[int, float]], name: str) -> Pick:
-    """Pick the mean of a logged quantity over the last epoch that has it."""
-    if not logged:
-        return Pick(reason=f"it logs no {name}")
-    last = max(epoch for epoch, _ in logged)
-    return Pick((fmean(value for epoch, value in logged if epoch == last),), "log/1")
+def _or_reason(section: Section, found: pd.DataFrame, reason: str) -> pd.DataFrame:
+    """Add the runs of which a rule found nothing."""
+    reasons = pd.DataFrame({"reason": reason}, index=section.runs.index.difference(found.index))
+    return pd.concat([found, reasons]) if len(reasons) else found
 
 
-def best(evaluated: list[Moment], column: ColumnSpec, *, has_warmup: bool) -> Pick:
-    """Pick the evaluation whose criterion is best, the earliest of equals; warm-up included.
+def final(section: Section, column: ColumnSpec) -> pd.DataFrame:
+    """Select the evaluation after the last step."""
+    return _or_reason(section, _ends(section, column), "no final evaluation")
+
+
+def best(section: Section, column: ColumnSpec) -> pd.DataFrame:
+    """Select the evaluation whose criterion is best, the earliest of equals; warm-up included.
 
     Only evaluations under the protocol of the run's curve compete: the final one may draw more
     samples, and then its number is another one.
     """
     needed = tuple(dict.fromkeys((*column.metrics, *column.criterion)))
-    complete = [moment for moment in evaluated if moment.has(*needed)]
-    if not complete:
-        return Pick(reason=evaluated[-1].missing(*needed) if evaluated else "no evaluation")
-    own = [moment for moment in complete if not moment.warmup] or complete
-    curve = [moment for moment in own if not moment.final] or own
-    usual = curve[-1].protocol(*needed)
-    candidates = [moment for moment in complete if moment.protocol(*needed) == usual]
-    if has_warmup and not any(moment.warmup for moment in candidates):
-        return Pick(reason="its warm-up was not evaluated under the same protocol")
-    sign = -1 if column.direction == "higher" else 1
-    return _picked(min(candidates, key=lambda moment: sign * moment.sum(*column.criterion)), column)
+    lines = _lines(section.evaluations, needed)
+    lines["shown"] = section.evaluations.protocol(column.metrics)
+    complete = lines[lines["reason"] == ""]
+    complete = complete[complete["protocol"] == complete["run"].map(usual(complete))]
+    at = [needed.index(metric) for metric in column.criterion]
+    score = complete[at].sum(axis=1) * (-1 if column.direction == "higher" else 1)
+    chosen = complete.loc[score.groupby(complete["run"]).idxmin()].set_index("run")
+    chosen["protocol"], chosen["in_warmup"] = chosen["shown"], chosen["warmup"]
+    chosen["grid"] = _grid(complete).reindex(chosen.index)
+    started = section.runs["warmup"].notna()
+    covered = complete.loc[complete["warmup"].astype(bool), "run"].unique()
+    lost = started[started].index.intersection(chosen.index).difference(covered)
+    chosen.loc[lost, "reason"] = "its warm-up was not evaluated under the same protocol"
+    last = lines.drop_duplicates("run", keep="last").set_index("run")
+    others = last.loc[last.index.difference(chosen.index), ["reason"]]
+    return _or_reason(section, pd.concat([chosen, others]), "no evaluation")
 
 
-def _picked(moment: Moment, column: ColumnSpec) -> Pick:
-    values = tuple(moment.values[metric] for metric in column.metrics)
-    return Pick(values, moment.protocol(*column.metrics), in_warmup=moment.warmup)
+def usual(lines: pd.DataFrame) -> pd.Series[str]:
+    """Return, by run, the protocol of its curve: of its own last evaluation but the final one."""
+    own = lines[~lines["warmup"].astype(bool)]
+    regular = own[~own["final"].astype(bool)]
+    last = [part.groupby("run")["protocol"].last() for part in (regular, own, lines)]
+    return last[0].combine_first(last[1]).combine_first(last[2])
+
+
+def _grid(lines: pd.DataFrame) -> pd.Series[str]:
+    """Describe, by run, the evaluations that were looked at."""
+    grouped = lines.groupby("run")["epoch"]
+    told = pd.DataFrame({"n": grouped.nunique(), "low": grouped.min(), "high": grouped.max()})
+    return (
+        told.apply(
+            lambda one: f"{one['n']:.0f} at epochs {one['low']:g} to {one['high']:g}", axis=1
+        )
+        if len(told)
+        else pd.Series(dtype=str)
+    )
+
+
+def change(section: Section, column: ColumnSpec) -> pd.DataFrame:
+    """Take the difference of the last evaluation and the warm-up's last, of one protocol."""
+    lines = _lines(section.evaluations, column.metrics)
+    before = lines[lines["warmup"].astype(bool)]
+    end = final(section, column)
+    numbers = list(range(len(column.metrics)))
+    alike = before[
+        (before["reason"] == "") & (before["protocol"] == before["run"].map(end["protocol"]))
+    ]
+    start = alike.drop_duplicates("run", keep="last").set_index("run")
+    end[numbers] = end[numbers] - start[numbers].reindex(end.index)
+    sound = end["reason"] == ""
+    warm = end.index.isin(before["run"])
+    lost = sound & ~end.index.isin(start.index)
+    end.loc[lost, "reason"] = "its warm-up was not evaluated under the same protocol"
+    end.loc[~warm, "reason"] = "it starts from no warm-up"
+    return end
+
+
+def counted(section: Section, column: ColumnSpec) -> pd.DataFrame:
+    """Take counts of the ledger at the end of training, the warm-up's included."""
+    evaluated = section.evaluations.at
+    ends = evaluated[evaluated["final"].astype(bool)].drop_duplicates("run", keep="last")
+    ends = ends.set_index("run").reindex(columns=list(column.metrics)).astype(float)
+    reason = pd.Series("", index=ends.index)
+    for name in reversed(column.metrics):
+        reason = reason.where(ends[name].notna(), f"its ledger has no {name}")
+    found = ends.set_axis(range(len(column.metrics)), axis=1)
+    found = found.assign(protocol="ledger/1", reason=reason)
+    return _or_reason(section, found, "no final evaluation")
+
+
+def logged(section: Section, column: ColumnSpec) -> pd.DataFrame:
+    """Take the mean of a logged quantity over the last epoch that has it."""
+    (name,) = column.metrics
+    logs = section.logs
+    mine = logs[(logs["name"] == name) & (logs["kind"] == "loss") & ~logs["warmup"].astype(bool)]
+    last = mine[mine["epoch"] == mine.groupby("run")["epoch"].transform("max")]
+    found = last.groupby("run")["value"].mean().to_frame(0).assign(protocol="log/1", reason="")
+    return _or_reason(section, found, f"it logs no {name}")
+
+
+def epoch_times(section: Section, column: ColumnSpec) -> pd.DataFrame:
+    """Take the seconds of each epoch of the last phase that trains the generator.
+
+    An epoch counts as training the generator when it advances the epoch counter. Earlier phases
+    (an inline pre-training) have another rhythm, and a warm-up is a run of its own.
+    """
+    clock = column.select.removeprefix("epoch_")
+    logs = section.logs
+    lines = logs[(logs["kind"] == "epoch") & (logs["name"] == clock)]
+    before = lines.groupby("run")["epoch"].shift(fill_value=0)
+    own = lines[(lines["epoch"] > before) & ~lines["warmup"].astype(bool)]
+    own = own[own["phase"] == own.groupby("run")["phase"].transform("last")]
+    values = own.groupby("run")["value"]
+    found = pd.DataFrame({0: values.mean(), "epochs": values.size()})
+    apart = (own["value"] - own["run"].map(found[0])) ** 2
+    where = section.runs["hardware"].reindex(found.index)
+    found["squares"] = apart.groupby(own["run"]).sum()
+    found["protocol"] = f"{clock}/1 on " + where
+    found["reason"] = ""
+    found = _or_reason(section, found, "no epoch of generator training in its log")
+    nowhere = section.runs["hardware"].reindex(found.index) == ""
+    found.loc[nowhere, "reason"] = "it ran on several kinds of hardware, or on an unknown one"
+    return found
+
+
+RULES: dict[Select, Callable[[Section, ColumnSpec], pd.DataFrame]] = {
+    "final": final,
+    "best": best,
+    "change": change,
+    "ledger": counted,
+    "logged": logged,
+    "epoch_seconds": epoch_times,
+    "epoch_cpu_seconds": epoch_times,
+}

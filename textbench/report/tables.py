@@ -1,23 +1,30 @@
-"""Tables: rows of algorithms, columns of selected numbers, the paper's beside ours."""
+"""A table as one frame: a line per row, column and metric, from which every format is written."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from statistics import fmean
+from typing import Any
 
-from textbench.judge.stats import Summary, summarise, tied_with_best
-from textbench.report.definitions import (
-    ColumnSpec,
-    Published,
-    PublishedTable,
-    TableSpec,
-    published_tables,
-)
+import numpy as np
+import pandas as pd
+
+from textbench.judge import published
+from textbench.judge.ranking import rank
+from textbench.judge.stats import summarise
+from textbench.report.definitions import ColumnSpec, TableSpec, references
 from textbench.report.markup import latex
-from textbench.report.select import UNFINISHED, Pick, pick
-from textbench.store.replicates import Comparable, Row
+from textbench.report.sections import Section
+from textbench.report.select import UNFINISHED, pick, relative
 
-Key = tuple[str, str]
+CSV_COLUMNS = (
+    *("table", "task", "task_fingerprint", "preset", "row", "label", "options", "group"),
+    *("column", "metric", "select", "relative_to", "protocol", "runs", "n", "mean", "sd"),
+    *("ci95_low", "ci95_high", "shown_spread", "in_warmup", "best", "place", "selected_from"),
+    *("seeds", "paper", "paper_sd", "paper_warmup", "paper_source", "reason"),
+)
+NOT_RUN = -1
+"""Stands for the group of a row that the paper has and the store has not."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +33,12 @@ class Column:
 
     spec: ColumnSpec
     protocol: str
+    picked: pd.DataFrame = field(repr=False)
+    """The runs that have this protocol, as of `select.pick`."""
     mark: str = ""
     """Tells the columns of one spec apart: ``"1"``, ``"2"``."""
+    separated: bool | None = None
+    """Whether any two rows are told apart; None where too few seeds, or no competition."""
 
     @property
     def title(self) -> str:
@@ -37,51 +48,34 @@ class Column:
     @property
     def latex(self) -> str:
         """The heading in LaTeX."""
-        return (self.spec.latex or latex(self.spec.title)) + (
-            f" ({self.mark})" if self.mark else ""
-        )
+        return (self.spec.latex or latex(self.spec.title)) + f" ({self.mark})" * bool(self.mark)
+
+    def measured(self) -> Column:
+        """Return the column without the runs that have no number."""
+        return replace(self, picked=self.picked[self.picked["protocol"] != ""])
+
+    def seeds(self) -> dict[Hashable, dict[int, float]]:
+        """Return each row's number by seed; the sum of a pair."""
+        numbers = range(len(self.spec.metrics) or 1)
+        totals = self.picked[list(numbers)].sum(axis=1)
+        found: dict[Hashable, dict[int, float]] = {}
+        for row, seed, total in zip(self.picked["row"], self.picked["seed"], totals, strict=True):
+            found.setdefault(row, {})[int(seed)] = float(total)
+        return found
 
 
-@dataclass(frozen=True)
-class Cell:
-    """Our number."""
-
-    summaries: tuple[Summary, ...] = ()
-    """Over seeds, one per metric of the column; empty where there is no number."""
-    spread: float = float("nan")
-    """The ± shown: the seeds' sd (of the sum, for a pair), or the epochs' sd of a time."""
-    in_warmup: int = 0
-    """Seeds whose selected evaluation lies in the warm-up."""
-    warmup_label: str = ""
-    seeds: dict[int, tuple[float, ...]] = field(default_factory=dict)
-    """Each seed's own values."""
-    reasons: tuple[str, ...] = ()
-    """Why seeds of finished runs are missing."""
-
-    @property
-    def n(self) -> int:
-        """How many seeds the number is of."""
-        return len(self.seeds)
-
-    @property
-    def totals(self) -> dict[int, float]:
-        """Each seed's number; the sum of a pair."""
-        return {seed: sum(values) for seed, values in self.seeds.items()}
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """A table ready to be written in any format."""
 
     spec: TableSpec
-    section: Comparable
-    rows: tuple[Row, ...]
+    section: Section
+    rows: pd.DataFrame
+    """As of the section, and the rows that only the paper has."""
     columns: tuple[Column, ...]
-    cells: dict[tuple[Key, int], Cell]
-    """By row and column number."""
-    paper: PublishedTable | None
-    best: tuple[frozenset[Key] | None, ...] = ()
-    """By column, the rows that share the first place; None where too few seeds to tell."""
+    cells: pd.DataFrame
+    """`CSV_COLUMNS`, and ``at`` (the row's place in `rows`) and ``number`` (the column's)."""
+    paper: published.Table | None
 
     @property
     def id(self) -> str:
@@ -91,76 +85,61 @@ class Table:
     @property
     def same_oracle(self) -> bool:
         """Whether the paper's absolute numbers are of the same oracle."""
-        return self.paper is not None and self.paper.oracle in ("", *self.section.oracles)
-
-    def published(self, row: Row, column: Column) -> Published:
-        """Return the paper's number for a cell; empty where it reports none."""
-        return published(self.paper, row.label, column.spec)
+        return self.paper is not None and (
+            self.paper.protocol.oracle in ("", *self.section.oracles)
+        )
 
 
-def published(paper: PublishedTable | None, label: str, column: ColumnSpec) -> Published:
-    """Return a number of the paper; a column relative to a row is derived from both cells."""
-    if paper is None:
-        return Published()
-    if not column.relative_to:
-        return paper.cells.get((label, column.id), Published())
-    mine, base = (
-        paper.cells.get((row, column.select), Published()) for row in (label, column.relative_to)
-    )
-    if not (mine.values and base.values):
-        return Published()
-    return Published((mine.values[0] / base.values[0],))
-
-
-def build(spec: TableSpec, section: Comparable) -> Table | None:
-    """Fill a table for a section; None where the table has nothing to show."""
+def build(spec: TableSpec, section: Section) -> Table | None:
+    """Select, summarise and join the paper; None where the table has nothing to show."""
     if spec.listed_only:
-        labels = {row.label for row in spec.rows}
-        section = replace(section, rows=[row for row in section.rows if row.label in labels])
-    if not section.rows:
+        part = section.rows["label"].isin([row.label for row in spec.rows])
+        section = section.restricted(section.rows.index[part])
+    if not len(section.rows):
         return None
+    paper = published.tables().get(spec.paper)
+    paper = paper if paper is not None and paper.protocol.task == section.task else None
     specs = _every_metric(section) if spec.every_metric else spec.columns
-    paper = published_tables().get(spec.paper)
-    if paper is not None and paper.task != section.task:
-        paper = None
-    columns, cells = _fill(specs, section)
+    columns = tuple(column for one in specs for column in _columns(one, section))
     if not columns:
         return None
-    rows = (*section.rows, *(_not_run(spec, section) if paper else ()))
+    rows = _with_not_run(spec, section.rows) if paper else section.rows
     listed = {row.label: place for place, row in enumerate(spec.rows)}
-    ordered = sorted(rows, key=lambda row: listed.get(row.label, len(listed)))
-    best = tuple(_first_place(number, columns, cells) for number in range(len(columns)))
-    return Table(spec, section, tuple(ordered), columns, cells, paper, best)
+    rows = rows.assign(place=rows["label"].map(listed).fillna(len(listed)))
+    rows = rows.sort_values("place", kind="stable")
+    lines: list[dict[str, Any]] = []
+    judged = []
+    for number, column in enumerate(columns):
+        places = _places(column, section)
+        apart = None if len(places) < 2 else max(places.values()) > 1
+        judged.append(replace(column, separated=apart))
+        lines += _cells(number, column, rows, places if apart else {}, paper)
+    cells = pd.DataFrame(lines)
+    cells["table"], cells["task"], cells["preset"] = spec.id, section.task, section.preset
+    cells["task_fingerprint"] = section.fingerprint
+    order = cells.sort_values(["at", "number"], kind="stable", ignore_index=True)
+    return Table(spec, section, rows, tuple(judged), order, paper)
 
 
-def _first_place(
-    number: int, columns: tuple[Column, ...], cells: dict[tuple[Key, int], Cell]
-) -> frozenset[Key] | None:
-    """Return the rows of a metric's column that no row beats significantly."""
-    spec = columns[number].spec
-    if spec.is_time or spec.direction == "none":
-        return frozenset()
-    samples = {key: cell.totals for (key, column), cell in cells.items() if column == number}
-    if sum(bool(values) for values in samples.values()) < 2:
-        return frozenset()
-    tied = tied_with_best(samples, higher=spec.direction == "higher")
-    return None if tied is None else frozenset(tied)
+def _with_not_run(spec: TableSpec, rows: pd.DataFrame) -> pd.DataFrame:
+    absent = [row for row in spec.rows if row.label not in set(rows["label"])]
+    blank = pd.DataFrame(
+        [
+            dict(label=row.label, name=row.name, title=row.name, group="", options="", runs=0)
+            for row in absent
+        ],
+        index=[NOT_RUN - i for i in range(len(absent))],
+    )
+    if not absent:
+        return rows
+    return pd.concat([rows, blank.assign(done=0, own_generator=False, fresh_data=False)])
 
 
-def _not_run(spec: TableSpec, section: Comparable) -> list[Row]:
-    present = {row.label for row in section.rows}
-    return [Row("", row.label, row.name) for row in spec.rows if row.label not in present]
-
-
-def _every_metric(section: Comparable) -> tuple[ColumnSpec, ...]:
+def _every_metric(section: Section) -> tuple[ColumnSpec, ...]:
     """One column per metric that has a value at the end of some run."""
-    known = {
-        metric
-        for run in section.runs
-        for moment in section.store.evaluations(run)
-        for metric in moment.values
-        if moment.final and moment.has(metric)
-    }
+    evaluated = section.evaluations
+    ends = evaluated.values[evaluated.at["final"].to_numpy(bool)]
+    known = np.isfinite(ends).any(axis=0)
     return tuple(
         ColumnSpec(
             id=metric,
@@ -168,77 +147,119 @@ def _every_metric(section: Comparable) -> tuple[ColumnSpec, ...]:
             select="final",
             metrics=(metric,),
             digits=3,
-            direction=section.store.number(metric).direction,
+            direction=evaluated.direction(metric),  # type: ignore[arg-type]
         )
-        for metric in sorted(known)
+        for metric in sorted(name for name, i in evaluated.metrics.items() if known[i])
     )
 
 
-def _fill(
-    specs: tuple[ColumnSpec, ...], section: Comparable
-) -> tuple[tuple[Column, ...], dict[tuple[Key, int], Cell]]:
-    columns: list[Column] = []
-    cells: dict[tuple[Key, int], Cell] = {}
-    for spec in specs:
-        picks = {
-            row.key: {run.spec.seed: pick(section, run, spec) for run in row.runs}
-            for row in section.rows
+def _columns(spec: ColumnSpec, section: Section) -> Iterator[Column]:
+    """Select a column's numbers, and part them by protocol."""
+    picked = pick(section, spec)
+    if spec.relative_to:
+        base = section.rows.index[section.rows["label"] == spec.relative_to]
+        picked = relative(picked, picked["row"].isin(base), spec.relative_to)
+    protocols = sorted(set(picked["protocol"]) - {""}) or [""]
+    for number, protocol in enumerate(protocols, start=1):
+        mine = picked[(picked["protocol"] == protocol) | (picked["protocol"] == "")]
+        yield Column(spec, protocol, mine, str(number) if len(protocols) > 1 else "")
+
+
+def _places(column: Column, section: Section) -> dict[Hashable, int]:
+    """Return the places of the rows that compete in a column; see `judge.ranking`."""
+    spec = column.spec
+    if spec.is_time or spec.direction == "none":
+        return {}
+    out = section.rows["label"].isin(references()) | section.rows["fresh_data"].astype(bool)
+    found = column.measured().seeds()
+    inside = {row: values for row, values in found.items() if not out[row]}
+    return rank(inside, spec.direction)[1] if len(inside) > 1 else {}
+
+
+def _cells(
+    number: int,
+    column: Column,
+    rows: pd.DataFrame,
+    places: Mapping[Hashable, int],
+    paper: published.Table | None,
+) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a column: one per row and metric."""
+    by_row = dict(tuple(column.picked.groupby("row")))
+    empty = column.picked.iloc[:0]
+    for at, (key, row) in enumerate(zip(rows.index, rows.itertuples(), strict=True)):
+        cell = published_cell(paper, row.label, column.spec)
+        there = bool(cell.values or cell.warmup)
+        head = {
+            **{"at": at, "number": number, "row": row.title, "label": row.label},
+            **{"options": row.options, "group": row.group, "runs": row.runs},
+            **{"column": column.spec.id, "select": column.spec.select},
+            **{"relative_to": column.spec.relative_to, "protocol": column.protocol},
+            **{"place": places.get(key), "best": places.get(key) == 1},
+            **{"paper_sd": cell.sd, "paper_warmup": cell.warmup},
+            **{"paper_source": paper.source if paper and there else ""},
         }
-        if spec.relative_to:
-            picks = _relative(picks, section.rows, spec.relative_to)
-        found = (one.protocol for picked in picks.values() for one in picked.values())
-        protocols = sorted({protocol for protocol in found if protocol}) or [""]
-        for number, protocol in enumerate(protocols, start=1):
-            column = Column(spec, protocol, str(number) if len(protocols) > 1 else "")
-            for row in section.rows:
-                cells[row.key, len(columns)] = _cell(row, picks[row.key], column)
-            columns.append(column)
-    return tuple(columns), cells
+        for line in _summary(column, by_row.get(key, empty), not_run=row.group == ""):
+            part = line.pop("part")
+            value = cell.values[part] if part < len(cell.values) else None
+            yield head | line | {"paper": value}
 
 
-def _relative(
-    picks: dict[Key, dict[int, Pick]], rows: list[Row], base: str
-) -> dict[Key, dict[int, Pick]]:
-    """Divide every run's mean by the base row's, of the same protocol (the same hardware)."""
-    measured: dict[str, list[float]] = {}
-    for row in rows:
-        for one in picks[row.key].values():
-            if row.label == base and one.values:
-                measured.setdefault(one.protocol, []).append(fmean(one.values))
-
-    def divided(one: Pick) -> Pick:
-        if not one.values:
-            return one
-        if one.protocol not in measured:
-            return Pick(reason=f"{base} has no time on the same hardware")
-        return replace(one, values=(fmean(one.values) / fmean(measured[one.protocol]),))
-
-    return {
-        key: {seed: divided(one) for seed, one in picked.items()} for key, picked in picks.items()
+def _summary(column: Column, runs: pd.DataFrame, *, not_run: bool) -> Iterator[dict[str, Any]]:
+    """Summarise a row's runs: one line per metric of the column."""
+    spec = column.spec
+    mine = runs[runs["protocol"] != ""]
+    absent = sorted(set(runs["reason"]) - {"", UNFINISHED})
+    shared = {
+        "n": len(mine),
+        "reason": "not run" if not_run else "; ".join(absent),
+        "in_warmup": int(mine["in_warmup"].sum()) if len(mine) else None,
+        "selected_from": ", ".join(sorted(set(mine["grid"].dropna()))) if len(mine) else "",
+        "shown_spread": _spread(spec, mine),
     }
+    for part, metric in enumerate(spec.metrics or (spec.select,)):
+        values = mine[part].to_list()
+        found = summarise(values)
+        seeds = " ".join(f"{s}={v!r}" for s, v in zip(mine["seed"], values, strict=True))
+        yield shared | {
+            "part": part,
+            "metric": metric,
+            "mean": found.mean,
+            "sd": found.sd,
+            "ci95_low": found.low,
+            "ci95_high": found.high,
+            "seeds": seeds,
+        }
 
 
-def _cell(row: Row, picks: dict[int, Pick], column: Column) -> Cell:
-    mine = {
-        seed: pick
-        for seed, pick in picks.items()
-        if pick.values and pick.protocol == column.protocol
-    }
-    absent = {one.reason for one in picks.values() if one.reason not in ("", UNFINISHED)}
-    if not mine:
-        return Cell(reasons=tuple(sorted(absent)))
-    pooled = column.spec.is_time and not column.spec.relative_to
-    per_seed = {seed: (fmean(one.values),) if pooled else one.values for seed, one in mine.items()}
-    if pooled:
-        spread = summarise([value for one in mine.values() for value in one.values]).sd
-    else:
-        spread = summarise([sum(values) for values in per_seed.values()]).sd
-    warmups = {run.spec.warmup.label for run in row.runs if run.spec.warmup}
-    return Cell(
-        summaries=tuple(summarise(values) for values in zip(*per_seed.values(), strict=True)),
-        spread=spread,
-        in_warmup=sum(one.in_warmup for one in mine.values()),
-        warmup_label=", ".join(sorted(warmups)),
-        seeds=per_seed,
-        reasons=tuple(sorted(absent)),
-    )
+def _spread(spec: ColumnSpec, mine: pd.DataFrame) -> float:
+    """Return the ± shown: the seeds' sd (of the sum, for a pair), or all epochs' sd of a time."""
+    if not len(mine):
+        return float("nan")
+    if spec.is_time and not spec.relative_to:
+        count, means = mine["epochs"], mine[0]
+        grand = float((count * means).sum() / count.sum())
+        squares = float((mine["squares"] + count * (means - grand) ** 2).sum())
+        return float(np.sqrt(squares / (count.sum() - 1))) if count.sum() > 1 else float("nan")
+    totals = mine[list(range(len(spec.metrics) or 1))].sum(axis=1)
+    return summarise(totals.to_list()).sd
+
+
+def published_cell(paper: published.Table | None, label: str, column: ColumnSpec) -> published.Cell:
+    """Return a published number; a column relative to a row is derived from both cells."""
+
+    def cell(row: str, name: str) -> published.Cell:
+        found = paper.rows.get(row) if paper else None
+        return found.cells.get(name, published.Cell()) if found else published.Cell()
+
+    if not column.relative_to:
+        return cell(label, column.id)
+    mine, base = cell(label, column.select), cell(column.relative_to, column.select)
+    if not (mine.values and base.values):
+        return published.Cell()
+    return published.Cell((mine.values[0] / base.values[0],))
+
+
+def has_paper(table: Table, number: int) -> bool:
+    """Tell whether the paper has any number of a column."""
+    mine = table.cells[table.cells["number"] == number]
+    return bool(mine["paper"].notna().any() or (mine["paper_warmup"] != "").any())

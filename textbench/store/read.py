@@ -1,35 +1,22 @@
-"""Reading a result store: runs, their evaluations and their logs, as far as they got.
+"""Reading a result store: its runs, and the rows of their logs, as far as they got.
 
 Nothing here needs torch or pandas. A directory that cannot be read is noted, never fatal.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, TypeVar, cast
+from typing import Any
 
 from textbench.contracts.errors import UserError
-from textbench.contracts.number import Number
 from textbench.contracts.spec import Spec
 from textbench.store import verify
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, one_line
-from textbench.store.rows import (
-    CURVE,
-    METRICS,
-    EpochRow,
-    EvaluationRow,
-    LaterRow,
-    LossRow,
-    Measurement,
-    Status,
-)
+from textbench.store.rows import METRICS, EpochRow, EvaluationRow, LaterRow, LossRow, Status
 
-T = TypeVar("T")
 UNREADABLE = (OSError, UserError)
 """What reading a damaged record raises: every value is checked by `textbench.store.records`."""
 
@@ -51,66 +38,38 @@ class RecordedRun:
         alpha = self.spec.alpha
         return self.directory.name if alpha == 1.0 else f"{self.directory.name} alpha={alpha:g}"
 
+    def evaluations(self) -> list[EvaluationRow]:
+        """Return its own evaluations; the last one knows what was computed later.
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One evaluation of a run, or of its warm-up."""
+        Of a row at another inverse temperature, the one evaluation of the finished generator.
+        """
+        found = self.directory.evaluations()
+        if self.spec.alpha != 1.0:
+            if not found:
+                raise DamagedError(f"{METRICS} has no evaluation")
+            return [_extended({**found[-1], "metrics": {}}, self._later())]
+        if found and found[-1]["final"]:
+            found[-1] = _extended(found[-1], self._later())
+        return found
 
-    phase: str = ""
-    step: int = 0
-    epoch: float = 0
-    final: bool = False
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    ledger: Mapping[str, int] = field(default_factory=dict)
-    values: Mapping[str, float] = field(default_factory=dict)
-    """NaN where the metric does not apply."""
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    protocols: Mapping[str, str] = field(default_factory=dict)
-    numbers: Mapping[str, Number] = field(default_factory=dict)
-    """What is known of each, besides its value."""
-    warmup: bool = False
+    def log(self) -> list[LossRow | EpochRow]:
+        """Return its own training log."""
+        if self.spec.alpha != 1.0:
+            return []
+        return self.directory.curve()
 
-    def has(self, *metrics: str) -> bool:
-        """Tell whether all of ``metrics`` have a value."""
-        return all(math.isfinite(self.values.get(metric, math.nan)) for metric in metrics)
-
-    def missing(self, *metrics: str) -> str:
-        """Say why the first of ``metrics`` that has no value has none."""
-        absent = next(metric for metric in metrics if not self.has(metric))
-        return self.reasons.get(absent) or f"{absent} was not computed"
-
-    def protocol(self, *metrics: str) -> str:
-        """Name how ``metrics`` were made."""
-        if len(metrics) == 1:
-            return self.protocols.get(metrics[0], "")
-        return " + ".join(self.protocols.get(metric, "") for metric in metrics)
-
-    def sum(self, *metrics: str) -> float:
-        """Add ``metrics`` up."""
-        return sum(self.values[metric] for metric in metrics)
+    def _later(self) -> list[LaterRow]:
+        """Return what `textbench evaluate` put on record, the run's own sample size last."""
+        mine = [row for row in self.directory.later() if row["alpha"] == self.spec.alpha]
+        usual = self.spec.evaluation.get("final_samples")
+        return sorted(mine, key=lambda row: bool(row["samples"] == usual))
 
 
-class Epoch(NamedTuple):
-    """One epoch of the training log."""
-
-    phase: str
-    epoch: int
-    """Finished epochs of generator training, this one included if it is one."""
-    seconds: float
-    cpu_seconds: float
-    warmup: bool
-
-
-class LogEntry(NamedTuple):
-    """One row of the training log."""
-
-    kind: str
-    phase: str
-    step: int
-    epoch: int
-    values: Mapping[str, float]
-    warmup: bool
+def _extended(row: EvaluationRow, later: list[LaterRow]) -> EvaluationRow:
+    """Return an evaluation with what it lacks a value of; of several later ones the last counts."""
+    measured = {name for name, one in row["metrics"].items() if one["value"] is not None}
+    new = {n: one for row in later for n, one in row["metrics"].items() if n not in measured}
+    return {**row, "metrics": {**row["metrics"], **new}}
 
 
 class Results:
@@ -123,72 +82,10 @@ class Results:
         self.unreadable = unreadable
         """Run name and the reason, one line each; grows while logs are read."""
         self._by_hash = {run.hash: run for run in reversed(runs)}
-        self._parsed: dict[tuple[str, str], list[Any]] = {}
-        self._evaluations: dict[str, list[Moment]] = {}
-
-    def number(self, metric: str) -> Number:
-        """Return what the record says of a metric's number; the last run that has it decides."""
-        for run in reversed(self.rows):
-            for moment in reversed(self.evaluations(run)):
-                if metric in moment.numbers:
-                    return moment.numbers[metric]
-        return Number(metric, "none", "", "")
 
     def warmup_of(self, run: RecordedRun) -> RecordedRun | None:
         """Return the run that ``run`` started from, if it did and if it is in the store."""
         return self._by_hash.get(run.spec.warmup.hash) if run.spec.warmup else None
-
-    def evaluations(self, run: RecordedRun) -> list[Moment]:
-        """Return a run's evaluations, its warm-up's first; those are flagged and never final."""
-        if run.name not in self._evaluations:
-            before = self._warmup(run, _evaluations)
-            flagged = [replace(moment, warmup=True, final=False) for moment in before]
-            self._evaluations[run.name] = flagged + self._own(run, _evaluations)
-        return self._evaluations[run.name]
-
-    def epochs(self, run: RecordedRun) -> list[Epoch]:
-        """Return the epochs of a run's training log, its warm-up's first."""
-        before = [epoch._replace(warmup=True) for epoch in self._warmup(run, _epochs)]
-        return before + self._own(run, _epochs)
-
-    def log(self, run: RecordedRun) -> list[LogEntry]:
-        """Return a run's whole training log, its warm-up's first."""
-        before = [entry._replace(warmup=True) for entry in self._warmup(run, _log)]
-        return before + self._own(run, _log)
-
-    def logged(self, run: RecordedRun, name: str) -> list[tuple[int, float]]:
-        """Return (epoch, value) of each entry of a logged quantity, without the warm-up's."""
-
-        def entries(directory: RunDirectory) -> list[tuple[int, float]]:
-            rows = directory.curve(containing=json.dumps(name))
-            losses = [row for row in rows if row["kind"] == "loss" and name in row["values"]]
-            return [(row["epoch"], _numbers(row["values"])[name]) for row in losses]
-
-        return self._read(run, f"{CURVE}: {name}", entries)
-
-    def _warmup(self, run: RecordedRun, read: Callable[[RunDirectory], list[T]]) -> list[T]:
-        warmup = self.warmup_of(run)
-        return self._own(warmup, read) if warmup else []
-
-    def _own(self, run: RecordedRun, read: Callable[[RunDirectory], list[T]]) -> list[T]:
-        if run.spec.alpha != 1.0:
-            if read is not _evaluations:
-                return []
-            return cast(list[T], self._read(run, METRICS, lambda _: [_again(run)]))
-        file = METRICS if read is _evaluations else CURVE
-        return self._read(run, f"{file}: {read.__name__.strip('_')}", read)
-
-    def _read(
-        self, run: RecordedRun, what: str, read: Callable[[RunDirectory], list[T]]
-    ) -> list[T]:
-        """Parse once; a run whose log is broken is noted and counts as empty."""
-        if (run.name, what) not in self._parsed:
-            try:
-                self._parsed[run.name, what] = read(run.directory)
-            except UNREADABLE as error:
-                self.unreadable[run.name] = one_line(error)
-                self._parsed[run.name, what] = []
-        return self._parsed[run.name, what]
 
 
 def read_store(directory: str | Path) -> Results:
@@ -221,120 +118,14 @@ def read_run(directory: RunDirectory) -> RecordedRun:
     return RecordedRun(directory, spec, status, env, spec.hash, spec.group)
 
 
-def _evaluations(directory: RunDirectory) -> list[Moment]:
-    """Return a run's own evaluations; its last one knows what was computed later, at alpha 1."""
-    found = [_moment(row) for row in directory.evaluations()]
-    later = _later(directory, 1.0)
-    if not (found and found[-1].final and later):
-        return found
-    last = found[-1]
-    new = {name for row in later for name in row["metrics"] if not last.has(name)}
-    return [*found[:-1], _extended(last, later, new)]
-
-
-def _later(directory: RunDirectory, alpha: float) -> list[LaterRow]:
-    """Return what `textbench evaluate` put on record, the run's own sample size last."""
-    rows = [row for row in directory.later() if row["alpha"] == alpha]
-    if not rows:
-        return rows
-    usual = directory.spec().evaluation.get("final_samples")
-    return sorted(rows, key=lambda row: bool(row["samples"] == usual))
-
-
-def _extended(moment: Moment, rows: list[LaterRow], names: Collection[str]) -> Moment:
-    """Return ``moment`` with the values that ``rows`` have of ``names``, the last ones winning."""
-    newest = {n: one for row in rows for n, one in row["metrics"].items() if n in names}
-    later = _measured(newest)
-    return replace(
-        moment,
-        values={**moment.values, **later["values"]},
-        reasons={**moment.reasons, **later["reasons"]},
-        protocols={**moment.protocols, **later["protocols"]},
-        numbers={**moment.numbers, **later["numbers"]},
-    )
-
-
-class _Measured(TypedDict):
-    """The part of a `Moment` that is measured."""
-
-    values: dict[str, float]
-    reasons: dict[str, str]
-    protocols: dict[str, str]
-    numbers: dict[str, Number]
-
-
-def _measured(found: Mapping[str, Measurement]) -> _Measured:
-    return {
-        "values": _numbers({name: one["value"] for name, one in found.items()}),
-        "reasons": {name: one["reason"] for name, one in found.items() if "reason" in one},
-        "protocols": {name: one["protocol"] for name, one in found.items() if one["protocol"]},
-        "numbers": {
-            name: Number(name, one["direction"], one["unit"], one["summary"])
-            for name, one in found.items()
-        },
-    }
-
-
 def _tempered(run: RecordedRun) -> list[RecordedRun]:
     """Return a run as it was evaluated at other inverse temperatures, by `textbench evaluate`."""
     try:
-        alphas = {float(row["alpha"]) for row in run.directory.later()}
+        alphas = {row["alpha"] for row in run.directory.later()}
     except UNREADABLE:
         return []
     specs = [replace(run.spec, alpha=a, warmup=None) for a in sorted(alphas - {1.0})]
     return [replace(run, spec=spec, hash=spec.hash, group=spec.group) for spec in specs]
-
-
-def _again(run: RecordedRun) -> Moment:
-    """Return the evaluation of a finished run at another inverse temperature."""
-    own = run.directory.evaluations()
-    if not own:
-        raise DamagedError(f"{METRICS} has no evaluation, and evaluations were made of it later")
-    last = _moment(own[-1])
-    nothing = replace(last, values={}, reasons={}, protocols={}, numbers={})
-    rows = _later(run.directory, run.spec.alpha)
-    return _extended(nothing, rows, {name for row in rows for name in row["metrics"]})
-
-
-def _moment(row: EvaluationRow) -> Moment:
-    return Moment(
-        phase=row["phase"],
-        step=row["step"],
-        epoch=row["epoch"],
-        final=row["final"],
-        seconds=float(row["seconds"]),
-        cpu_seconds=float(row["cpu_seconds"]),
-        ledger=dict(row["ledger"]),
-        **_measured(row["metrics"]),
-    )
-
-
-def _epochs(directory: RunDirectory) -> list[Epoch]:
-    rows = directory.curve(containing='"kind": "epoch"')
-    return [
-        Epoch(row["phase"], row["epoch"], row["seconds"], row["cpu_seconds"], warmup=False)
-        for row in rows
-        if row["kind"] == "epoch"
-    ]
-
-
-def _log(directory: RunDirectory) -> list[LogEntry]:
-    return [_log_entry(row) for row in directory.curve()]
-
-
-def _log_entry(row: LossRow | EpochRow) -> LogEntry:
-    values: Mapping[str, float | None]
-    if row["kind"] == "epoch":
-        clock = {"seconds": row["seconds"], "cpu_seconds": row["cpu_seconds"]}
-        values = {**clock, **row["ledger"]}
-    else:
-        values = row["values"]
-    at = (row["kind"], row["phase"], row["step"], row["epoch"])
-    return LogEntry(*at, _numbers(values), warmup=False)
-
-
-def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
-    return {name: math.nan if value is None else float(value) for name, value in values.items()}
 
 
 def hardware(env: Mapping[str, Any]) -> str:

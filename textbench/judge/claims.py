@@ -1,0 +1,263 @@
+"""Do the paper's claims in words hold? Two answers: in the runs at hand, and of the paper.
+
+*Here*: every comparison that a claim makes is a difference seed by seed, tested, and corrected by
+Holm's method over all comparisons of the claim. It holds if all of them (or most) are significant
+in the paper's direction, and does not hold if one is in the other; else it is undecided, with what
+would decide. *Of the paper*: the same word, if the runs were trained as the paper's were; else
+"not comparable", with every reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+
+from textbench.judge.comparable import reasons
+from textbench.judge.contestants import Contestant
+from textbench.judge.contests import Contest, contests
+from textbench.judge.published import Column, Protocol, protocols
+from textbench.judge.sections import Section, sections
+from textbench.judge.statements import Claim, Selector, claims
+
+Answer = Literal["holds", "does not hold", "undecided", "not run", "not comparable"]
+ANSWERS: tuple[Answer, ...] = ("holds", "does not hold", "undecided", "not comparable", "not run")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What our runs say about one claim."""
+
+    section: str
+    """Task and preset; empty where nothing of the task was run."""
+    id: str
+    text: str
+    quote: str
+    source: str
+    subject: str
+    """Which of our rows stands for the paper's."""
+    here: Answer
+    here_why: str
+    paper: Answer
+    paper_why: str
+    n: int = 0
+    """Seeds of the smallest comparison that was made."""
+    schedules: str = ""
+    """How long each row was trained."""
+    selected: str = ""
+    """Of a best: that it was selected on test data, and the grid of evaluations."""
+    needs: str = ""
+    """What it takes to judge the claim."""
+
+
+class Findings(NamedTuple):
+    """Claims judged, and the comparisons that they rest on."""
+
+    verdicts: pd.DataFrame
+    """The fields of `Judged` as columns, one row per section, claim and subject."""
+    contests: pd.DataFrame
+    """The fields of `Contest` as columns, behind ``section``, ``id`` and ``subject_row``."""
+
+
+def judge_claims(
+    results: pd.DataFrame,
+    runs: pd.DataFrame,
+    logs: pd.DataFrame | None = None,
+    chosen: Sequence[Claim] | None = None,
+) -> Findings:
+    """Judge every claim in every section of its task.
+
+    Args:
+        results: Frame of `load_results`.
+        runs: Frame of `load_runs`.
+        logs: Frame of `load_curves`; without it claims on logged quantities stay undecided.
+        chosen: What is to be judged; all of the paper's claims unless given.
+    """
+    there = list(sections(results, runs, logs))
+    verdicts: list[Judged] = []
+    made: list[dict[str, Any]] = []
+    for claim in claims() if chosen is None else chosen:
+        protocol = protocols()[claim.protocol]
+        mine = [section for section in there if section.task == protocol.task]
+        for section in mine:
+            for verdict, fought in _in_section(claim, protocol, section):
+                verdicts.append(verdict)
+                at = {"section": section.title, "id": claim.id, "subject_row": verdict.subject}
+                made += [at | asdict(contest) for contest in fought]
+        if not mine:
+            verdicts.append(_verdict(claim, "", "", "not run", "nothing of its task was run"))
+    columns = ["section", "id", "subject_row", *Contest.__dataclass_fields__]
+    return Findings(
+        pd.DataFrame([asdict(one) for one in verdicts], columns=list(Judged.__dataclass_fields__)),
+        pd.DataFrame(made, columns=columns).astype({"needed": "Int64"}),
+    )
+
+
+def _verdict(claim: Claim, section: str, subject: str, here: Answer, why: str) -> Judged:
+    return Judged(
+        *(section, claim.id, claim.text, claim.quote, claim.source, subject),
+        *(here, why, here, why),
+        needs=claim.needs,
+    )
+
+
+def _in_section(
+    claim: Claim, protocol: Protocol, section: Section
+) -> Iterator[tuple[Judged, list[Contest]]]:
+    """Yield a verdict for each subject that was run; for all of them if they go together."""
+    sides = {one: Contestant.of(one, section) for one in (*claim.subjects, *claim.others)}
+    run = [one for one in claim.subjects if sides[one].lines]
+    if not run:
+        names = " or ".join(map(str, claim.subjects))
+        yield _verdict(claim, section.title, "", "not run", f"no finished run of {names}"), []
+        return
+    for group in [run] if claim.together else [[one] for one in run]:
+        fought = contests(
+            claim, {one: sides[one] for one in (*group, *claim.others)}, group, section
+        )
+        subject = ", ".join(sides[one].name for one in group)
+        here, why = answer(claim, fought)
+        used = [side for one, side in sides.items() if side.lines and one not in run]
+        used += [sides[one] for one in group]
+        paper, paper_why = _of_the_paper(claim, protocol, used, here, why)
+        verdict = _verdict(claim, section.title, subject, here, why)
+        yield (
+            replace(
+                verdict,
+                paper=paper,
+                paper_why=paper_why,
+                n=min((one.n for one in fought if one.n), default=0),
+                schedules="; ".join(dict.fromkeys(side.schedules for side in used)),
+                selected=_selected(fought),
+            ),
+            fought,
+        )
+
+
+def _selected(fought: Sequence[Contest]) -> str:
+    grids = dict.fromkeys(grid for contest in fought for grid in contest.grid)
+    return f"the best is selected on test data, from {'; '.join(grids)}" if grids else ""
+
+
+# -- here ------------------------------------------------------------------------------------
+
+
+def answer(claim: Claim, fought: Sequence[Contest]) -> tuple[Answer, str]:
+    """Combine a claim's comparisons into one answer and its reason."""
+    if all(contest.answer == "not run" for contest in fought):
+        return "not run", _why(fought, "not run")
+    if claim.rule == "most":
+        return _most(fought)
+    if not claim.together:
+        return _all(fought)
+    found = [_one_of(list(same)) for same in _by_measure(fought).values()]
+    words = [word for word, _ in found]
+    decided: Answer = "holds" if set(words) == {"holds"} else "undecided"
+    decided = "does not hold" if "does not hold" in words else decided
+    return decided, "; ".join(why for word, why in found if word == decided or decided == "holds")
+
+
+def _by_measure(fought: Sequence[Contest]) -> dict[str, list[Contest]]:
+    found: dict[str, list[Contest]] = {}
+    for contest in fought:
+        found.setdefault(contest.measure, []).append(contest)
+    return found
+
+
+def _one_of(fought: Sequence[Contest]) -> tuple[Answer, str]:
+    """Answer for one measure where any of several subjects may win."""
+    subjects: dict[str, list[Contest]] = {}
+    for contest in fought:
+        subjects.setdefault(contest.subject, []).append(contest)
+    found = [_all(mine) for mine in subjects.values()]
+    for wanted in ("holds", "undecided", "not run", "does not hold"):
+        for word, why in found:
+            if word == wanted:
+                return word, why
+    return "undecided", ""
+
+
+def _all(fought: Sequence[Contest]) -> tuple[Answer, str]:
+    answers = {contest.answer for contest in fought}
+    if "worse" in answers:
+        return "does not hold", _why(fought, "worse")
+    if answers == {"better"}:
+        return "holds", _why(fought, "better")
+    return "undecided", "; ".join(filter(None, (_why(fought, a) for a in ("undecided", "not run"))))
+
+
+def _most(fought: Sequence[Contest]) -> tuple[Answer, str]:
+    counts = {word: [c for c in fought if c.answer == word] for word in ("better", "worse")}
+    better, worse = len(counts["better"]), len(counts["worse"])
+    why = f"better than {better} of {len(fought)}, worse than {worse}"
+    if 2 * better > len(fought):
+        return "holds", why
+    if 2 * (len(fought) - worse) <= len(fought):
+        return "does not hold", f"{why}: {_why(fought, 'worse')}"
+    rest = (_why(fought, word) for word in ("undecided", "not run"))
+    return "undecided", "; ".join([why, *filter(None, rest)])
+
+
+def _why(fought: Sequence[Contest], word: str) -> str:
+    """Name the comparisons with an answer, those of one measure and one reason together."""
+    groups: dict[tuple[str, ...], list[Contest]] = {}
+    for one in fought:
+        if one.answer == word:
+            sign = "<" if one.left < one.right else ">" if one.left > one.right else ""
+            head = f"{one.measure}: {one.subject} {one.left:.4g} {sign} " if sign else ""
+            groups.setdefault((head, one.why), []).append(one)
+    told = [
+        f"{head}{', '.join(one.shown for one in members)}{f' ({why})' if why else ''}"
+        if head
+        else why
+        for (head, why), members in groups.items()
+    ]
+    return "; ".join(dict.fromkeys(filter(None, told)))
+
+
+# -- of the paper ----------------------------------------------------------------------------
+
+
+def _of_the_paper(
+    claim: Claim, protocol: Protocol, used: Sequence[Contestant], here: Answer, why: str
+) -> tuple[Answer, str]:
+    """Repeat the answer if the runs were trained as the paper's were; else say what differs."""
+    if here == "not run":
+        return here, why
+    stats = {measure.stat for measure in claim.measures}
+    column = Column("", "", "best" if stats - {"final", "total", "epoch", "broken"} else "final")
+    differing: dict[str, tuple[str, ...]] = {}
+    for side in used:
+        for line in side.lines:
+            found = _differences(side.selector, line.record, protocol, column)
+            if found:
+                differing[line.name] = found
+    if differing:
+        told = (f"{name}: {', '.join(found)}" for name, found in differing.items())
+        return "not comparable", "; ".join(told)
+    if protocol.not_stated:
+        return "not comparable", f"not stated: {protocol.not_stated}"
+    trainers = [protocol.trainers.get(side.selector.configuration) for side in used]
+    unstated = dict.fromkeys(one.not_stated for one in trainers if one and one.not_stated)
+    return here, f"as far as it is stated (not: {'; '.join(unstated)})" if unstated else ""
+
+
+def _differences(
+    selector: Selector, record: Any, protocol: Protocol, column: Column
+) -> tuple[str, ...]:
+    return reasons(
+        record,
+        protocol,
+        selector.configuration,
+        column,
+        changed=selector.varied,
+        length=selector.schedule,
+    )
+
+
+def counted(found: pd.DataFrame) -> Mapping[str, int]:
+    """Return how many claims have each answer, here."""
+    counts = found["here"].value_counts()
+    return {word: int(counts[word]) for word in ANSWERS if word in counts}

@@ -1,0 +1,294 @@
+"""May a run's number be held against a published one? Decided from the run's own record.
+
+Every way in which the run is not the published experiment is a reason, and all are listed: other or
+less data, another oracle, a smaller backbone, other options, a shorter schedule, fewer evaluation
+samples, another metric protocol. Evaluating more often, or on more samples, is no difference.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from textbench.judge.published import Column, Protocol, TrainerProtocol
+
+SCHEDULE = {
+    "epochs": "epochs",
+    "rounds": "rounds",
+    "warmup_epochs": "warm-up epochs",
+    "d_pretrain": "discriminator loads before the first round",
+    "d_pretrain_epochs": "passes over each load before the first round",
+    "d_steps": "discriminator loads a round",
+    "d_epochs": "passes over each discriminator load",
+}
+"""What the options that set a schedule's length count."""
+SIZES = re.compile(r"([\d,]+) / [\d,]+ / ([\d,]+) sentences \(train / valid / test\)")
+"""How the note of a text task's record states its sizes."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run's record says of how it was made."""
+
+    label: str
+    trainer: str
+    config: Mapping[str, Any]
+    task: str
+    task_config: Mapping[str, Any]
+    fingerprint: str
+    oracle: str
+    backbone: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    note: str = ""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    own_generator: bool = False
+    fresh_data: bool = False
+    warmup: Record | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Record:
+        """Read a record: a row of `load_runs`, or the content of a ``spec.json``.
+
+        Raises:
+            KeyError: One of trainer, config, task, task_config, task_fingerprint, backbone and
+                evaluation is missing.
+        """
+        variant, alpha = row.get("variant") or "", row.get("alpha", 1.0)
+        name = f"{row['trainer']}:{variant}" if variant else str(row["trainer"])
+        name += f" alpha={alpha:g}" if alpha not in (1.0, None) and alpha == alpha else ""
+        warmup = row.get("warmup")
+        return cls(
+            label=row.get("label") or name,
+            trainer=row["trainer"],
+            config=row["config"],
+            task=row["task"],
+            task_config=row["task_config"],
+            fingerprint=row["task_fingerprint"],
+            oracle=_text(row.get("oracle")) or str(row["task_config"].get("oracle", "")),
+            backbone=row["backbone"],
+            evaluation=row["evaluation"],
+            note=_text(row.get("task_note")),
+            overrides=_overrides(row.get("overrides")),
+            own_generator=row.get("own_generator") in (True, 1),
+            fresh_data=row.get("fresh_data") in (True, 1),
+            warmup=cls.of(warmup) if isinstance(warmup, Mapping) else None,
+        )
+
+    @property
+    def own_overrides(self) -> dict[str, Any]:
+        """What the user changed of the trainer's own options, by option."""
+        return own_overrides(self.overrides, self.label, self.trainer)
+
+    @property
+    def schedule(self) -> str:
+        """How long it trained, in words: ``"20 warm-up epochs, 30 rounds"``."""
+        keys = ("warmup_epochs", "epochs", "rounds")
+        return ", ".join(f"{self.config[k]:,} {SCHEDULE[k]}" for k in keys if k in self.config)
+
+    def size(self, split: str) -> int | None:
+        """Return how many sequences ``"train"`` or ``"test"`` has; None if it is not on record."""
+        if f"{split}_size" in self.task_config:
+            return int(self.task_config[f"{split}_size"])
+        found = SIZES.match(self.note)
+        if found is None:
+            return None
+        return int(found[1 if split == "train" else 2].replace(",", ""))
+
+
+def own_overrides(overrides: object, label: str, trainer: str) -> dict[str, Any]:
+    """Return the changes of a trainer's own options, without its name.
+
+    Args:
+        overrides: As `Spec.overrides`, or as the text of a frame.
+        label: The row's; ``SECTION.OPTION`` or ``SECTION@PLACE.OPTION`` may name it.
+        trainer: Or its trainer.
+    """
+    return {
+        key.rpartition(".")[2]: value
+        for key, value in _overrides(overrides).items()
+        if key.rpartition(".")[0].partition("@")[0] in (label, trainer)
+    }
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _overrides(value: object) -> dict[str, Any]:
+    """Accept a mapping, or the text of a frame: ``"cot.epochs=32 evaluation.every=4"``."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    parts = re.split(r" (?=[\w:@./-]+\.\w+=)", _text(value))
+    return {key: text for key, _, text in (part.partition("=") for part in parts) if key}
+
+
+def reasons(
+    record: Record,
+    protocol: Protocol,
+    label: str,
+    column: Column | None = None,
+    *,
+    measured: str = "",
+    curve: bool = False,
+    schedule: bool = True,
+    changed: Collection[str] = (),
+    length: Mapping[str, Any] | None = None,
+) -> tuple[str, ...]:
+    """Return every way in which a run is not the published experiment; empty if it is that.
+
+    Args:
+        record: The run.
+        protocol: The published experiment.
+        label: Under which of its trainers the run is judged.
+        column: The number in question; None judges training alone, not its evaluation.
+        measured: Protocol id of the run's number.
+        curve: Whether the number is taken from the curve, whatever the column says.
+        schedule: Whether the length of training counts.
+        changed: Options that are meant to differ: what a comparison is about.
+        length: A schedule in place of the published one, of which longer is no difference.
+    """
+    return tuple(
+        dict.fromkeys(
+            [
+                *_data(record, protocol),
+                *_backbone(record, protocol),
+                *_training(record, protocol, label, schedule, changed, length),
+                *(_evaluation(record, protocol, column, measured, curve) if column else ()),
+            ]
+        )
+    )
+
+
+# -- data ------------------------------------------------------------------------------------
+
+
+def _data(record: Record, protocol: Protocol) -> Iterator[str]:
+    if record.task != protocol.task:
+        yield f"task {record.task} instead of {protocol.task}"
+        return
+    if protocol.oracle and record.oracle != protocol.oracle:
+        yield f"another oracle ({record.oracle or 'unknown'} instead of {protocol.oracle})"
+    if record.fresh_data:
+        yield "new training sequences in every pass"
+    if protocol.fingerprints and record.fingerprint.startswith(protocol.fingerprints):
+        return  # the very data
+    yield from _size(record.size("train"), protocol.train, "trained on {}", "training sequences")
+    yield from _size(record.size("test"), protocol.test, "tested on {}", "held-out sequences")
+    for key, published in protocol.task_options.items():
+        yield from _option(key, record.task_config.get(key), published)
+
+
+def _size(size: int | None, published: int, text: str, what: str) -> Iterator[str]:
+    if not published or size == published:
+        return
+    if size is None:
+        yield f"the number of {what} is not on record (published: {published:,})"
+    elif size < published:
+        yield text.format(f"{size:,} of {published:,} sequences")
+    else:
+        yield text.format(f"{size:,} instead of {published:,} sequences")
+
+
+def _option(key: str, value: object, published: object) -> Iterator[str]:
+    if value is None:
+        yield f"{key} is not on record (published: {_shown(published)})"
+    elif _plain(value) != _plain(published):
+        yield f"{key} {_shown(value)} instead of {_shown(published)}"
+
+
+def _plain(value: object) -> object:
+    """Return a value in a form in which equal ones are equal: 1 and 1.0, lists and tuples."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(one) for one in value)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return f"({', '.join(_shown(one) for one in value)})"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# -- training --------------------------------------------------------------------------------
+
+
+def _backbone(record: Record, protocol: Protocol) -> Iterator[str]:
+    for key, published in protocol.backbone.items():
+        yield from _option(key, record.backbone.get(key), published)
+    if record.own_generator and protocol.backbone:
+        yield "a generator of its own instead of the shared one"
+
+
+def _training(
+    record: Record,
+    protocol: Protocol,
+    label: str,
+    schedule: bool,
+    changed: Collection[str],
+    length: Mapping[str, Any] | None,
+) -> Iterator[str]:
+    published = protocol.trainers.get(label)
+    if published is None:
+        if protocol.trainers:
+            yield f"no published configuration of {label}"
+        return
+    for key, value in published.options.items():
+        if key not in changed:
+            yield from _option(key, record.config.get(key), value)
+    known = {*published.options, *published.schedule, *changed}
+    for key, value in record.own_overrides.items():
+        if key not in known:
+            yield f"{key} changed to {_shown(value)}"
+    if schedule:
+        asked = {**published.schedule, **(length or {})}
+        longer = published.at_least or length is not None
+        for key, value in asked.items():
+            if key not in changed:
+                yield from _length(key, record.config.get(key), value, longer)
+    yield from _warmup(record, protocol, published)
+
+
+def _length(key: str, value: object, published: int, longer: bool) -> Iterator[str]:
+    what = SCHEDULE.get(key)
+    if not isinstance(value, int) or what is None:
+        if key == "d_samples" and value == 0 != published:
+            yield f"all sequences instead of {published:,} of each kind in a discriminator load"
+        elif key == "d_samples" and value != published and isinstance(value, int):
+            whole = f"{published:,}" if published else "all"
+            yield f"{value:,} sequences of each kind in a discriminator load instead of {whole}"
+        elif value != published:
+            yield from _option(key, value, published)
+    elif value < published:
+        yield f"{value:,} of {published:,} {what}"
+    elif value > published and not longer:
+        yield f"{value:,} instead of {published:,} {what}"
+
+
+def _warmup(record: Record, protocol: Protocol, published: TrainerProtocol) -> Iterator[str]:
+    """Compare the warm-up's options; its length and rate are among the run's own."""
+    like = protocol.trainers.get("mle")
+    if record.warmup is None or like is None:
+        return
+    own = {"lr": published.options.get("warmup_lr")}
+    for key, value in like.options.items():
+        if own.get(key) is None:
+            for text in _option(key, record.warmup.config.get(key), value):
+                yield f"warm-up: {text}"
+
+
+# -- evaluation ------------------------------------------------------------------------------
+
+
+def _evaluation(
+    record: Record, protocol: Protocol, column: Column, measured: str, curve: bool
+) -> Iterator[str]:
+    key = "samples" if curve or column.select == "best" else "final_samples"
+    samples = record.evaluation.get(key, math.nan)
+    if protocol.samples and not samples >= protocol.samples:
+        yield f"evaluated on {samples:,} instead of {protocol.samples:,} samples"
+    if column.protocol and measured and not fnmatchcase(measured, column.protocol):
+        yield f"another protocol: {measured}"

@@ -1,0 +1,138 @@
+"""The rows that a claim names, as they were run, and what is measured of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pandas as pd
+
+from textbench.judge import measures
+from textbench.judge.sections import Line, Section
+from textbench.judge.statements import CURVE, SECONDS, Measure, Selector
+
+
+@dataclass(frozen=True, eq=False)
+class Contestant:
+    """A row that a claim names, as it was run: one line, or the lines of a grid."""
+
+    selector: Selector
+    lines: tuple[Line, ...]
+
+    @classmethod
+    def of(cls, selector: Selector, section: Section) -> Contestant:
+        """Find it in a section; without finished runs it has no lines."""
+        if "*" in selector.label:
+            lines = [one for one in section.lines if fnmatchcase(one.label, selector.label)]
+        else:
+            line = section.find(selector.label, selector.options)
+            lines = [line] if line else []
+        return cls(selector, tuple(line for line in lines if line.runs))
+
+    @property
+    def name(self) -> str:
+        """As sentences call it."""
+        return self.lines[0].name if len(self.lines) == 1 else str(self.selector)
+
+    @property
+    def schedules(self) -> str:
+        """``"cot: 32 epochs"``."""
+        schedules = dict.fromkeys(line.record.schedule for line in self.lines)
+        return f"{self.name}: {' or '.join(schedules)}"
+
+
+@dataclass(frozen=True)
+class Side:
+    """A measured row: its values by seed, or why there are none."""
+
+    values: Mapping[int, float]
+    protocol: str = ""
+    why: str = ""
+    grid: str = ""
+
+
+def measured(measure: Measure, row: Contestant, section: Section) -> Side:
+    """Return a row's number by seed."""
+    if measure.stat == "grid":
+        return _grid(measure, row, section)
+    frame = _frame(measure, section, row)
+    if frame is None:
+        return Side({}, why=f"no log of {measure.log or 'epochs'}")
+    why = ""
+    if measure.stat in CURVE and len(frame):
+        mine = frame[
+            (frame["label"] == row.lines[0].label) & (frame["group"] == row.lines[0].group)
+        ]
+        enough = mine["evaluations"] >= measures.LEAST_EVALUATIONS
+        if len(mine) and not enough.all():
+            least = measures.LEAST_EVALUATIONS
+            why = (
+                f"{int(mine['evaluations'].min())} evaluations of own training, {least} are needed"
+            )
+        frame = frame[frame["evaluations"] >= measures.LEAST_EVALUATIONS]
+    values, protocol = measures.sample(frame, *row.lines[0].key)
+    grids = frame.loc[frame["label"] == row.lines[0].label, "grid"] if "grid" in frame else ()
+    grid = "; ".join(f"{row.name}: {text}" for text in dict.fromkeys(grids))
+    if values or why:
+        return Side(values, protocol, why, grid)
+    still = "its best evaluation is the last: it still falls"
+    return Side({}, why=still if measure.stat == "rise" else f"no {measure.name} on record")
+
+
+def _frame(measure: Measure, section: Section, row: Contestant) -> pd.DataFrame | None:
+    """Return every run's number, as `measures` gives it; None without the logs that it takes."""
+    length = float(row.lines[0].record.task_config.get("length", math.nan))
+    if measure.stat in ("epoch", "translation") and section.logs is None:
+        return None
+    key = (measure.stat, measure.metrics, measure.log, length)
+    return section.once(key, lambda: _measure(measure, section, length))
+
+
+def _measure(measure: Measure, section: Section, length: float) -> pd.DataFrame:
+    results, metrics, logs = section.results, list(measure.metrics), section.logs
+    match measure.stat:
+        case "best":
+            return measures.best(results, metrics)
+        case "change":
+            return measures.change(results, metrics)
+        case "late":
+            return measures.late(results, metrics)
+        case "rise":
+            return measures.rise(results, metrics)
+        case "total":
+            return _on_hardware(measures.total(results, metrics), metrics, section)
+        case "epoch" if logs is not None:
+            return _on_hardware(measures.per_epoch(logs), metrics, section)
+        case "translation" if logs is not None:
+            return measures.translation(results, logs, metrics[0], measure.log, length)
+        case _:
+            return measures.final(results, metrics)
+
+
+def _on_hardware(found: pd.DataFrame, metrics: Sequence[str], section: Section) -> pd.DataFrame:
+    """Make the hardware a part of the protocol of seconds, and leave out what ran on several."""
+    if SECONDS not in metrics:
+        return found
+    where = dict(zip(section.runs["run"], section.runs["hardware"], strict=True))
+    known = found[found["run"].map(where).fillna("") != ""]
+    return known.assign(protocol=[f"{SECONDS} on {where[run]}" for run in known["run"]])
+
+
+def _grid(measure: Measure, row: Contestant, section: Section) -> Side:
+    """Return the spread of the final value over the rows of a grid, by seed."""
+    finals = Measure("final", measure.metrics)
+    frame = section.once(finals, lambda: measures.final(section.results, list(measure.metrics)))
+    found = [measures.sample(frame, *line.key) for line in row.lines]
+    protocols = {protocol for _, protocol in found}
+    seeds = set.intersection(*(set(values) for values, _ in found)) if found else set()
+    if len(found) < 3 or not seeds:
+        return Side({}, why=f"{len(found)} of its settings were run with common seeds")
+    if len(protocols) > 1:
+        return Side({}, why="its settings were measured differently")
+    each = {
+        seed: float(np.std([values[seed] for values, _ in found], ddof=1)) for seed in sorted(seeds)
+    }
+    return Side(each, protocols.pop())

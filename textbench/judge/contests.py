@@ -1,0 +1,208 @@
+"""The comparisons that a claim makes: one measure of one row against another's, or a bound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from textbench.judge.contestants import Contestant, Side, measured
+from textbench.judge.power import LEAST
+from textbench.judge.sections import Section
+from textbench.judge.statements import SECONDS, Claim, Measure, Selector
+from textbench.judge.stats import LEVEL, Difference, differences, holm, summarise
+
+Pair = tuple[Mapping[int, float], Mapping[int, float]]
+"""The values of both sides by seed."""
+Word = Literal["better", "worse", "undecided", "not run"]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One comparison of a claim."""
+
+    subject: str
+    other: str
+    """Empty where the subject is compared with a bound."""
+    measure: str
+    relation: str
+    answer: Word
+    """Whether the subject lies significantly on the paper's side of the other."""
+    why: str
+    """Why it is not decided, and what would decide it."""
+    n: int = 0
+    left: float = math.nan
+    """The subject's mean."""
+    right: float = math.nan
+    """The other's, times the claim's factor."""
+    difference: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    p_holm: float = math.nan
+    needed: int | None = None
+    factor: float = 1.0
+    grid: tuple[str, ...] = ()
+    """Of a best: the evaluations that each side was selected from."""
+
+    @property
+    def shown(self) -> str:
+        """The other side, ``"8.68 seqgan"``; a bound, ``"0"``."""
+        times = f"{self.factor:g} x " if self.factor != 1 else ""
+        return f"{self.right:.4g} {times}{self.other}".strip()
+
+
+def contests(
+    claim: Claim,
+    sides: Mapping[Selector, Contestant],
+    subjects: Sequence[Selector],
+    section: Section,
+) -> list[Contest]:
+    """Make every comparison of a claim, corrected together."""
+    made = [
+        (subject, other, measure)
+        for subject in subjects
+        for measure in claim.measures
+        for other in (claim.others or (None,))
+    ]
+    keys = list(range(len(made)))
+    drafts: dict[int, Contest] = {}
+    pairs: dict[int, Pair] = {}
+    for key, (subject, other, measure) in zip(keys, made, strict=True):
+        mine = sides[subject]
+        theirs = sides[other] if other is not None else None
+        draft, pair = _prepared(claim, mine, theirs, measure, section)
+        drafts[key] = draft
+        if pair is not None:
+            pairs[key] = pair
+    spreads = {key for key in pairs if made[key][2].stat == "spread"}
+    found = differences({key: pair for key, pair in pairs.items() if key not in spreads})
+    judged = {
+        key: _decided(drafts[key], made[key][2], pairs[key], one) for key, one in found.items()
+    }
+    judged |= _spreads({key: (drafts[key], pairs[key]) for key in spreads})
+    return [judged.get(key, drafts[key]) for key in keys]
+
+
+def _prepared(
+    claim: Claim, mine: Contestant, theirs: Contestant | None, measure: Measure, section: Section
+) -> tuple[Contest, Pair | None]:
+    """Measure both sides; return the comparison as far as it got, and what is to be tested."""
+    right_name = theirs.name if theirs else ""
+    relation = measure.relation or claim.relation
+    names = (mine.name, right_name, measure.name)
+    draft = Contest(*names, relation, "not run", "", factor=claim.factor)
+    if measure.stat == "broken":
+        return _broken(draft, mine), None
+    for side in (mine, theirs):
+        if side is not None and not any(line.seeds for line in side.lines):
+            return replace(draft, why=f"no finished run of {side.name}"), None
+    left = measured(measure, mine, section)
+    right = (
+        measured(measure, theirs, section)
+        if theirs
+        else Side(dict.fromkeys(left.values, claim.bound), left.protocol)
+    )
+    draft = replace(draft, grid=tuple(filter(None, (left.grid, right.grid))))
+    for found, name in ((left, mine.name), (right, right_name)):
+        if not found.values:
+            return replace(draft, answer="undecided", why=f"{name}: {found.why}"), None
+    if left.protocol != right.protocol:
+        return replace(draft, answer="undecided", why=_protocols(mine, theirs, left, right)), None
+    scaled = {seed: claim.factor * value for seed, value in right.values.items()}
+    return draft, (left.values, scaled)
+
+
+def _protocols(mine: Contestant, theirs: Contestant | None, left: Side, right: Side) -> str:
+    other = theirs.name if theirs else ""
+    return f"{mine.name} and {other} were measured differently ({left.protocol}; {right.protocol})"
+
+
+def _broken(draft: Contest, mine: Contestant) -> Contest:
+    """Judge that something sometimes breaks: one broken run shows it, and none refutes it."""
+    runs, broken = (sum(getattr(line, what) for line in mine.lines) for what in ("runs", "broken"))
+    why = f"{broken} of {runs} runs of {mine.name} failed or diverged"
+    if broken:
+        return replace(draft, answer="better", why=why, n=runs, left=broken / runs, right=0.0)
+    most = 1 - LEVEL ** (1 / runs)
+    why += f"; up to {most:.0%} may, at 95 % confidence"
+    return replace(draft, answer="undecided", why=why, n=runs, left=0.0, right=0.0)
+
+
+# -- deciding --------------------------------------------------------------------------------
+
+
+def _decided(draft: Contest, measure: Measure, pair: Pair, found: Difference) -> Contest:
+    left, right = (summarise(list(side.values())).mean for side in pair)
+    draft = replace(
+        draft,
+        n=found.n,
+        left=left,
+        right=right,
+        difference=found.mean,
+        low=found.low,
+        high=found.high,
+        p_holm=found.p_holm,
+        needed=found.needed,
+    )
+    right_way = (found.mean < 0) == (draft.relation == "<")
+    certain = found.separated or _counted(measure, pair)
+    if certain and (found.n >= LEAST or _counted(measure, pair)):
+        return replace(draft, answer="better" if right_way else "worse")
+    return replace(draft, answer="undecided", why=_open(found))
+
+
+def _counted(measure: Measure, pair: Pair) -> bool:
+    """Tell whether the sides are counts, which need no seeds: all of one lie beyond the other's."""
+    if measure.stat != "total" or SECONDS in measure.metrics:
+        return False
+    lower, upper = sorted((list(side.values()) for side in pair), key=max)
+    return max(lower) < min(upper)
+
+
+def _open(found: Difference) -> str:
+    """Say why a comparison is undecided, and what would decide it."""
+    if found.n < LEAST:
+        return _too_few(found.n)
+    if found.note:
+        return found.note
+    if found.more is None:
+        return "not separated, and hundreds of seeds would not tell"
+    return f"not separated; {found.more} more seed{'s' * (found.more != 1)} would tell"
+
+
+def _too_few(n: int) -> str:
+    return f"{n} seed{'s' * (n != 1)} where a claim needs {LEAST}"
+
+
+def _spreads(
+    drafts: Mapping[int, tuple[Contest, Pair]],
+) -> dict[int, Contest]:
+    """Compare standard deviations: Levene's test about the median, corrected by Holm's method."""
+    from scipy import stats
+
+    if not drafts:
+        return {}
+    raw: dict[int, float] = {}
+    filled: dict[int, Contest] = {}
+    for key, (draft, pair) in drafts.items():
+        sides = [list(side.values()) for side in pair]
+        n = min(map(len, sides))
+        left, right = (summarise(side).sd for side in sides)
+        filled[key] = replace(draft, n=n, left=left, right=right, difference=left - right)
+        enough = n >= LEAST and (left > 0 or right > 0)
+        raw[key] = float(stats.levene(*sides, center="median").pvalue) if enough else math.nan
+    corrected = holm(list(raw.values()))
+    return {
+        key: _spread_decided(filled[key], float(p)) for key, p in zip(raw, corrected, strict=True)
+    }
+
+
+def _spread_decided(draft: Contest, p: float) -> Contest:
+    draft = replace(draft, p_holm=p)
+    if p <= LEVEL:
+        right_way = (draft.left < draft.right) == (draft.relation == "<")
+        return replace(draft, answer="better" if right_way else "worse")
+    few = draft.n < LEAST
+    why = _too_few(draft.n) if few else f"not separated at n = {draft.n}: spreads take many seeds"
+    return replace(draft, answer="undecided", why=why)

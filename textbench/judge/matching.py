@@ -1,0 +1,150 @@
+"""Which rows of two stores are the same algorithm: by task, preset, label and changed options.
+
+Not by hash: the code that is checked may have raised a trainer's version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from textbench.judge.comparable import own_overrides
+from textbench.judge.sections import BROKEN
+
+IDENTITY = ("config", "backbone", "evaluation", "metrics", "warmup")
+"""The columns of a runs frame that decide a run's numbers, its task's data and version aside."""
+AT = ["task", "preset", "task_fingerprint", "label", "group"]
+
+
+class Store(NamedTuple):
+    """One result store, as its two frames."""
+
+    runs: pd.DataFrame
+    """Of `load_runs`; a run that failed before its first evaluation is only there."""
+    results: pd.DataFrame
+    """Of `load_results`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A row of a store, and where it stands."""
+
+    task: str
+    preset: str
+    fingerprint: str
+    label: str
+    group: str
+    name: str
+    runs: pd.DataFrame = field(repr=False)
+    finals: pd.DataFrame = field(repr=False)
+    """The final values of its finished runs, one row per seed and metric."""
+
+    @property
+    def title(self) -> str:
+        """``MLE (synthetic, preset quick)``."""
+        preset = f", preset {self.preset}" if self.preset else ""
+        return f"{self.name} ({self.task}{preset})"
+
+    @property
+    def done(self) -> set[int]:
+        """The seeds that finished."""
+        return set(self.runs.loc[self.runs["status"] == "done", "seed"].astype(int))
+
+    @property
+    def broken(self) -> dict[int, str]:
+        """The seeds that failed or diverged, and the run's name."""
+        found = self.runs[self.runs["status"].isin(BROKEN)]
+        return dict(zip(found["seed"].astype(int), found["run"], strict=True))
+
+    @property
+    def unfinished(self) -> set[int]:
+        """The seeds that were started, and have neither finished nor broken."""
+        return set(self.runs["seed"].astype(int)) - self.done - set(self.broken)
+
+    @property
+    def counts(self) -> str:
+        """``"3 run(s), 2 done"``."""
+        return f"{len(self.runs)} run(s), {len(self.done)} done"
+
+    def first(self, column: str) -> Any:
+        """Return what its runs have in a column; None where the frame has no such column."""
+        return self.runs[column].iloc[0] if column in self.runs else None
+
+
+def places(store: Store) -> list[Place]:
+    """Divide a store into its rows."""
+    runs = store.runs
+    # Rows that `textbench evaluate` made at other temperatures are no runs of their own.
+    again = store.results[~store.results["run"].isin(runs["run"])]
+    if len(again):
+        heads = again.drop_duplicates("run")
+        runs = pd.concat([runs, heads[[c for c in heads if c in runs]]], ignore_index=True)
+    finals = store.results[store.results["final"].astype(bool)]
+    found = []
+    for _, members in runs.groupby(AT, sort=True, dropna=False):
+        first = members.iloc[0]
+        mine = finals[finals["run"].isin(members.loc[members["status"] == "done", "run"])]
+        task, preset, fingerprint, label, group = (str(first[column]) for column in AT)
+        at = (task, preset, fingerprint, label, group, _name(first))
+        found.append(Place(*at, runs=members, finals=mine))
+    return found
+
+
+def _name(first: pd.Series[Any]) -> str:
+    title = first.get("title")
+    name = title if isinstance(title, str) and title else str(first["label"])
+    own = own_overrides(first.get("overrides"), str(first["label"]), str(first["trainer"]))
+    options = ", ".join(f"{key}={value}" for key, value in sorted(own.items()))
+    return f"{name} [{options}]" if options else name
+
+
+def matched(
+    base: list[Place], new: list[Place]
+) -> tuple[list[tuple[Place, Place]], list[Place], list[Place]]:
+    """Return the rows that both stores have, in pairs, and those that only one has."""
+    left, right, pairs = list(base), list(new), []
+    for alike in (_same_runs, _same_data, _same_name):
+        for place in list(left):
+            others = [other for other in right if alike(place) == alike(other)]
+            rivals = [rival for rival in left if alike(rival) == alike(place)]
+            if len(others) == len(rivals) == 1:
+                left.remove(place)
+                right.remove(others[0])
+                pairs.append((place, others[0]))
+    return pairs, left, right
+
+
+def _same_name(place: Place) -> tuple[str, ...]:
+    return place.task, place.preset, place.label, repr(_sorted(place.first("overrides")))
+
+
+def _sorted(overrides: object) -> object:
+    return sorted(overrides.items()) if isinstance(overrides, dict) else overrides
+
+
+def _same_data(place: Place) -> tuple[str, ...]:
+    return *_same_name(place), place.fingerprint
+
+
+def _same_runs(place: Place) -> tuple[str, ...]:
+    return *_same_data(place), place.group
+
+
+def notes(base: Place, new: Place) -> Iterator[str]:
+    """Say what else differs between two rows."""
+    versions = base.first("version"), new.first("version")
+    if versions[0] != versions[1]:
+        yield f"{base.title}: version {versions[0]} in BASE, {versions[1]} in NEW"
+    elif base.group != new.group and base.fingerprint == new.fingerprint:
+        differing = [key for key in IDENTITY if base.first(key) != new.first(key)]
+        yield f"{base.title}: options differ ({', '.join(differing) or 'their hash'})"
+    for name, place in (("BASE", base), ("NEW", new)):
+        if place.unfinished:
+            count = f"{len(place.unfinished)} of {len(place.runs)}"
+            yield f"{base.title}: {count} run(s) of {name} are not finished"
+    if base.broken:
+        count = f"{len(base.broken)} of {len(base.runs)}"
+        yield f"{base.title}: {count} run(s) of BASE failed or diverged"

@@ -1,0 +1,278 @@
+"""One number per run, from frames: the final value, the best one, what own training changed.
+
+The frames are those of `textbench.load_results`, `load_curves` and `load_runs`. Every function
+returns one row per finished run that has the number, with the columns of `KEY`, ``seed``, ``value``
+and ``protocol``; numbers of two protocols are never comparable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+import numpy as np
+import pandas as pd
+
+KEY = ("label", "group")
+"""What makes a row of a table: runs that agree in both are replicates."""
+OWN = (*KEY, "seed", "run")
+LEDGER = ("generator_updates", "critic_updates", "tokens_sampled", "tokens_scored")
+MOMENT = (*OWN, "evaluation", "warmup", "epoch", "final")
+VALUE = ("metric", "value", "protocol")
+LEAST_EVALUATIONS = 10
+"""Of own training, for any statement about a curve."""
+
+
+def moments(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return one row per evaluation of a finished run that has all of ``metrics``.
+
+    Args:
+        results: Frame of `load_results`.
+        metrics: Names of numbers.
+
+    Returns:
+        The columns `MOMENT`, a column per metric, ``value`` (their sum) and ``protocol`` (theirs,
+        joined).
+    """
+    wanted = results["metric"].isin(list(metrics)) & np.isfinite(results["value"].astype(float))
+    part = results.loc[wanted & (results["status"] == "done"), [*MOMENT, *VALUE]]
+    at = ["run", "evaluation"]
+    part = part[part.groupby(at)["metric"].transform("size") == len(metrics)]
+    found = part.drop_duplicates(at)[list(MOMENT)].reset_index(drop=True)
+    each = [part[part["metric"] == metric].set_index(at) for metric in metrics]
+    index = pd.MultiIndex.from_frame(found[at])
+    for metric, one in zip(metrics, each, strict=True):
+        found[metric] = one["value"].reindex(index).to_numpy(float)
+    ids = (one["protocol"].reindex(index).astype(str).to_numpy(object) for one in each)
+    found["value"] = found[list(metrics)].sum(axis=1)
+    found["protocol"] = reduce(lambda one, other: one + " + " + other, ids)
+    return found
+
+
+def final(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return the values of the last evaluation, that of a finished run's end."""
+    found = moments(results, metrics)
+    return found[found["final"].astype(bool)].reset_index(drop=True)
+
+
+def curves(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return the evaluations of each run's curve, the warm-up's first.
+
+    Of one protocol per run: the final evaluation may draw more samples, and then its number is
+    another one. Where it draws as many, it is a second look at the same epoch, and left out.
+    """
+    found = moments(results, metrics)
+    regular = found[~found["final"].astype(bool) & ~found["warmup"].astype(bool)]
+    usual = regular.groupby("run")["protocol"].last()
+    last = found.groupby("run")["protocol"].last()
+    mine = found["run"].map(usual.combine_first(last))
+    same = found[found["protocol"] == mine]
+    return same.drop_duplicates(["run", "epoch"]).reset_index(drop=True)
+
+
+def per_run(
+    curve: pd.DataFrame, number: Callable[[pd.DataFrame], dict[str, object] | None]
+) -> pd.DataFrame:
+    """Apply ``number`` to each run's curve; a run of which it returns None is left out."""
+    rows = []
+    for _, one in curve.groupby("run", sort=False):
+        found = number(one)
+        if found is not None and np.isfinite(found["value"]):  # type: ignore[arg-type]
+            head = one.iloc[-1]
+            rows.append({key: head[key] for key in (*OWN, "protocol")} | found)
+    return pd.DataFrame(rows, columns=None if rows else [*OWN, "protocol", "value"])
+
+
+def best(
+    results: pd.DataFrame, metrics: Sequence[str], *, higher: bool = False, common: bool = True
+) -> pd.DataFrame:
+    """Return the best evaluation of each run, the earliest of equals; warm-up included.
+
+    It is selected on the data that it is judged by, and the more often one looks the better it
+    gets. So all runs are looked at on their common grid, where they have one.
+
+    Args:
+        results: Frame of `load_results`.
+        metrics: Their sum is what is best.
+        higher: Whether more is better.
+        common: Whether to thin all curves to the evaluations of a common grid.
+
+    Returns:
+        Also ``epoch``, ``in_warmup``, ``evaluations`` (how many were looked at) and ``grid``.
+    """
+    curve = curves(results, metrics)
+    spacing = common_spacing(curve) if common else None
+    if spacing:
+        curve = curve[curve["epoch"] % spacing == 0]
+
+    def number(one: pd.DataFrame) -> dict[str, object]:
+        chosen = one.iloc[int(one["value"].argmax() if higher else one["value"].argmin())]
+        return {
+            "value": chosen["value"],
+            **{metric: chosen[metric] for metric in metrics},
+            "epoch": chosen["epoch"],
+            "in_warmup": bool(chosen["warmup"]),
+            "evaluations": len(one),
+            "grid": grid(one, spacing),
+        }
+
+    return per_run(curve, number)
+
+
+def common_spacing(curve: pd.DataFrame) -> int | None:
+    """Return the smallest k for which every run was evaluated at all multiples of k epochs.
+
+    From the first to the last epoch of its curve. None where no k leaves two evaluations each.
+    """
+    sets = [set(one["epoch"].astype(float)) for _, one in curve.groupby("run")]
+    shortest = min((int(max(epochs)) for epochs in sets), default=0)
+    for k in range(1, shortest // 2 + 1):
+        if all(set(range(k * max(1, -(-int(min(e)) // k)), int(max(e)) + 1, k)) <= e for e in sets):
+            return k
+    return None
+
+
+def grid(one: pd.DataFrame, spacing: int | None) -> str:
+    """Describe the evaluations of a run that were looked at."""
+    epochs = one["epoch"]
+    every = f", every {spacing}" if spacing else ""
+    return f"{len(epochs)} evaluations, epochs {epochs.min():g} to {epochs.max():g}{every}"
+
+
+def own_training(one: pd.DataFrame) -> pd.DataFrame:
+    """Return the part of a run's curve that is its own: from where its warm-up ends."""
+    warmup = one["warmup"].astype(bool)
+    own = one[~warmup]
+    return pd.concat([one[warmup].tail(1), own]) if warmup.any() else own
+
+
+def change(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return what own training changed: from the warm-up's end to the run's; others are left out.
+
+    ``evaluations`` counts those of own training.
+    """
+
+    def number(one: pd.DataFrame) -> dict[str, object] | None:
+        own = own_training(one)
+        if not one["warmup"].any() or len(own) < 2:
+            return None
+        moved = own["value"].iloc[-1] - own["value"].iloc[0]
+        return {"value": moved, "evaluations": len(own)}
+
+    return per_run(curves(results, metrics), number)
+
+
+def late(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return what the second half of own training changed; ``evaluations`` counts all of it."""
+
+    def number(one: pd.DataFrame) -> dict[str, object] | None:
+        own = own_training(one)
+        if len(own) < 3:
+            return None
+        middle = (own["epoch"].iloc[0] + own["epoch"].iloc[-1]) / 2
+        half = own[own["epoch"] >= middle]
+        return {"value": half["value"].iloc[-1] - half["value"].iloc[0], "evaluations": len(own)}
+
+    return per_run(curves(results, metrics), number)
+
+
+def rise(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return by how much a number rises per epoch after the best of the run's own training.
+
+    A run whose best evaluation is its last is still falling: it has not shown yet whether it rises,
+    and is left out. ``evaluations`` counts those of own training.
+    """
+
+    def number(one: pd.DataFrame) -> dict[str, object] | None:
+        own = own_training(one)
+        lowest = own.iloc[int(own["value"].argmin())]
+        epochs = own["epoch"].iloc[-1] - lowest["epoch"]
+        if epochs <= 0:
+            return None
+        risen = (own["value"].iloc[-1] - lowest["value"]) / epochs
+        return {"value": risen, "evaluations": len(own)}
+
+    return per_run(curves(results, metrics), number)
+
+
+def translation(
+    results: pd.DataFrame, logs: pd.DataFrame, metric: str, name: str, length: float
+) -> pd.DataFrame:
+    """Return how far a logged quantity is from being ``metric`` plus a constant.
+
+    That is the range, over the evaluations of own training, of the difference ``length · name -
+    metric``, over the range of the metric itself: 0 where the difference is constant, and 1 where
+    it moves by as much as the metric does.
+
+    Args:
+        results: Frame of `load_results`.
+        logs: Frame of `load_curves`.
+        metric: In nats per sequence.
+        name: The logged quantity, in nats per token.
+        length: Tokens per sequence.
+    """
+    logged = logs[(logs["name"] == name) & ~logs["warmup"].astype(bool)]
+    means = {run: one.groupby("epoch")["value"].mean() for run, one in logged.groupby("run")}
+
+    def number(one: pd.DataFrame) -> dict[str, object] | None:
+        log = means.get(one["run"].iloc[0])
+        if log is None or len(log) < 2:
+            return None
+        middle = log.index.to_numpy(float) + 0.5  # the mean over an epoch stands in its middle
+        own = own_training(one)
+        own = own[own["epoch"].between(middle[0], middle[-1])]
+        span = np.ptp(own["value"]) if len(own) else 0.0
+        if not span:
+            return None
+        at = np.interp(own["epoch"].to_numpy(float), middle, log.to_numpy(float))
+        apart = np.ptp(length * at - own["value"].to_numpy(float))
+        return {"value": apart / span, "evaluations": len(own)}
+
+    return per_run(curves(results, [metric]), number)
+
+
+# -- cost ------------------------------------------------------------------------------------
+
+
+def total(results: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the sum of cumulative counts or processor seconds at the end, warm-up included."""
+    ends = results[results["final"].astype(bool) & (results["status"] == "done")]
+    ends = ends.drop_duplicates("run", keep="last")
+    found = ends[list(OWN)].assign(protocol=" + ".join(columns))
+    counts = ends.reindex(columns=list(columns)).astype(float)  # a ledger may lack one
+    found = found.assign(value=counts.sum(axis=1, min_count=len(columns)))
+    return found.dropna(subset=["value"]).reset_index(drop=True)
+
+
+def per_epoch(logs: pd.DataFrame) -> pd.DataFrame:
+    """Return the processor seconds of an epoch: the mean over the run's last phase.
+
+    Args:
+        logs: Frame of `load_curves`. An epoch that does not advance the epoch count trains no
+            generator, and a warm-up is a run of its own: neither counts.
+    """
+    part = logs[(logs["kind"] == "epoch") & (logs["name"] == "cpu_seconds")]
+    part = part[(part["status"] == "done") & ~part["warmup"].astype(bool)]
+    counted = part[part["epoch"] > part.groupby("run")["epoch"].shift(fill_value=0)]
+    last = counted[counted["phase"] == counted.groupby("run")["phase"].transform("last")]
+    found = last.groupby(list(OWN), sort=False)["value"].mean().reset_index()
+    return found.assign(protocol="processor seconds an epoch")
+
+
+# -- samples ---------------------------------------------------------------------------------
+
+
+def sample(measured: pd.DataFrame, label: str, group: str) -> tuple[dict[int, float], str]:
+    """Return one row's values by seed, of the protocol that most of its seeds have, and that.
+
+    Args:
+        measured: What the functions above return.
+        label: The row's.
+        group: The row's.
+    """
+    mine = measured[(measured["label"] == label) & (measured["group"] == group)]
+    if not len(mine):
+        return {}, ""
+    protocol = str(mine["protocol"].value_counts(sort=True).index[0])
+    kept = mine[mine["protocol"] == protocol]
+    return dict(zip(kept["seed"].astype(int), kept["value"].astype(float), strict=True)), protocol

@@ -1,0 +1,276 @@
+"""Which row is better, by how much, and may one say so: per task and metric.
+
+Two rows are *separated* where their difference, seed by seed, is significant after Holm's
+correction for all pairs of rows: which row is the best is read off the same data. Places are dense,
+and rows share a place unless something separates them: a row's place is the one after the last
+place among the rows that are separated from it and better.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from textbench.judge.measures import final, sample
+from textbench.judge.power import LEAST, MOST
+from textbench.judge.sections import Line, Section, sections
+from textbench.judge.stats import Difference, differences, summarise
+
+K = TypeVar("K", bound=Hashable)
+Direction = Literal["lower", "higher"]
+
+COLUMNS = (
+    *("place", "label", "group", "title", "name", "n", "mean", "sd", "low", "high"),
+    *("distance", "distance_low", "distance_high", "paired", "p_holm", "p_exact", "separated"),
+    *("more_seeds", "note", "in_ranking"),
+)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The rows of one metric, best first."""
+
+    section: str
+    task: str
+    fingerprint: str
+    preset: str
+    metric: str
+    direction: Direction
+    unit: str
+    protocol: str
+    rows: pd.DataFrame = field(repr=False)
+    """With the columns of `COLUMNS`; ``distance`` is row minus best."""
+    sentence: str
+    """What may be concluded."""
+
+
+def dense_ranks(order: Sequence[K], separated: Collection[tuple[K, K]]) -> dict[K, int]:
+    """Return each row's place, 1 the best.
+
+    Args:
+        order: The rows, best mean first.
+        separated: Pairs (better, worse) that are told apart.
+    """
+    places: dict[K, int] = {}
+    pairs = set(separated)
+    for row in order:
+        above = [place for better, place in places.items() if (better, row) in pairs]
+        places[row] = 1 + max(above, default=0)
+    return places
+
+
+def rank(
+    values: Mapping[K, Mapping[int, float]], direction: Direction = "lower"
+) -> tuple[list[K], dict[K, int], dict[tuple[K, K], Difference]]:
+    """Order rows, compare all pairs of them, and give places.
+
+    Args:
+        values: Each row's values by seed; a row of less than `power.LEAST` is compared with none.
+        direction: Which way is better.
+
+    Returns:
+        The rows, best mean first; places of the rows with seeds enough; and the differences, second
+        minus first, of all pairs of these in that order.
+    """
+    sign = -1.0 if direction == "higher" else 1.0
+    means = {row: sign * float(np.mean(list(by_seed.values()))) for row, by_seed in values.items()}
+    order = sorted(means, key=lambda row: means[row])
+    judged = [row for row in order if len(values[row]) >= LEAST]
+    pairs = {(a, b): (values[b], values[a]) for a, b in itertools.combinations(judged, 2)}
+    found = differences(pairs)
+    apart = {
+        (pair if sign * difference.mean > 0 else pair[::-1])
+        for pair, difference in found.items()
+        if difference.separated
+    }
+    return order, dense_ranks(judged, apart), found
+
+
+def rankings(
+    results: pd.DataFrame,
+    runs: pd.DataFrame,
+    metrics: Sequence[str],
+    *,
+    outside: Collection[str] = (),
+) -> list[Ranking]:
+    """Rank the rows of every section by every one of ``metrics`` that has a better direction.
+
+    Args:
+        results: Frame of `load_results`.
+        runs: Frame of `load_runs`.
+        metrics: The headline metrics; those that a section lacks are left out.
+        outside: Labels of rows that are shown but compete for no place, such as real text. Rows
+            that see new data in every pass never compete.
+    """
+    return [
+        ranking
+        for section in sections(results, runs)
+        for metric in metrics
+        for ranking in _of_section(section, metric, outside)
+    ]
+
+
+def _of_section(section: Section, metric: str, outside: Collection[str]) -> Iterator[Ranking]:
+    measured = final(section.results, [metric])
+    about = section.results[section.results["metric"] == metric]
+    directions = set(about["direction"]) & {"lower", "higher"}
+    if len(directions) != 1:
+        return
+    direction: Direction = "higher" if "higher" in directions else "lower"
+    unit = next((text for text in about.get("unit", ()) if isinstance(text, str) and text), "")
+    for protocol, same in measured.groupby("protocol", sort=True):
+        values = {line: sample(same, *line.key)[0] for line in section.lines}
+        values = {line: by_seed for line, by_seed in values.items() if by_seed}
+        rows, sentence = _ranked(values, direction, metric, outside)
+        yield Ranking(
+            section=section.title,
+            task=section.task,
+            fingerprint=section.fingerprint,
+            preset=section.preset,
+            metric=metric,
+            direction=direction,
+            unit=unit,
+            protocol=str(protocol),
+            rows=rows,
+            sentence=sentence,
+        )
+
+
+def _ranked(
+    values: Mapping[Line, Mapping[int, float]],
+    direction: Direction,
+    metric: str,
+    outside: Collection[str],
+) -> tuple[pd.DataFrame, str]:
+    inside = {
+        line: by_seed
+        for line, by_seed in values.items()
+        if line.label not in outside and not line.record.fresh_data
+    }
+    order, places, found = rank(inside, direction)
+    top = next((line for line in order if line in places), None)
+    others = [line for line in values if line not in inside]
+    rows = [_row(line, values[line], places, top, found, line in inside) for line in values]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    at = [list(values).index(line) for line in (*order, *others)]
+    sentence = conclude(
+        [(line.name, len(values[line])) for line in order],
+        {line.name: place for line, place in places.items()},
+        {(a.name, b.name): difference for (a, b), difference in found.items()},
+        metric,
+        direction,
+    )
+    frame = frame.astype({"place": "Int64", "more_seeds": "Int64"})
+    return frame.iloc[at].reset_index(drop=True), sentence
+
+
+def _row(
+    line: Line,
+    values: Mapping[int, float],
+    places: Mapping[Line, int],
+    top: Line | None,
+    found: Mapping[tuple[Line, Line], Difference],
+    in_ranking: bool,
+) -> dict[str, object]:
+    summary = summarise(list(values.values()))
+    row: dict[str, object] = {
+        "place": places.get(line),
+        "label": line.label,
+        "group": line.group,
+        "title": line.title,
+        "name": line.name,
+        "n": summary.n,
+        "mean": summary.mean,
+        "sd": summary.sd,
+        "low": summary.low,
+        "high": summary.high,
+        "in_ranking": in_ranking,
+    }
+    difference = found.get((top, line)) if top is not None else None
+    if difference is None:
+        few = f"{summary.n} seed{'s' * (summary.n != 1)}: no place"
+        return row | {"note": few if summary.n < LEAST else ""}
+    return row | {
+        "distance": difference.mean,
+        "distance_low": difference.low,
+        "distance_high": difference.high,
+        "paired": difference.paired,
+        "p_holm": difference.p_holm,
+        "p_exact": difference.p_exact,
+        "separated": difference.separated,
+        "more_seeds": difference.more,
+        "note": difference.note,
+    }
+
+
+# -- the sentence ----------------------------------------------------------------------------
+
+
+def conclude(
+    order: Sequence[tuple[str, int]],
+    places: Mapping[str, int],
+    found: Mapping[tuple[str, str], Difference],
+    metric: str,
+    direction: Direction,
+) -> str:
+    """Say in one sentence what may be concluded from a ranking.
+
+    Args:
+        order: Names and numbers of seeds, best mean first.
+        places: Of the rows that could be compared.
+        found: Differences of the pairs of these, better mean first.
+        metric: What is ranked.
+        direction: Which way is better.
+    """
+    if len(order) < 2:
+        return (
+            f"{order[0][0]} is the only row: nothing to compare." if order else "Nothing was run."
+        )
+    if len(places) < 2:
+        return f"Nothing can be told about {metric}: it takes two rows of {LEAST} seeds."
+    least = min(n for name, n in order if name in places)
+    first = [name for name, _ in order if places.get(name) == 1]
+    some = len(places) < len(order)
+    start = f"Of {len(places)} rows with {LEAST} seeds or more " if some else ""
+    end = f" (n >= {least}){_without_place(order, places, first[0], direction)}."
+    if len(first) == 1:
+        beaten = sum(found[pair].separated for pair in found if first[0] in pair)
+        whom = "every other row" if beaten == len(places) - 1 else f"{beaten} of the others"
+        return f"{start}{first[0]} has the {direction[:-2]}est {metric}, separated from {whom}{end}"
+    return f"{start}{_list(first)} are not separated in {metric}{_told(first, found)}{end}"
+
+
+def _without_place(
+    order: Sequence[tuple[str, int]], places: Mapping[str, int], first: str, direction: Direction
+) -> str:
+    """Mention the rows of too few seeds, those that look better first of all."""
+    names = [name for name, _ in order]
+    better = [name for name in names[: names.index(first)] if name not in places]
+    others = [name for name in names if name not in places and name not in better]
+    text = f"; {_list(better)} lie{'s' * (len(better) == 1)} {direction}" if better else ""
+    text += f", with fewer than {LEAST} seeds" if better else ""
+    return text + (f"; {_list(others)}: fewer than {LEAST} seeds" if others else "")
+
+
+def _told(first: Sequence[str], found: Mapping[tuple[str, str], Difference]) -> str:
+    """Say how many more seeds would tell the best mean from the others that share its place."""
+    pairs = {pair: one for pair, one in found.items() if pair[0] == first[0] and pair[1] in first}
+    same = [pair[1] for pair, one in pairs.items() if one.note == "identical"]
+    if len(same) == len(pairs):
+        return ": their runs agree to the bit"
+    told = {pair[1]: one.more for pair, one in pairs.items() if one.more is not None}
+    if not told:
+        return f"; more than {MOST} seeds would be needed to tell"
+    name, more = min(told.items(), key=lambda item: item[1])
+    what = "" if len(first) == 2 else f" {first[0]} from {name}"
+    return f"; {more} more seed{'s' * (more != 1)} would tell{what}"
+
+
+def _list(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,147 @@
+"""What may be compared at all: the runs of one task's data under one preset, row by row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from textbench.judge.comparable import Record
+from textbench.judge.measures import KEY
+
+BROKEN = ("failed", "diverged")
+"""What becomes of a run that went wrong, as opposed to one that has not finished yet."""
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One row of a table: the runs that differ in nothing but the seed."""
+
+    label: str
+    group: str
+    title: str
+    record: Record
+    seeds: tuple[int, ...]
+    """Of finished runs."""
+    runs: int
+    """All that were started."""
+    broken: int = 0
+    """Of these, failed or diverged."""
+    name: str = ""
+    """The label and what sets the row apart, ``cot [epochs=32]``; unique within a section."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Label and group."""
+        return self.label, self.group
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """The runs on one task's data under one preset, and their warm-ups."""
+
+    task: str
+    fingerprint: str
+    preset: str
+    runs: pd.DataFrame = field(repr=False)
+    results: pd.DataFrame = field(repr=False)
+    logs: pd.DataFrame | None = field(repr=False, default=None)
+    _kept: dict[object, pd.DataFrame] = field(repr=False, default_factory=dict)
+
+    def once(self, key: object, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """Return what ``make`` gave for this key before: many claims ask for the same numbers."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+    @property
+    def title(self) -> str:
+        """``task, preset``."""
+        return f"{self.task}, {f'preset {self.preset}' if self.preset else 'no preset'}"
+
+    @cached_property
+    def lines(self) -> tuple[Line, ...]:
+        """Its rows, in the order of their labels."""
+        found = [_line(members) for _, members in self.runs.groupby(list(KEY), sort=True)]
+        for tell in (_changes, _schedule, _group):
+            names = Counter(line.name for line in found)
+            found = [
+                replace(line, name=line.name + tell(line))
+                if tell is _changes or names[line.name] > 1
+                else line
+                for line in found
+            ]
+        return tuple(found)
+
+    def find(self, label: str, options: Mapping[str, Any] | None = None) -> Line | None:
+        """Return the row of a label: with these options, else as its name stands for it.
+
+        Of several the one with most finished runs. Where an algorithm was only run with changed
+        options, and in one way, that row stands in.
+        """
+        found = [line for line in self.lines if line.label == label]
+        for key, value in (options or {}).items():
+            found = [line for line in found if line.record.config.get(key) == value]
+        if not options:
+            own = [line for line in found if not line.record.own_overrides]
+            found = own if own or len(found) > 1 else found
+        return max(found, key=lambda line: len(line.seeds), default=None)
+
+
+def _changes(line: Line) -> str:
+    changed = ", ".join(f"{key}={value}" for key, value in line.record.own_overrides.items())
+    return f" [{changed}]" if changed else ""
+
+
+def _schedule(line: Line) -> str:
+    return f" ({line.record.schedule})" if line.record.schedule else ""
+
+
+def _group(line: Line) -> str:
+    return f" {line.group[:6]}"
+
+
+def _line(members: pd.DataFrame) -> Line:
+    first = {str(key): value for key, value in members.iloc[0].items()}
+    label = str(first["label"])
+    done = members[members["status"] == "done"]
+    title = first["title"] if isinstance(first.get("title"), str) and first["title"] else label
+    return Line(
+        label=label,
+        group=str(first["group"]),
+        title=str(title),
+        record=Record.of(first),
+        seeds=tuple(sorted(int(seed) for seed in done["seed"])),
+        runs=len(members),
+        broken=int(members["status"].isin(BROKEN).sum()),
+        name=label,
+    )
+
+
+def sections(
+    results: pd.DataFrame, runs: pd.DataFrame, logs: pd.DataFrame | None = None
+) -> Iterator[Section]:
+    """Divide frames into sections, ordered by task, preset and fingerprint.
+
+    Args:
+        results: Frame of `load_results`.
+        runs: Frame of `load_runs`, with the details of the spec that `Record.of` names.
+        logs: Frame of `load_curves`, where claims about logged quantities are to be judged.
+    """
+    at = ["task", "preset", "task_fingerprint"]
+    for (task, preset, fingerprint), members in runs.groupby(at, sort=True):
+        # A warm-up may have been made, and labelled, by a command with another preset.
+        names = {*members["run"], *members["warmup_run"]} - {""}
+        chosen = runs[runs["run"].isin(names)]
+        yield Section(
+            task=str(task),
+            fingerprint=str(fingerprint),
+            preset=str(preset),
+            runs=chosen,
+            results=results[results["run"].isin(names)],
+            logs=None if logs is None else logs[logs["run"].isin(names)],
+        )

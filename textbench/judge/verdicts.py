@@ -1,0 +1,261 @@
+"""Does a published number reproduce? Never more than the evidence says.
+
+*Reproduced*: the whole 95 % interval of the mean lies within the published number ± a margin that
+was declared beforehand. *Differs*: it lies wholly outside. Else *undecided*, with how many seeds
+would decide. All three need a run that is the published experiment (`comparable`), and three seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from textbench.judge.comparable import reasons
+from textbench.judge.measures import best, final, sample
+from textbench.judge.power import LEAST, MOST, seeds_to_tell
+from textbench.judge.published import Cell, Column, Row, Table, tables
+from textbench.judge.sections import Line, Section, sections
+from textbench.judge.stats import Summary, summarise, t_interval
+from textbench.judge.stopping import few, stopped
+
+OUTCOMES = (
+    *("reproduced", "differs", "reached", "passed", "not reached", "undecided"),
+    *("not stated", "not comparable", "not run"),
+)
+"""In the order in which they are counted."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What our runs say about one published number."""
+
+    section: str
+    """Task and preset of our runs; empty where nothing of the task was run."""
+    document: str
+    table: str
+    source: str
+    row: str
+    """The published row's title."""
+    column: str
+    label: str
+    """Of our row; empty where there is none."""
+    group: str
+    name: str
+    published: str
+    outcome: str
+    why: str
+    ours: str = ""
+    n: int = 0
+    mean: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    margin: float = math.nan
+    protocol: str = ""
+    reasons: tuple[str, ...] = ()
+    """Every way in which the run is not the published experiment."""
+    needed: int | None = None
+    """Seeds, those at hand included, that would decide."""
+    selected: str = ""
+    """Of a best: the grid of evaluations that it was selected from, on the test data."""
+
+
+def outcomes(x: ArrayLike, published: ArrayLike, margin: float) -> NDArray[np.str_]:
+    """Judge means of replicates, along the last axis of ``(..., n)``, by published numbers.
+
+    Args:
+        x: Replicates.
+        published: One number for each set of them.
+        margin: What is declared to be the same.
+    """
+    values, paper = np.asarray(x, dtype=float), np.asarray(published, dtype=float)
+    shape = np.broadcast_shapes(values.shape[:-1], paper.shape)
+    if values.shape[-1] < LEAST:
+        return np.full(shape, "undecided")
+    _, sd, low, high = t_interval(values)
+    inside = (low >= paper - margin) & (high <= paper + margin)
+    outside = (low > paper + margin) | (high < paper - margin)
+    return np.select(
+        [np.broadcast_to(sd == 0, shape), inside, outside],
+        ["undecided", "reproduced", "differs"],
+        "undecided",
+    )
+
+
+def numbers(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Judge every published number by every row of ours that may claim to be it.
+
+    Args:
+        results: Frame of `load_results`.
+        runs: Frame of `load_runs`.
+
+    Returns:
+        One row per published number and row of ours, with the fields of `Verdict` as columns.
+    """
+    there = list(sections(results, runs))
+    found = [verdict for table in tables().values() for verdict in _judged(table, there)]
+    columns = list(Verdict.__dataclass_fields__)
+    frame = pd.DataFrame([asdict(one) for one in found], columns=columns)
+    return frame.astype({"needed": "Int64"})
+
+
+def _judged(table: Table, there: Sequence[Section]) -> Iterator[Verdict]:
+    mine = [section for section in there if section.task == table.protocol.task]
+    measured: dict[tuple[int, str], pd.DataFrame] = {}
+    for row in table.rows.values():
+        for key, cell in row.cells.items():
+            column = table.columns[key]
+            lines = [
+                (i, line)
+                for i, section in enumerate(mine)
+                for line in section.lines
+                if line.label in row.readings
+            ]
+            for i, line in lines:
+                section = mine[i]
+                if (i, key) not in measured:
+                    measured[i, key] = _measure(section, column)
+                base = _head(table, row, column, cell, section.title, line)
+                judged = _judge(table, row, column, cell, section, line, measured[i, key])
+                if line.broken and judged["outcome"] not in ("not comparable", "not stated"):
+                    judged["why"] += f"; {line.broken} of {line.runs} runs failed or diverged"
+                yield Verdict(**base | judged)
+            if not lines:
+                outcome = "not comparable" if row.incomparable else "not run"
+                base = _head(table, row, column, cell, "", None)
+                yield Verdict(**base, outcome=outcome, why=row.incomparable)
+
+
+def _measure(section: Section, column: Column) -> pd.DataFrame:
+    """Return each run's number for a column; of a best, looked for on the common grid."""
+    if column.select == "best":
+        return best(section.results, column.metrics, higher=column.higher)
+    if column.select == "final":
+        return final(section.results, column.metrics)
+    return pd.DataFrame()
+
+
+def _head(
+    table: Table, row: Row, column: Column, cell: Cell, section: str, line: Line | None
+) -> dict[str, Any]:
+    return {
+        "section": section,
+        "document": table.document.id,
+        "table": table.id,
+        "source": table.source,
+        "row": row.title,
+        "column": column.title,
+        "label": line.label if line else "",
+        "group": line.group if line else "",
+        "name": line.name if line else "",
+        "published": cell.text,
+    }
+
+
+def _judge(
+    table: Table,
+    row: Row,
+    column: Column,
+    cell: Cell,
+    section: Section,
+    line: Line,
+    measured: pd.DataFrame,
+) -> dict[str, Any]:
+    if column.select == "time":
+        return {"outcome": "not comparable", "why": column.incomparable}
+    values, protocol = sample(measured, *line.key)
+    if not values:
+        return {"outcome": "not run", "why": "no finished run has it"}
+    stopping = row.stopping.get(column.id)
+    why_not = reasons(
+        line.record,
+        table.protocol,
+        line.label,
+        column,
+        measured=protocol,
+        curve=stopping is not None,
+        schedule=stopping is None,
+    )
+    found = _described(column, line, measured, values, protocol) | {"reasons": why_not}
+    trainer = table.protocol.trainers.get(line.label)
+    unstated = "; ".join(filter(None, (table.unstated, trainer.not_stated if trainer else "")))
+    if why_not:
+        return found | {"outcome": "not comparable", "why": "; ".join(why_not)}
+    if stopping is not None and not table.unstated:
+        return found | stopped(stopping, section, line)
+    if unstated or column.margin is None:
+        why = f"not stated: {unstated}" if unstated else "no margin is declared for it"
+        return found | {"outcome": "not stated", "why": why}
+    if cell.warmup:
+        return found | _warmup(measured, line)
+    return found | _decide(values, sum(cell.values), column.margin.value)
+
+
+def _described(
+    column: Column, line: Line, measured: pd.DataFrame, values: Mapping[int, float], protocol: str
+) -> dict[str, Any]:
+    summary = summarise(list(values.values()))
+    mine = measured[(measured["label"] == line.label) & (measured["group"] == line.group)]
+    mine = mine[mine["protocol"] == protocol]
+    each = " + ".join(f"{mine[metric].mean():.3f}" for metric in column.metrics)
+    return {
+        "ours": each,
+        "n": summary.n,
+        "mean": summary.mean,
+        "low": summary.low,
+        "high": summary.high,
+        "margin": column.margin.value if column.margin else math.nan,
+        "protocol": protocol,
+        "selected": str(mine["grid"].iloc[0]) if column.select == "best" else "",
+    }
+
+
+def _decide(values: Mapping[int, float], published: float, margin: float) -> dict[str, Any]:
+    """Judge a mean by a number."""
+    found = summarise(list(values.values()))
+    off = found.mean - published
+    if found.n < LEAST:
+        return {"outcome": "undecided", "why": f"{off:+.3f}; {few(found.n)}", "needed": LEAST}
+    if found.sd == 0:
+        return {"outcome": "undecided", "why": "all seeds agree to the bit: there is no spread"}
+    outcome = str(outcomes(list(values.values()), published, margin))
+    interval = f"mean {off:+.3f} off, interval [{found.low:.3f}, {found.high:.3f}]"
+    band = f"[{published - margin:.3f}, {published + margin:.3f}]"
+    if outcome == "reproduced":
+        return {"outcome": outcome, "why": f"{interval} within {band}"}
+    if outcome == "differs":
+        return {"outcome": outcome, "why": f"by {off:+.3f}; {interval} outside {band}"}
+    needed = seeds_to_decide(found, published, margin)
+    told = f"{needed - found.n} more seeds" if needed else f"more than {MOST} seeds"
+    why = f"{interval} crosses an end of {band}; {told} would decide"
+    return {"outcome": outcome, "why": why, "needed": needed}
+
+
+def seeds_to_decide(found: Summary, published: float, margin: float) -> int | None:
+    """Return how many seeds place a mean with this spread inside the margin, or outside.
+
+    None if `power.MOST` are too few. More seeds than there are, since these do not.
+    """
+    if not found.sd > 0:
+        return None
+    edge = abs(abs(found.mean - published) - margin)
+    needed = seeds_to_tell(edge / found.sd)
+    return None if needed is None else max(needed, found.n + 1)
+
+
+def _warmup(measured: pd.DataFrame, line: Line) -> dict[str, Any]:
+    """Judge the paper's dash: the best was acquired during the warm-up."""
+    if line.record.warmup is None:
+        return {"outcome": "not comparable", "why": "our run has no warm-up"}
+    mine = measured[(measured["label"] == line.label) & (measured["group"] == line.group)]
+    n, inside = len(mine), int(mine["in_warmup"].sum())
+    where = f"the best lies in the warm-up of {inside} of {n} seeds"
+    if n < LEAST:
+        return {"outcome": "undecided", "why": f"{where}; {few(n)}", "needed": LEAST}
+    outcome = {0: "differs", n: "reproduced"}.get(inside, "undecided")
+    return {"outcome": outcome, "why": where}

@@ -1,0 +1,280 @@
+"""What the report's first screen says: who is better, by how much, and what that is worth.
+
+All of it is judged in `textbench.judge`; here it is only put into frames and lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from textbench.judge import claims, ranking, verdicts
+from textbench.judge.comparable import Record
+from textbench.judge.power import LEAST
+from textbench.report.definitions import grid_rows, headlines, references
+from textbench.report.layout import seeds
+from textbench.report.markup import MISSING, number
+from textbench.report.provenance import codes, statuses
+from textbench.report.sections import Section
+from textbench.store.frames import Frames
+from textbench.store.rows import BROKEN
+
+SHOWN = 3
+"""Metrics that a ranking shows of a task that no data file knows."""
+RANKING_COLUMNS = ("section", "metric", "direction", "unit", "protocol", *ranking.COLUMNS)
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """Everything that is judged about a store."""
+
+    rankings: dict[str, list[ranking.Ranking]] = field(repr=False)
+    """By the section's slug."""
+    trust: dict[str, list[str]]
+    """By the section's slug: what makes its numbers trustworthy, or not."""
+    numbers: pd.DataFrame = field(repr=False)
+    """Verdicts on published numbers, as of `judge.verdicts.numbers`."""
+    claims: claims.Findings = field(repr=False)
+
+    @property
+    def ranked(self) -> pd.DataFrame:
+        """All rankings as one frame with `RANKING_COLUMNS`."""
+        parts = [
+            one.rows.assign(
+                section=one.section,
+                metric=one.metric,
+                direction=one.direction,
+                unit=one.unit,
+                protocol=one.protocol,
+            )
+            for found in self.rankings.values()
+            for one in found
+        ]
+        return pd.concat(parts) if parts else pd.DataFrame(columns=list(RANKING_COLUMNS))
+
+
+def judge(frames: Frames, sections: Sequence[Section]) -> Conclusions:
+    """Judge a store: rankings of every section, the published numbers, the claims in words."""
+    runs = frames.runs.assign(overrides=frames.runs["changes"])
+    numbers = verdicts.numbers(frames.results, runs)
+    found = claims.judge_claims(frames.results, runs, frames.logs)
+    return Conclusions(
+        {section.slug: _rankings(frames, runs, section) for section in sections},
+        {section.slug: list(_trust(section, numbers)) for section in sections},
+        numbers,
+        found,
+    )
+
+
+def _rankings(frames: Frames, runs: pd.DataFrame, section: Section) -> list[ranking.Ranking]:
+    general = section.without(*grid_rows())
+    mine = set(general.runs.index)
+    results = frames.results
+    metrics = [m for m in _headlines(general) if m in general.evaluations.metrics]
+    ends = results["final"].astype(bool) & results["metric"].isin(metrics)
+    found = ranking.rankings(
+        results[ends & results["run"].isin(mine)],
+        runs[runs["run"].isin(mine)],
+        metrics,
+        outside=references(),
+    )
+    # A warm-up that another preset made stands in a section of its own as well.
+    return [
+        one
+        for one in found
+        if (one.preset, one.fingerprint) == (section.preset, section.fingerprint)
+    ]
+
+
+def _headlines(section: Section) -> tuple[str, ...]:
+    known = headlines(section.task)
+    if known:
+        return known
+    evaluated = section.evaluations
+    return tuple(m for m in sorted(evaluated.metrics) if evaluated.direction(m) != "none")[:SHOWN]
+
+
+# -- what it is worth ------------------------------------------------------------------------
+
+
+def _trust(section: Section, numbers: pd.DataFrame) -> Iterator[str]:
+    general = section.without(*grid_rows())
+    yield f"Seeds: {_seeds(general)}."
+    yield f"Schedules: {_schedules(general)}."
+    data = section.note or section.task_options
+    yield f"Data: {data}; fingerprint {section.fingerprint}."
+    several = [
+        row.title
+        for key, row in zip(general.rows.index, general.rows.itertuples(), strict=True)
+        if len(codes(_done(general, key))) > 1
+    ]
+    if several:
+        yield f"Code: the seeds of {', '.join(several)} were made by several versions of it."
+    yield f"Comparable with published numbers: {_comparable(section, numbers)}."
+
+
+def _done(section: Section, row: int) -> pd.DataFrame:
+    runs = section.runs
+    return runs[(runs["row"] == row) & (runs["status"] == "done")]
+
+
+def _seeds(section: Section) -> str:
+    groups: dict[str, list[str]] = {}
+    for row in section.rows.itertuples():
+        groups.setdefault(seeds(row.done, row.runs), []).append(row.title)
+    told = "; ".join(
+        f"{count}: {', '.join(titles)}" if len(groups) > 1 else f"{count} of every row"
+        for count, titles in groups.items()
+    )
+    few = (section.rows["done"] < LEAST).any()
+    told += f" (fewer than {LEAST} finished ones: no place, no verdict)" if few else ""
+    broken = section.runs["status"].isin(BROKEN)
+    return told + (f"; {statuses(section.runs.loc[broken, 'status'])}" if broken.any() else "")
+
+
+def _schedules(section: Section) -> str:
+    groups: dict[str, list[str]] = {}
+    for key, row in zip(section.rows.index, section.rows.itertuples(), strict=True):
+        runs = section.runs[section.runs["row"] == key]
+        length = Record.of(runs.iloc[0].to_dict()).schedule or "of its own"
+        groups.setdefault(length, []).append(row.title)
+    return "; ".join(f"{', '.join(titles)}: {length}" for length, titles in groups.items())
+
+
+def _comparable(section: Section, numbers: pd.DataFrame) -> str:
+    mine = numbers[(numbers["section"] == section.title) & (numbers["n"] > 0)]
+    if not len(mine):
+        return "nothing is published of these rows on this task"
+    fit = ~mine["outcome"].isin(["not comparable", "not stated"])
+    told = f"{fit.sum()} of {len(mine)}"
+    reasons: dict[str, list[str]] = {}
+    for line in mine[~fit].itertuples():
+        for reason in line.reasons or (line.why,):
+            reasons.setdefault(reason, []).append(line.name)
+    common = [reason for reason, names in reasons.items() if len(names) == (~fit).sum()]
+    others = {reason: names for reason, names in reasons.items() if reason not in common}
+    listed = [f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in others.items()]
+    return "; ".join([told, *common, *listed])
+
+
+# -- laid out --------------------------------------------------------------------------------
+
+
+def ranked(section: Section, found: ranking.Ranking) -> dict[str, Any]:
+    """Return what the templates show of one ranking."""
+    names = {
+        (row.label, row.group): (row.title, row.own_generator) for row in section.rows.itertuples()
+    }
+    lines = []
+    rows = found.rows.astype(object)
+    for row in rows.where(rows.notna(), None).itertuples():
+        title = names.get((row.label, row.group), (row.name, False))[0]
+        lines.append(
+            {
+                "place": MISSING if row.place is None else str(int(row.place)),
+                "name": title,
+                "n": row.n,
+                "mean": _with_interval(row.mean, row.low, row.high),
+                "distance": _distance(row),
+                "note": _note(row),
+            }
+        )
+    return {
+        "metric": found.metric,
+        "direction": f"{found.direction} is better",
+        "unit": found.unit,
+        "protocol": found.protocol,
+        "summary": section.evaluations.summary(found.metric),
+        "sentence": found.sentence,
+        "rows": lines,
+        "line": _in_one_line(lines),
+    }
+
+
+def _with_interval(
+    mean: float, low: float | None, high: float | None, *, signed: bool = False
+) -> str:
+    text = number(mean, 3, signed=signed)
+    if low is None or high is None:
+        return text
+    ends = (number(end, 3, signed=signed) for end in (low, high))
+    return f"{text} [{', '.join(ends)}]"
+
+
+def _distance(row: Any) -> str:
+    if row.distance is None:
+        return "the best mean" if row.place is not None else MISSING
+    if row.note in ("identical", "equal up to rounding"):
+        return str(row.note)
+    return _with_interval(row.distance, row.distance_low, row.distance_high, signed=True)
+
+
+def _note(row: Any) -> str:
+    if not row.in_ranking:
+        return "no competitor: it copies the data or sees new data in every pass"
+    if row.distance is None:
+        return str(row.note or "")
+    if row.separated:
+        p = f"p={number(row.p_holm, 3)}" if row.p_holm >= 0.001 else "p<0.001"
+        return f"separated ({p})"
+    if row.more_seeds is not None:
+        return f"not separated from the best; {row.more_seeds:.0f} more seeds would tell"
+    return "not separated from the best"
+
+
+def _in_one_line(lines: list[dict[str, Any]]) -> str:
+    """Return the places in one line, for a terminal: ``1. A 8.67, B 8.76; 2. C 9.01``."""
+    places: dict[str, list[str]] = {}
+    for line in lines:
+        if line["place"] != MISSING:
+            places.setdefault(line["place"], []).append(f"{line['name']} {line['mean'].split()[0]}")
+    return "; ".join(
+        f"{place}. {', '.join(names)}"
+        for place, names in sorted(places.items(), key=lambda item: int(item[0]))
+    )
+
+
+def claim_lines(found: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the claims as the templates show them."""
+    return [line._asdict() for line in found.itertuples(index=False)]
+
+
+def number_lines(found: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the verdicts on published numbers, those that say nothing joined by their reason."""
+    if not len(found):
+        return []
+    mute = found["outcome"].isin(["not comparable", "not run", "not stated"])
+    lines = [line._asdict() | {"count": 1} for line in found[~mute].itertuples(index=False)]
+    keys = ["outcome", "document", "source", "section", "why"]
+    for (outcome, document, source, section, why), group in found[mute].groupby(keys, sort=False):
+        rows = ", ".join(dict.fromkeys(group["row"]))
+        lines.append(
+            {
+                **dict(outcome=outcome, document=document, source=source, section=section, why=why),
+                **dict(row=rows, column=f"{len(group)} numbers", published="", ours="", n=""),
+                "count": len(group),
+            }
+        )
+    return lines
+
+
+def counts(found: pd.Series[str], order: Sequence[str]) -> str:
+    """Return ``"3 reproduced, 1 differs, ..."``, in a fixed order, zeros left out."""
+    sizes = found.value_counts()
+    return ", ".join(f"{sizes[word]} {word}" for word in order if word in sizes)
+
+
+def summary(frames: Frames, found: Conclusions) -> list[str]:
+    """Return the counts of runs and verdicts, line by line."""
+    own = frames.runs[frames.runs["alpha"] == 1.0]
+    numbers = counts(found.numbers["outcome"], verdicts.OUTCOMES)
+    judged = found.claims.verdicts
+    return [
+        f"{len(own)} run(s): {statuses(own['status'])}",
+        f"published numbers: {numbers}",
+        f"the paper's claims: in these runs {counts(judged['here'], claims.ANSWERS)}; "
+        f"of the paper {counts(judged['paper'], claims.ANSWERS)}",
+    ]

@@ -1,0 +1,111 @@
+"""Every evaluation of a store as one line, with a column per metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from textbench.store.frames import METRIC_COLUMNS, RUN_COLUMNS
+
+Objects = NDArray[Any]
+KEPT = ("run", "label", "seed", "status")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluations:
+    """A frame of evaluations, and matrices of what was measured in them."""
+
+    at: pd.DataFrame
+    """One line per evaluation: run, label, seed, status, and the columns of the moment and ledger."""
+    metrics: dict[str, int]
+    """The columns of the matrices."""
+    values: NDArray[np.float64]
+    """``(evaluations, metrics)``; NaN where a metric does not apply or was not computed."""
+    protocols: Objects
+    reasons: Objects
+    about: pd.DataFrame
+    """Direction, unit and summary by metric; the last run that has it decides."""
+
+    @classmethod
+    def build(cls, results: pd.DataFrame) -> Evaluations:
+        """Spread a frame of `textbench.load_results`."""
+        metrics, names = pd.factorize(results["metric"])
+        runs, _ = pd.factorize(results["run"])
+        numbers = results["evaluation"].to_numpy(int) if len(results) else np.zeros(0, int)
+        span = numbers.max(initial=0) + 1
+        line, _ = pd.factorize(runs * span + numbers)  # in order of appearance
+        first = ~pd.Series(line).duplicated().to_numpy()
+        dropped = [c for c in (*RUN_COLUMNS, *METRIC_COLUMNS) if c not in KEPT]
+        at = results.loc[first].drop(columns=dropped).reset_index(drop=True)
+        shape = (len(at), len(names))
+        values = np.full(shape, np.nan)
+        protocols, reasons = np.full(shape, "", dtype=object), np.full(shape, "", dtype=object)
+        values[line, metrics] = results["value"].to_numpy(float)
+        protocols[line, metrics] = results["protocol"].to_numpy(object)
+        reasons[line, metrics] = results["na_reason"].to_numpy(object)
+        about = results.drop_duplicates("metric", keep="last").set_index("metric")
+        index = {str(name): i for i, name in enumerate(names)}
+        return cls(at, index, values, protocols, reasons, about[["direction", "unit", "summary"]])
+
+    def of(self, runs: pd.Index[Any]) -> Evaluations:
+        """Return the evaluations of some runs."""
+        return self.where(self.at["run"].isin(runs).to_numpy())
+
+    def where(self, mask: NDArray[np.bool_]) -> Evaluations:
+        """Return the evaluations for which a mask holds."""
+        return Evaluations(
+            self.at[mask].reset_index(drop=True),
+            self.metrics,
+            self.values[mask],
+            self.protocols[mask],
+            self.reasons[mask],
+            self.about,
+        )
+
+    @cached_property
+    def measured(self) -> list[str]:
+        """Return the metrics that have a value, or a reason for having none, in some evaluation."""
+        known = (np.isfinite(self.values) | (self.reasons != "")).any(axis=0)
+        return [name for name, i in self.metrics.items() if known[i]]
+
+    def direction(self, metric: str) -> str:
+        """Return which way a metric is better: lower, higher or none."""
+        return str(self.about["direction"].get(metric, "none"))
+
+    def summary(self, metric: str) -> str:
+        """Return a metric's one line."""
+        return str(self.about["summary"].get(metric, ""))
+
+    def numbers(self, metrics: Sequence[str]) -> NDArray[np.float64]:
+        """Return ``(evaluations, len(metrics))``; NaN where one has no value."""
+        absent = np.full(len(self.at), np.nan)
+        columns = [
+            self.values[:, self.metrics[m]] if m in self.metrics else absent for m in metrics
+        ]
+        return np.stack(columns, axis=1)
+
+    def protocol(self, metrics: Sequence[str]) -> Objects:
+        """Return how several metrics were made, joined by " + "."""
+        absent = np.full(len(self.at), "", dtype=object)
+        first, *others = (
+            self.protocols[:, self.metrics[m]] if m in self.metrics else absent for m in metrics
+        )
+        for other in others:
+            first = first + " + " + other
+        return first
+
+    def missing(self, metrics: Sequence[str]) -> Objects:
+        """Return why the first of several metrics that has no value has none."""
+        found = np.full(len(self.at), "", dtype=object)
+        for metric in reversed(metrics):
+            absent = ~np.isfinite(self.numbers([metric])[:, 0])
+            column = self.metrics.get(metric)
+            why = self.reasons[:, column] if column is not None else np.full(len(self.at), "")
+            found = np.where(absent, np.where(why == "", f"{metric} was not computed", why), found)
+        return found

@@ -1,0 +1,196 @@
+"""A table's frame laid out: headings, cells as text, notes; what every template is filled with."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from textbench.report.definitions import ColumnSpec, row_names
+from textbench.report.markup import MISSING, counted, number, render
+from textbench.report.notes import OTHER_ORACLE, OWN_GENERATOR, notes
+from textbench.report.tables import CSV_COLUMNS, Table, has_paper
+
+WIDE = 6
+"""Columns of algorithms that a page of LaTeX has room for."""
+
+
+def layout(table: Table) -> dict[str, Any]:
+    """Return what the templates need; a table of every metric has its metrics as lines."""
+    groups = {key: lines for key, lines in table.cells.groupby(["at", "number"], sort=False)}
+    cells = {key: _cell(table, lines) for key, lines in groups.items()}
+    common = {
+        "id": table.id,
+        "title": table.spec.title,
+        "section": table.section.title,
+        "notes": notes(table),
+    }
+    if table.spec.every_metric:
+        return common | _metrics_down(table, cells)
+    heads = [
+        {
+            "title": column.title,
+            "latex": column.latex,
+            "paper": has_paper(table, i),
+            "paper_mark": _paper_mark(table, column.spec),
+        }
+        for i, column in enumerate(table.columns)
+    ]
+    rows = []
+    for at, row in enumerate(table.rows.itertuples()):
+        mine = [
+            cells[at, i] if head["paper"] else cells[at, i] | {"paper": None}
+            for i, head in enumerate(heads)
+        ]
+        theirs = any(cell["paper"] not in (None, MISSING) for cell in mine)
+        rows.append(_line(row) | {"cells": mine, "has_paper": theirs})
+    return common | {
+        "corner": "Algorithm",
+        "stub": "seeds",
+        "blocks": [{"heads": heads, "rows": rows}],
+    }
+
+
+def _line(row: Any) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "options": row.options,
+        "mark": OWN_GENERATOR if row.own_generator else "",
+        "stub": seeds(row.done, row.runs) if row.group else MISSING,
+    }
+
+
+def seeds(done: int, runs: int) -> str:
+    """Return ``"3"``, or ``"2 of 3"`` while some have no final result."""
+    return str(done) if done == runs else f"{done} of {runs}"
+
+
+def _metrics_down(table: Table, cells: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+    lines = [_line(row) for row in table.rows.itertuples()]
+    named = [
+        line["name"] + line["mark"] + (f" [{line['options']}]" if line["options"] else "")
+        for line in lines
+    ]
+    blocks = []
+    for first in range(0, len(lines), WIDE):
+        block = range(first, min(first + WIDE, len(lines)))
+        heads = [{"title": named[at], "latex": None, "paper": False} for at in block]
+        counts = [{"ours": lines[at]["stub"], "best": False, "paper": None} for at in block]
+        rows = [_metric_line("seeds", "", counts)]
+        rows += [
+            _metric_line(
+                column.title,
+                table.section.evaluations.direction(column.spec.id),
+                [cells[at, i] | {"paper": None} for at in block],
+            )
+            for i, column in enumerate(table.columns)
+        ]
+        blocks.append({"heads": heads, "rows": rows})
+    return {"corner": "Metric", "stub": "better", "blocks": blocks}
+
+
+def _metric_line(name: str, better: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
+    shown = {"": "", "none": "neither"}.get(better, better)
+    return {
+        "name": name,
+        "options": "",
+        "mark": "",
+        "stub": shown,
+        "cells": cells,
+        "has_paper": False,
+    }
+
+
+def _paper_mark(table: Table, spec: ColumnSpec) -> str:
+    """Mark the paper's numbers that depend on an oracle which is not ours; a time does not."""
+    comparable = table.paper is None or table.same_oracle or spec.is_time
+    return "" if comparable else OTHER_ORACLE
+
+
+# -- cells -----------------------------------------------------------------------------------
+
+
+def _cell(table: Table, lines: pd.DataFrame) -> dict[str, Any]:
+    """Lay out the lines of one row and column: several for a pair of metrics."""
+    first = lines.iloc[0]
+    column = table.columns[first["number"]].spec
+    row = table.rows.iloc[first["at"]]
+    has_value = lines["paper"].notna().any()
+    return {
+        "ours": _ours(lines, first, row, column, table),
+        "best": bool(first["best"]),
+        "paper": _paper(lines, first, column),
+        "paper_mark": _paper_mark(table, column) if has_value else "",
+    }
+
+
+def _ours(
+    lines: pd.DataFrame,
+    first: pd.Series[Any],
+    row: pd.Series[Any],
+    column: ColumnSpec,
+    table: Table,
+) -> str:
+    """Format our number with its spread, and how many seeds it is of where that is not all."""
+    n, inside = first["n"], first["in_warmup"]
+    if not n:
+        return MISSING
+    warmup = _warmup_name(table, row)
+    if inside == n:
+        return in_warmup(warmup, pair=len(column.metrics) > 1)
+    spread = first["shown_spread"]
+    if column.is_count:
+        text = " + ".join(counted(value) for value in lines["mean"])
+        text += f" ± {counted(spread)}" if spread > 0 else ""
+    else:
+        text = " + ".join(number(value, column.digits) for value in lines["mean"])
+        text += f" ± {number(spread, column.digits)}" if math.isfinite(spread) else ""
+    if inside:
+        text += f" ({inside:.0f} of {n} in {warmup})"
+    return text + (f" (n={n})" if n != row["done"] else "")
+
+
+def _warmup_name(table: Table, row: pd.Series[Any]) -> str:
+    runs = table.section.runs
+    labels = set(runs.loc[runs["row"] == row.name, "warmup_label"]) - {""}
+    return _name(", ".join(sorted(labels)))
+
+
+def _paper(lines: pd.DataFrame, first: pd.Series[Any], column: ColumnSpec) -> str:
+    """Format the paper's number."""
+    if first["paper_warmup"]:
+        return in_warmup(_name(first["paper_warmup"]), pair=len(column.metrics) > 1)
+    if lines["paper"].isna().any():
+        return MISSING
+    text = " + ".join(number(value, column.digits) for value in lines["paper"])
+    sd = first["paper_sd"]
+    return text if sd is None or math.isnan(sd) else f"{text} ± {number(sd, column.digits)}"
+
+
+def in_warmup(name: str, *, pair: bool) -> str:
+    """Say, in the paper's words, that the best was acquired during the warm-up."""
+    return f"(the same as {name})" if pair else f"-({name})"
+
+
+def _name(label: str) -> str:
+    return row_names().get(label, label)
+
+
+# -- files -----------------------------------------------------------------------------------
+
+
+def to_latex(context: dict[str, Any], unicode: bool = False) -> str:
+    """Return ``table`` environments for a document that uses booktabs and graphicx."""
+    return render("table.tex.jinja", context, unicode)
+
+
+def to_markdown(context: dict[str, Any]) -> str:
+    """Return a GitHub-flavoured table with its notes."""
+    return render("table.md.jinja", context)
+
+
+def to_csv(frame: pd.DataFrame, columns: tuple[str, ...] = CSV_COLUMNS) -> str:
+    """Return a frame's columns as CSV in full precision; missing numbers are empty."""
+    text: str = frame.reindex(columns=list(columns)).to_csv(index=False, lineterminator="\n")
+    return text

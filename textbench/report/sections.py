@@ -1,0 +1,224 @@
+"""What may share a table: the runs on one task's data under one preset, as frames."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from textbench.judge.comparable import own_overrides
+from textbench.report.definitions import matches
+from textbench.report.evaluations import Evaluations
+from textbench.store.frames import Frames
+
+IDENTITY = ("trainer", "version", "config", "backbone", "evaluation", "warmup", "metrics", "alpha")
+"""What decides a run's numbers, besides its data and its seed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """One task under one preset, with everything that was run there."""
+
+    task: str
+    preset: str
+    fingerprint: str
+    slug: str
+    """Ends the names of the section's files."""
+    rows: pd.DataFrame
+    """One line per algorithm, that is, runs that differ in nothing but the seed: ``label, group,
+    name, options, title, own_generator, fresh_data, changed, runs, done``; in the tables' order."""
+    runs: pd.DataFrame
+    """One line per run, as of `textbench.load_runs`, indexed by its name; ``row`` points to `rows`."""
+    evaluations: Evaluations
+    logs: pd.DataFrame
+    """As of `textbench.load_curves`, with ``row``."""
+    options: str = ""
+    """What the user changed of every row's own options, where `only` took it out of the rows."""
+
+    @property
+    def title(self) -> str:
+        """``task, preset``."""
+        return f"{self.task}, {f'preset {self.preset}' if self.preset else 'no preset'}"
+
+    @cached_property
+    def task_options(self) -> str:
+        """The task's configuration in one line."""
+        options = self.runs["task_config"].iloc[0]
+        return ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
+
+    @cached_property
+    def changed(self) -> str:
+        """What the user changed for every run: the task's, backbone's and evaluation's options."""
+        common = set.intersection(
+            *(
+                {f"{key}={value}" for key, value in run.changes.items() if not _is_own(key, run)}
+                for run in self.runs.itertuples()
+            )
+        )
+        return ", ".join(filter(None, (self.options, *sorted(common))))
+
+    @cached_property
+    def oracles(self) -> set[str]:
+        """What the oracle is called; one fingerprint, hence one oracle, asked for in any way."""
+        asked = self.runs["task_config"].map(lambda options: str(options.get("oracle", "")))
+        return set(self.runs["oracle"].where(self.runs["oracle"] != "", asked))
+
+    @cached_property
+    def note(self) -> str:
+        """What a reader must know about the task's data."""
+        return "; ".join(sorted(set(self.runs["task_note"]) - {""}))
+
+    @cached_property
+    def preset_line(self) -> str:
+        """The preset's name and its own one line, as recorded."""
+        summaries = sorted(set(self.runs["preset_summary"]) - {""})
+        return ": ".join([f"preset {self.preset or '(none)'}", *summaries])
+
+    def only(self, *patterns: str) -> Section | None:
+        """Return the part of the rows that match, and of their warm-ups; None where none does.
+
+        Options that all the rows share are said of the part instead of each row.
+        """
+        mine = self.rows["label"].map(lambda label: matches(label, patterns))
+        if not mine.any():
+            return None
+        options = set(self.rows.loc[mine, "options"])
+        shared = options.pop() if len(options) == 1 else ""
+        rows = self.rows.copy()
+        if shared:
+            rows.loc[mine, "options"] = ""
+            rows.loc[mine, "title"] = rows.loc[mine, "name"]
+        kept = [*self._warmups(mine), *rows.index[mine]]
+        return replace(self._part(kept, rows), options=shared)
+
+    def without(self, *patterns: str, keep: Collection[str] = ()) -> Section:
+        """Return the part of the rows that do not match, or all where nothing else was run.
+
+        Rows whose labels are in ``keep`` stay.
+        """
+        labels = self.rows["label"]
+        out = labels.map(lambda label: matches(label, patterns)) & ~labels.isin(list(keep))
+        others = self.rows.index[~out]
+        return self._part(list(others)) if set(others) - set(self._warmups(out)) else self
+
+    def _warmups(self, mine: pd.Series[bool]) -> list[int]:
+        """Return the rows that some of ``mine`` started from, and that are not among them."""
+        started = self.runs.loc[self.runs["row"].isin(mine.index[mine]), "warmup_run"]
+        before = set(self.runs.loc[self.runs.index.isin(started), "row"])
+        return [row for row in self.rows.index if row in before and not mine[row]]
+
+    def restricted(self, rows: Sequence[int]) -> Section:
+        """Return the part with these rows alone."""
+        return self._part(list(rows))
+
+    def _part(self, kept: Sequence[int], rows: pd.DataFrame | None = None) -> Section:
+        runs = self.runs[self.runs["row"].isin(kept)]
+        return replace(
+            self,
+            rows=(self.rows if rows is None else rows).loc[list(kept)],
+            runs=runs,
+            evaluations=self.evaluations.of(runs.index),
+            logs=self.logs[self.logs["row"].isin(kept)],
+        )
+
+
+def sections(frames: Frames, names: Mapping[str, str]) -> list[Section]:
+    """Divide a store's readable runs into sections, ordered by task, preset and fingerprint.
+
+    Args:
+        frames: The store.
+        names: What rows are called, by label, and in which order; a row that is not among them
+            is called by its trainer's recorded title, or by its label where it is a variant.
+    """
+    runs = frames.runs.set_index("run", drop=False)
+    evaluated = Evaluations.build(frames.results)
+    found: list[Section] = []
+    keys = runs.groupby(["task", "preset", "task_fingerprint"], sort=True)
+    places = [key[:2] for key, _ in keys]
+    for (task, preset, fingerprint), members in keys:
+        # A warm-up may have been made, and labelled, by an earlier command with another preset.
+        used = {*members.index, *members["warmup_run"]} - {""}
+        mine = runs[runs.index.isin(used)].copy()
+        slug = f"{task}-{preset or 'custom'}"
+        slug += f"-{fingerprint[:8]}" if places.count((task, preset)) > 1 else ""
+        rows, mine["row"] = _rows(mine, names)
+        logs = frames.logs[frames.logs["run"].isin(used)]
+        logs = logs.assign(row=logs["run"].map(mine["row"]))
+        evaluations = evaluated.of(mine.index)
+        found.append(Section(task, preset, fingerprint, slug, rows, mine, evaluations, logs))
+    return found
+
+
+def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, pd.Series[int]]:
+    """Group replicates into rows: those that ``names`` lists first, in its order."""
+    grouped = runs.groupby(["label", "group"], sort=False)
+    rows = grouped.first()[["title", "trainer", "own_generator", "fresh_data"]].reset_index()
+    own = rows["label"].where(rows["label"] != rows["trainer"], rows["title"])
+    rows["name"] = rows["label"].map(names).fillna(own.where(own != "", rows["label"]))
+    examples = runs.drop_duplicates(["label", "group"])
+    rows["options"] = _options(examples)
+    rows["changed"] = [bool(_own_changes(run)) for run in examples.itertuples()]
+    options = rows["options"]
+    rows["title"] = rows["name"] + options.where(options == "", " [" + options + "]")
+    rows["runs"] = grouped.size().to_numpy()
+    rows["done"] = (
+        (runs["status"] == "done")
+        .groupby([runs["label"], runs["group"]], sort=False)
+        .sum()
+        .to_numpy()
+    )
+    listed = list(names)
+    rows["place"] = rows["label"].map(lambda x: listed.index(x) if x in listed else len(listed))
+    rows = rows.sort_values(["place", "label", "options", "group"], ignore_index=True)
+    at = {key: i for i, key in enumerate(zip(rows["label"], rows["group"], strict=True))}
+    pairs = zip(runs["label"], runs["group"], strict=True)
+    return rows, pd.Series([at[key] for key in pairs], index=runs.index)
+
+
+def _is_own(key: str, run: Any) -> bool:
+    """Tell whether ``SECTION.OPTION`` or ``SECTION@PLACE.OPTION`` is the trainer's own."""
+    return key.rpartition(".")[0].partition("@")[0] in (run.label, run.trainer)
+
+
+def _own_changes(run: Any) -> dict[str, Any]:
+    """Return the user's changes of the trainer's own options, without the trainer's name."""
+    return own_overrides(run.changes, run.label, run.trainer)
+
+
+def _options(examples: pd.DataFrame) -> list[str]:
+    """Say for each group, by one of its runs, what sets it apart.
+
+    That is what the user changed and, where two groups have the same label, whatever else of
+    their identity differs: trainer version, backbone, evaluation, warm-up.
+    """
+    runs = list(examples.itertuples())
+    identities = [dict(_flat({key: getattr(run, key) for key in IDENTITY})) for run in runs]
+    rivals: dict[str, list[dict[str, Any]]] = {}
+    for run, identity in zip(runs, identities, strict=True):
+        rivals.setdefault(run.label, []).append(identity)
+    described = []
+    for run, identity in zip(runs, identities, strict=True):
+        differing = {
+            key: value
+            for key, value in identity.items()
+            if any(other.get(key) != value for other in rivals[run.label])
+        }
+        # An option that shapes the warm-up shows as the run's own, and again in the warm-up.
+        own = {k: v for k, v in differing.items() if not k.startswith("warmup.")}
+        shown = {**_own_changes(run), **(own or differing)}
+        described.append(", ".join(f"{key}={value}" for key, value in sorted(shown.items())))
+    return described
+
+
+def _flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in identity.items():
+        if key == "warmup" and value is not None:
+            kept = {k: value[k] for k in IDENTITY if k in value}
+            yield from _flat(kept, f"{prefix}warmup.")
+        elif isinstance(value, Mapping):
+            yield from _flat(value, prefix if key == "config" else f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,122 @@
+"""How lines look: the same algorithm the same everywhere in a report, and what shares a panel."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from textbench.report.definitions import controls, matches, row_names
+from textbench.report.sections import Section
+
+LINES = 8
+"""At most so many in a panel."""
+PALETTE = (
+    *("#6B6B6B", "#0173B2", "#029E73", "#CC78BC", "#DE8F05"),
+    *("#7A4FBF", "#D55E00", "#8C6D46", "#F08FC0", "#35A7E0"),
+)
+"""After seaborn's colour-blind palette, in the order of the listed rows."""
+OTHERS = (
+    *("#0173B2", "#DE8F05", "#029E73", "#CC78BC"),
+    *("#CA9161", "#35A7E0", "#D55E00", "#7A4FBF"),
+)
+"""For all other rows, which are dashed."""
+DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.5), (1.5, 1.2), (6, 1.5, 1.5, 1.5))
+
+
+class Style(NamedTuple):
+    """The look of a line."""
+
+    colour: str
+    dash: tuple[float, ...] = ()
+    """Lengths of strokes and gaps in points; empty for a solid line."""
+
+
+class Styles:
+    """The look of every row of a report."""
+
+    def __init__(self, sections: Sequence[Section]) -> None:
+        self._others: dict[str, Style] = {}
+        looks = itertools.cycle(itertools.product(DASHES[1:], OTHERS))
+        for section in sections:
+            for row, title in section.rows["title"].items():
+                if row not in _listed(section) and title not in self._others:
+                    dash, colour = next(looks)
+                    self._others[title] = Style(colour, dash)
+
+    def of(self, section: Section) -> dict[Any, Style]:
+        """Return the look of a section's rows.
+
+        Listed algorithms are solid and keep their colour from report to report; all others are
+        dashed, and keep theirs within a report.
+        """
+        listed = _listed(section)
+        places = list(row_names())
+        return {
+            row: Style(PALETTE[places.index(listed[row])]) if row in listed else self._others[title]
+            for row, title in section.rows["title"].items()
+        }
+
+
+def _listed(section: Section) -> dict[Any, str]:
+    """Return the rows that have a colour of their own, with their labels."""
+    known = list(row_names())[: len(PALETTE)]
+    first = section.rows[section.rows["label"].isin(known)].drop_duplicates("label")
+    return first["label"].to_dict()
+
+
+def by_name(names: Sequence[str]) -> dict[str, Style]:
+    """Return the look of a grid's rows: the same for rows of one name, in every panel."""
+    looks = itertools.cycle(itertools.product(DASHES, OTHERS))
+    return {
+        name: Style(colour, dash)
+        for name, (dash, colour) in zip(dict.fromkeys(names), looks, strict=False)
+    }
+
+
+def groups(section: Section) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the rows that share a panel, with a title: algorithms first, then the others.
+
+    Variants that no table lists, and controls, are there to answer a question about the others.
+    """
+    rows = section.rows
+    names = row_names()
+    aside = [
+        matches(label, controls()) or (":" in label and label not in names)
+        for label in rows["label"]
+    ]
+    main = [row for row, out in zip(rows.index, aside, strict=True) if not out]
+    rest = [row for row, out in zip(rows.index, aside, strict=True) if out]
+    for title, members in (("Algorithms", main), ("Variants and controls", rest)):
+        parts = [members[i : i + LINES] for i in range(0, len(members), LINES)]
+        for number, part in enumerate(parts, start=1):
+            yield title + (f" ({number} of {len(parts)})" if len(parts) > 1 else ""), part
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Seaborn's look, as matplotlib ships it, whatever the user's own settings are."""
+    from matplotlib import rc_context, style
+
+    ours: dict[str, Any] = {
+        "font.family": ["DejaVu Sans"],
+        "axes.edgecolor": "0.3",
+        "axes.linewidth": 0.7,
+        "axes.titlesize": 9,
+        "axes.titleweight": "bold",
+        "grid.color": "0.9",
+        "grid.linewidth": 0.6,
+        "lines.markeredgewidth": 1.0,
+        "pdf.fonttype": 42,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "textbench",
+    }
+    sheets: list[Any] = ["default", "seaborn-v0_8-whitegrid", "seaborn-v0_8-paper", ours]
+    with rc_context(), style.context(sheets):
+        yield
+
+
+def plain(text: str) -> str:
+    """Escape text that matplotlib would read as mathematics."""
+    return text.replace("$", r"\$")
