@@ -38,8 +38,9 @@ def _signs(n: int) -> tuple[Floats, bool]:
     """
     if 2**n <= RESAMPLES:
         bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
-        return 1.0 - 2.0 * bits, True
-    return np.random.default_rng(0).choice([-1.0, 1.0], size=(RESAMPLES, n)), False
+        return np.where(bits, -1.0, 1.0), True
+    drawn = np.random.default_rng(0).integers(2, size=(RESAMPLES, n))
+    return np.where(drawn, -1.0, 1.0), False
 
 
 def mann_whitney_test(a: Sequence[float], b: Sequence[float]) -> float:

@@ -115,8 +115,10 @@ def _spoken(contents: list[dict[str, Any]], summary: list[str]) -> Iterator[str]
         for ranking in section["rankings"]:
             yield f"  {ranking['metric']}: {ranking['line'] or 'no places'}"
             yield f"    {ranking['sentence']}"
-        for line in section["trust"]:
+        for line in section["trust"][:-1]:
             yield f"  {line}"
+        brief, *reasons = section["trust"][-1].split("; ")
+        yield f"  {brief}; report.md says why." if reasons else f"  {brief}"
     yield from summary
 
 
@@ -135,7 +137,9 @@ def _write_data(report: Report, found: Frames, first: Section) -> None:
 
 def _all_columns(frame: pd.DataFrame) -> str:
     lists = [key for key in frame if frame[key].map(lambda value: isinstance(value, tuple)).any()]
-    flat = frame.assign(**{key: frame[key].map("; ".join) for key in lists})
+    flat = frame.copy()
+    for key in lists:
+        flat[key] = frame[key].map("; ".join)
     return to_csv(flat, tuple(frame.columns))
 
 
@@ -240,9 +244,10 @@ def _caption(spec: FigureSpec, part: Section, drawn: figures.Drawn) -> Iterator[
     """Yield the sentences under a figure."""
     if spec.kind == "paths":
         yield (
-            "Lines are means over seeds at equal epochs, from an open circle to a full one with "
-            "its epoch; thin lines the seeds. Stars are the pairs that the paper reports, in the "
-            "colour of their algorithm; grey ones were not run here."
+            "Lines are means over seeds at equal epochs, from an open circle (where training "
+            "starts, mostly outside) to a full one with its epoch; thin lines the seeds. Stars "
+            "are the pairs that the paper reports, in the colour of their algorithm; grey ones "
+            "were not run here."
         )
         if drawn.other_oracle:
             yield "They are of another oracle: only their places among each other compare."

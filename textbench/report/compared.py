@@ -65,9 +65,8 @@ def _store(role: str, name: str, store: Results) -> dict[str, str]:
     starts = [start for run in store.runs for start in run.env.get("starts", [])]
     facts = dict(provenance.facts(starts))
     made = "; ".join(f"{key} {facts[key]}" for key in FACTS if key in facts)
-    runs = (
-        f"{len(store.runs)} run(s): {provenance.statuses(run.status.status for run in store.runs)}"
-    )
+    statuses = provenance.statuses(run.status.status for run in store.runs)
+    runs = f"{len(store.runs)} run(s): {statuses}"
     return {"role": role, "name": name, "runs": runs, "made": made}
 
 

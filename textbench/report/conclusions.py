@@ -16,9 +16,9 @@ from textbench.judge.comparable import Record
 from textbench.judge.power import LEAST
 from textbench.report.definitions import grid_rows, headlines, references
 from textbench.report.layout import seeds
-from textbench.report.markup import MISSING, number
+from textbench.report.markup import number
 from textbench.report.provenance import codes, statuses
-from textbench.report.sections import Section
+from textbench.report.sections import Section, records
 from textbench.store.frames import Frames
 from textbench.store.rows import BROKEN
 
@@ -108,12 +108,12 @@ def _trust(section: Section, numbers: pd.DataFrame) -> Iterator[str]:
     yield f"Data: {data}; fingerprint {section.fingerprint}."
     several = [
         row.title
-        for key, row in zip(general.rows.index, general.rows.itertuples(), strict=True)
+        for key, row in zip(general.rows.index, records(general.rows), strict=True)
         if len(codes(_done(general, key))) > 1
     ]
     if several:
         yield f"Code: the seeds of {', '.join(several)} were made by several versions of it."
-    yield f"Comparable with published numbers: {_comparable(section, numbers)}."
+    yield f"Comparable: {_comparable(section, numbers)}."
 
 
 def _done(section: Section, row: int) -> pd.DataFrame:
@@ -123,7 +123,7 @@ def _done(section: Section, row: int) -> pd.DataFrame:
 
 def _seeds(section: Section) -> str:
     groups: dict[str, list[str]] = {}
-    for row in section.rows.itertuples():
+    for row in records(section.rows):
         groups.setdefault(seeds(row.done, row.runs), []).append(row.title)
     told = "; ".join(
         f"{count}: {', '.join(titles)}" if len(groups) > 1 else f"{count} of every row"
@@ -137,7 +137,7 @@ def _seeds(section: Section) -> str:
 
 def _schedules(section: Section) -> str:
     groups: dict[str, list[str]] = {}
-    for key, row in zip(section.rows.index, section.rows.itertuples(), strict=True):
+    for key, row in zip(section.rows.index, records(section.rows), strict=True):
         runs = section.runs[section.runs["row"] == key]
         length = Record.of(runs.iloc[0].to_dict()).schedule or "of its own"
         groups.setdefault(length, []).append(row.title)
@@ -148,16 +148,22 @@ def _comparable(section: Section, numbers: pd.DataFrame) -> str:
     mine = numbers[(numbers["section"] == section.title) & (numbers["n"] > 0)]
     if not len(mine):
         return "nothing is published of these rows on this task"
+    titles = _titles(section)
     fit = ~mine["outcome"].isin(["not comparable", "not stated"])
-    told = f"{fit.sum()} of {len(mine)}"
     reasons: dict[str, list[str]] = {}
-    for line in mine[~fit].itertuples():
+    for line in records(mine[~fit]):
         for reason in line.reasons or (line.why,):
-            reasons.setdefault(reason, []).append(line.name)
-    common = [reason for reason, names in reasons.items() if len(names) == (~fit).sum()]
-    others = {reason: names for reason, names in reasons.items() if reason not in common}
-    listed = [f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in others.items()]
-    return "; ".join([told, *common, *listed])
+            reasons.setdefault(reason, []).append(titles.get((line.label, line.group), line.name))
+    groups: dict[str, list[str]] = {}  # rows that have reasons in common are named once
+    for reason, names in reasons.items():
+        groups.setdefault(", ".join(dict.fromkeys(names)), []).append(reason)
+    told = (f"{names}: {', '.join(found)}" for names, found in groups.items())
+    return "; ".join([f"{fit.sum()} of {len(mine)} published numbers", *told])
+
+
+def _titles(section: Section) -> dict[tuple[str, str], str]:
+    rows = section.rows
+    return dict(zip(zip(rows["label"], rows["group"], strict=True), rows["title"], strict=True))
 
 
 # -- laid out --------------------------------------------------------------------------------
@@ -165,16 +171,19 @@ def _comparable(section: Section, numbers: pd.DataFrame) -> str:
 
 def ranked(section: Section, found: ranking.Ranking) -> dict[str, Any]:
     """Return what the templates show of one ranking."""
-    names = {
-        (row.label, row.group): (row.title, row.own_generator) for row in section.rows.itertuples()
-    }
-    lines = []
+    names = _titles(section)
+    lines: list[dict[str, Any]] = []
+    apart: dict[str, list[str]] = {}
     rows = found.rows.astype(object)
-    for row in rows.where(rows.notna(), None).itertuples():
-        title = names.get((row.label, row.group), (row.name, False))[0]
+    for row in records(rows.where(rows.notna(), None)):
+        title = names.get((row.label, row.group), row.name)
+        if row.place is None:
+            few = f"fewer than {LEAST} seeds" if row.in_ranking else "no competitor"
+            apart.setdefault(few, []).append(f"{title} {number(row.mean, 3)}")
+            continue
         lines.append(
             {
-                "place": MISSING if row.place is None else str(int(row.place)),
+                "place": str(int(row.place)),
                 "name": title,
                 "n": row.n,
                 "mean": _with_interval(row.mean, row.low, row.high),
@@ -191,6 +200,7 @@ def ranked(section: Section, found: ranking.Ranking) -> dict[str, Any]:
         "sentence": found.sentence,
         "rows": lines,
         "line": _in_one_line(lines),
+        "apart": [f"Without a place ({why}): {', '.join(rows)}." for why, rows in apart.items()],
     }
 
 
@@ -206,15 +216,13 @@ def _with_interval(
 
 def _distance(row: Any) -> str:
     if row.distance is None:
-        return "the best mean" if row.place is not None else MISSING
+        return "the best mean"
     if row.note in ("identical", "equal up to rounding"):
         return str(row.note)
     return _with_interval(row.distance, row.distance_low, row.distance_high, signed=True)
 
 
 def _note(row: Any) -> str:
-    if not row.in_ranking:
-        return "no competitor: it copies the data or sees new data in every pass"
     if row.distance is None:
         return str(row.note or "")
     if row.separated:
@@ -229,17 +237,14 @@ def _in_one_line(lines: list[dict[str, Any]]) -> str:
     """Return the places in one line, for a terminal: ``1. A 8.67, B 8.76; 2. C 9.01``."""
     places: dict[str, list[str]] = {}
     for line in lines:
-        if line["place"] != MISSING:
-            places.setdefault(line["place"], []).append(f"{line['name']} {line['mean'].split()[0]}")
-    return "; ".join(
-        f"{place}. {', '.join(names)}"
-        for place, names in sorted(places.items(), key=lambda item: int(item[0]))
-    )
+        places.setdefault(line["place"], []).append(f"{line['name']} {line['mean'].split()[0]}")
+    ordered = sorted(places.items(), key=lambda item: int(item[0]))
+    return "; ".join(f"{place}. {', '.join(names)}" for place, names in ordered)
 
 
 def claim_lines(found: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the claims as the templates show them."""
-    return [line._asdict() for line in found.itertuples(index=False)]
+    return [line._asdict() for line in records(found)]
 
 
 def number_lines(found: pd.DataFrame) -> list[dict[str, Any]]:
@@ -247,7 +252,7 @@ def number_lines(found: pd.DataFrame) -> list[dict[str, Any]]:
     if not len(found):
         return []
     mute = found["outcome"].isin(["not comparable", "not run", "not stated"])
-    lines = [line._asdict() | {"count": 1} for line in found[~mute].itertuples(index=False)]
+    lines = [line._asdict() | {"count": 1} for line in records(found[~mute])]
     keys = ["outcome", "document", "source", "section", "why"]
     for (outcome, document, source, section, why), group in found[mute].groupby(keys, sort=False):
         rows = ", ".join(dict.fromkeys(group["row"]))

@@ -31,13 +31,13 @@ def compare(table: Table) -> tuple[pd.DataFrame, dict[str, Any]] | None:
     candidates = section.rows[section.rows["label"] == table.spec.baseline]
     if not len(candidates):
         return None
-    base = candidates["done"].idxmax()
+    base = candidates.sort_values("done", ascending=False, kind="stable").index.to_list()[0]
     columns = [column for column in table.columns if not column.spec.is_time]
     found = [_column(column, base) for column in columns]
     rows = [row for row in section.rows.index if any(row in one for one in found)]
     if not rows:
         return None
-    title = section.rows.loc[base, "title"]
+    title = str(section.rows.loc[base, "title"])
     head = {
         **{"table": table.spec.id, "task": section.task, "preset": section.preset},
         **{"task_fingerprint": section.fingerprint, "baseline": title},

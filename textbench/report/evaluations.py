@@ -22,7 +22,7 @@ class Evaluations:
     """A frame of evaluations, and matrices of what was measured in them."""
 
     at: pd.DataFrame
-    """One line per evaluation: run, label, seed, status, and the columns of the moment and ledger."""
+    """One line per evaluation: run, label, seed, status, and the moment's and ledger's columns."""
     metrics: dict[str, int]
     """The columns of the matrices."""
     values: NDArray[np.float64]

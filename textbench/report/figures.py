@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from textbench.judge import published
 from textbench.report.curves import Curve, Sweep, log_curves, long_enough, metric_curves, sweeps
 from textbench.report.definitions import FigureSpec, axis_titles
@@ -221,11 +223,14 @@ def _paths(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
     for (subfigure, (ax,)), strip, (title, curves) in zip(parts, plan, strips, strict=True):
         for curve in curves:
             _draw_path(ax, curve, looks[curve.row])
-        for row, values in pairs:
+        shown: list[tuple[float, float]] = []
+        for row, values in sorted(pairs, key=lambda pair: pair[1]):
             mine = section.rows.index[section.rows["label"] == row.id]
             if not len(mine) or mine[0] in {c.row for c in curves}:
                 colour = looks[mine[0]].colour if len(mine) else "0.7"
-                _draw_pair(ax, row.title, values, colour)
+                _draw_pair(ax, row.title, values, colour, below=_crowded(values, shown))
+                shown.append(values)
+        _after_the_start(ax, curves, shown)
         ax.set(xlabel=axis_titles().get(x, x), ylabel=axis_titles().get(y, y))
         ax.set_title(title if len(strips) > 1 else "")
         add_legend(subfigure, [ax], strip, figure.get_figwidth())
@@ -258,12 +263,31 @@ def _draw_path(ax: Axes, curve: Curve, style: Style) -> None:
     )
 
 
-def _draw_pair(ax: Axes, title: str, values: tuple[float, float], colour: str) -> None:
+def _after_the_start(
+    ax: Axes, curves: Sequence[Curve], pairs: Sequence[tuple[float, float]]
+) -> None:
+    """Leave what precedes the second evaluation outside: untrained models lie far off."""
+    found = [c.points[c.points.duplicated("run")][["x", "value"]].to_numpy(float) for c in curves]
+    every = np.concatenate([*found, np.array(pairs, dtype=float).reshape(-1, 2)])
+    low, high = every.min(axis=0), every.max(axis=0)
+    margin = np.where(high > low, 0.06 * (high - low), 0.5)
+    ax.set_xlim(low[0] - margin[0], high[0] + margin[0])
+    ax.set_ylim(low[1] - margin[1], high[1] + margin[1])
+
+
+def _crowded(values: tuple[float, float], others: Sequence[tuple[float, float]]) -> bool:
+    """Tell whether another pair's name stands where this one's would."""
+    return any(abs(values[0] - x) < 0.4 and abs(values[1] - y) < 0.15 for x, y in others)
+
+
+def _draw_pair(
+    ax: Axes, title: str, values: tuple[float, float], colour: str, *, below: bool
+) -> None:
     ax.plot(*values, "*", color=colour, markersize=11, markeredgecolor="0.15", zorder=5)
     ax.annotate(
         f"{title}, paper",
         values,
-        xytext=(7, -3),
+        xytext=(7, -11 if below else -3),
         textcoords="offset points",
         fontsize=7,
         fontstyle="italic",

@@ -10,6 +10,7 @@ import pandas as pd
 from textbench.report.definitions import ColumnSpec, row_names
 from textbench.report.markup import MISSING, counted, number, render
 from textbench.report.notes import OTHER_ORACLE, OWN_GENERATOR, notes
+from textbench.report.sections import records
 from textbench.report.tables import CSV_COLUMNS, Table, has_paper
 
 WIDE = 6
@@ -38,7 +39,7 @@ def layout(table: Table) -> dict[str, Any]:
         for i, column in enumerate(table.columns)
     ]
     rows = []
-    for at, row in enumerate(table.rows.itertuples()):
+    for at, row in enumerate(records(table.rows)):
         mine = [
             cells[at, i] if head["paper"] else cells[at, i] | {"paper": None}
             for i, head in enumerate(heads)
@@ -67,7 +68,7 @@ def seeds(done: int, runs: int) -> str:
 
 
 def _metrics_down(table: Table, cells: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    lines = [_line(row) for row in table.rows.itertuples()]
+    lines = [_line(row) for row in records(table.rows)]
     named = [
         line["name"] + line["mark"] + (f" [{line['options']}]" if line["options"] else "")
         for line in lines

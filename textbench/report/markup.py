@@ -50,7 +50,13 @@ _LATEX = {
     "Σ": r"$\Sigma$",
     "\N{WORD JOINER}": "{}",
     **{"æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}", "ß": r"\ss{}"},
-    **{"ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}"},
+    **{
+        "ø": r"\o{}",
+        "Ø": r"\O{}",
+        "ł": r"\l{}",
+        "Ł": r"\L{}",
+        "\N{LATIN SMALL LETTER DOTLESS I}": r"\i{}",
+    },
     **{character: f"\\{character}" for character in "_%&#${}"},
     **{letter: f"$\\{name}$" for letter, name in zip("αβγδελμπστ", GREEK, strict=True)},
 }
@@ -90,7 +96,7 @@ def _letter(character: str, unicode: bool) -> str:
         return character
     if character.isspace():
         return " "
-    base, *marks = unicodedata.normalize("NFD", character)
+    base, *marks = list(unicodedata.normalize("NFD", character))
     if len(marks) == 1 and marks[0] in ACCENTS and base.isascii():
         return rf"\{ACCENTS[marks[0]]}{{{_DOTLESS.get(base, base)}}}"
     if unicode and character.isprintable():

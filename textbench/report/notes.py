@@ -7,6 +7,7 @@ from typing import Any
 
 from textbench.report.definitions import row_names
 from textbench.report.provenance import codes, progress
+from textbench.report.sections import records
 from textbench.report.tables import Column, Table
 
 OTHER_ORACLE = "†"
@@ -63,7 +64,7 @@ def _about_columns(table: Table) -> Iterator[str]:
     cells = table.cells
     chosen = cells[cells["selected_from"] != ""].drop_duplicates("row")
     if len(chosen):
-        grids = (f"{line.row}: {line.selected_from}" for line in chosen.itertuples())
+        grids = (f"{line.row}: {line.selected_from}" for line in records(chosen))
         yield (
             "A best is selected on the test data, and the more evaluations it is selected from "
             f"the better it gets. Evaluations looked at: {'; '.join(grids)}."
@@ -96,7 +97,7 @@ def _missing(table: Table) -> Iterator[str]:
     """Say once per reason which cells of finished runs are empty."""
     cells = table.cells[(table.cells["reason"] != "") & (table.cells["group"] != "")]
     empty: dict[str, list[str]] = {}
-    for line in cells.sort_values(["number", "at"], kind="stable").itertuples():
+    for line in records(cells.sort_values(["number", "at"], kind="stable")):
         title = table.columns[line.number].title
         for reason in line.reason.split("; "):
             empty.setdefault(reason, []).append(f"{line.row} ({title})")
@@ -107,9 +108,9 @@ def _missing(table: Table) -> Iterator[str]:
 def _unfinished(table: Table) -> Iterator[str]:
     """List the runs that are in no mean, and the rows whose runs were made by different code."""
     runs = table.section.runs
-    for key, row in zip(table.rows.index, table.rows.itertuples(), strict=True):
+    for key, row in zip(table.rows.index, records(table.rows), strict=True):
         mine = runs[runs["row"] == key].sort_values("seed")
-        for run in mine[mine["status"] != "done"].itertuples():
+        for run in records(mine[mine["status"] != "done"]):
             yield f"{row.title}, seed {run.seed}: {unfinished(run)}."
         if len(codes(mine[mine["status"] == "done"])) > 1:
             yield f"{row.title}: its seeds were not all made by the same version of the code."

@@ -66,9 +66,9 @@ def figure_of(
         for strip in strips
     ]
     figure = Figure(figsize=(total, sum(heights)), layout="constrained")
-    parts = np.atleast_1d(figure.subfigures(len(strips), 1, height_ratios=heights))
+    parts = figure.subfigures(len(strips), 1, height_ratios=heights, squeeze=False)
     found = []
-    for part, strip in zip(parts.tolist(), strips, strict=True):
+    for part, strip in zip(parts[:, 0].tolist(), strips, strict=True):
         lines = math.ceil(strip.panels / columns)
         axes = part.subplots(lines, columns, squeeze=False).ravel().tolist()
         for unused in axes[strip.panels :]:
@@ -171,7 +171,7 @@ def _draw_curve(ax: Axes, curve: Curve, style: Style, *, wide: bool, dotted: boo
 
 
 def zoom(ax: Axes, curves: Sequence[Curve], end: float, *, low: float = 0.0) -> None:
-    """Show x from ``low`` to ``end``, and of y what the means and seeds of ``curves`` need there."""
+    """Show x from ``low`` to ``end``, and of y what ``curves`` need there."""
     points = np.concatenate([curve.points[["x", "value"]].to_numpy(float) for curve in curves])
     last = points[:, 0].max()
     shown = points[points[:, 0] <= end][:, 1]

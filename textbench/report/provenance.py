@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from textbench import __version__
+from textbench.report.sections import records
 
 FACTS = ("textbench", "commit", "torch", "python", "machine", "cpu", "device", "threads")
 Start = Mapping[str, Any]
@@ -63,7 +64,7 @@ def problems(runs: pd.DataFrame, unreadable: Mapping[str, str]) -> list[dict[str
             "reason": run.reason,
             "traceback": run.traceback,
         }
-        for run in runs[(runs["status"] != "done") & (runs["alpha"] == 1.0)].itertuples()
+        for run in records(runs[(runs["status"] != "done") & (runs["alpha"] == 1.0)])
     ]
     return rows + [
         {"run": name, "status": "unreadable", "progress": "", "reason": reason, "traceback": ""}

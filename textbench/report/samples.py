@@ -9,7 +9,7 @@ import pandas as pd
 
 from textbench.judge import published
 from textbench.report.definitions import TEMPERED, SampleSpec, matches, sample_spec
-from textbench.report.sections import Section
+from textbench.report.sections import Section, records
 from textbench.store.rows import SAMPLES
 
 CSV_COLUMNS = (
@@ -26,9 +26,9 @@ def read_samples(section: Section, number: int) -> pd.DataFrame:
     spec, found = sample_spec(), []
     part = section.without(TEMPERED)
     finished = part.runs[part.runs["status"] == "done"].sort_values("seed")
-    for key, row in zip(part.rows.index, part.rows.itertuples(), strict=True):
+    for key, row in zip(part.rows.index, records(part.rows), strict=True):
         mine = finished[finished["row"] == key].head(1)
-        for run in mine.itertuples():
+        for run in records(mine):
             path = Path(run.path) / SAMPLES
             if not path.exists():
                 continue

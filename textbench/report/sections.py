@@ -31,7 +31,7 @@ class Section:
     """One line per algorithm, that is, runs that differ in nothing but the seed: ``label, group,
     name, options, title, own_generator, fresh_data, changed, runs, done``; in the tables' order."""
     runs: pd.DataFrame
-    """One line per run, as of `textbench.load_runs`, indexed by its name; ``row`` points to `rows`."""
+    """One line per run, as of `textbench.load_runs`, indexed by name; ``row`` points to `rows`."""
     evaluations: Evaluations
     logs: pd.DataFrame
     """As of `textbench.load_curves`, with ``row``."""
@@ -55,7 +55,7 @@ class Section:
         common = set.intersection(
             *(
                 {f"{key}={value}" for key, value in run.changes.items() if not _is_own(key, run)}
-                for run in self.runs.itertuples()
+                for run in records(self.runs)
             )
         )
         return ", ".join(filter(None, (self.options, *sorted(common))))
@@ -125,6 +125,11 @@ class Section:
         )
 
 
+def records(frame: pd.DataFrame) -> list[Any]:
+    """Return a frame's lines as named tuples."""
+    return list(frame.itertuples(index=False, name="Record"))
+
+
 def sections(frames: Frames, names: Mapping[str, str]) -> list[Section]:
     """Divide a store's readable runs into sections, ordered by task, preset and fingerprint.
 
@@ -136,14 +141,16 @@ def sections(frames: Frames, names: Mapping[str, str]) -> list[Section]:
     runs = frames.runs.set_index("run", drop=False)
     evaluated = Evaluations.build(frames.results)
     found: list[Section] = []
-    keys = runs.groupby(["task", "preset", "task_fingerprint"], sort=True)
-    places = [key[:2] for key, _ in keys]
-    for (task, preset, fingerprint), members in keys:
+    at = runs[["task", "preset", "task_fingerprint"]]
+    places = sorted({(str(a), str(b), str(c)) for a, b, c in at.itertuples(index=False)})
+    for task, preset, fingerprint in places:
+        members = runs[(at == [task, preset, fingerprint]).all(axis=1)]
         # A warm-up may have been made, and labelled, by an earlier command with another preset.
         used = {*members.index, *members["warmup_run"]} - {""}
         mine = runs[runs.index.isin(used)].copy()
         slug = f"{task}-{preset or 'custom'}"
-        slug += f"-{fingerprint[:8]}" if places.count((task, preset)) > 1 else ""
+        several = sum(place[:2] == (task, preset) for place in places) > 1
+        slug += f"-{fingerprint[:8]}" if several else ""
         rows, mine["row"] = _rows(mine, names)
         logs = frames.logs[frames.logs["run"].isin(used)]
         logs = logs.assign(row=logs["run"].map(mine["row"]))
@@ -160,7 +167,7 @@ def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, p
     rows["name"] = rows["label"].map(names).fillna(own.where(own != "", rows["label"]))
     examples = runs.drop_duplicates(["label", "group"])
     rows["options"] = _options(examples)
-    rows["changed"] = [bool(_own_changes(run)) for run in examples.itertuples()]
+    rows["changed"] = [bool(_own_changes(run)) for run in records(examples)]
     options = rows["options"]
     rows["title"] = rows["name"] + options.where(options == "", " [" + options + "]")
     rows["runs"] = grouped.size().to_numpy()
@@ -194,7 +201,7 @@ def _options(examples: pd.DataFrame) -> list[str]:
     That is what the user changed and, where two groups have the same label, whatever else of
     their identity differs: trainer version, backbone, evaluation, warm-up.
     """
-    runs = list(examples.itertuples())
+    runs = records(examples)
     identities = [dict(_flat({key: getattr(run, key) for key in IDENTITY})) for run in runs]
     rivals: dict[str, list[dict[str, Any]]] = {}
     for run, identity in zip(runs, identities, strict=True):

@@ -25,7 +25,7 @@ def pick(section: Section, column: ColumnSpec) -> pd.DataFrame:
     Returns:
         A line per run: ``row, seed, protocol, reason``, the numbers, ``in_warmup`` (the selected
         evaluation was made before the run's own training) and ``grid`` (those it was selected
-        from); of times also ``epochs`` and ``squares`` (the sum of squared deviations within a run).
+        from); of times also ``epochs`` and ``squares`` (summed squared deviations within a run).
     """
     found = RULES[column.select](section, column)
     numbers = list(range(len(column.metrics) or 1))
@@ -103,7 +103,7 @@ def best(section: Section, column: ColumnSpec) -> pd.DataFrame:
     chosen["grid"] = _grid(complete).reindex(chosen.index)
     started = section.runs["warmup"].notna()
     covered = complete.loc[complete["warmup"].astype(bool), "run"].unique()
-    lost = started[started].index.intersection(chosen.index).difference(covered)
+    lost = started[started].index.intersection(chosen.index).difference(list(covered))
     chosen.loc[lost, "reason"] = "its warm-up was not evaluated under the same protocol"
     last = lines.drop_duplicates("run", keep="last").set_index("run")
     others = last.loc[last.index.difference(chosen.index), ["reason"]]

@@ -14,7 +14,7 @@ from textbench.judge.ranking import rank
 from textbench.judge.stats import summarise
 from textbench.report.definitions import ColumnSpec, TableSpec, references
 from textbench.report.markup import latex
-from textbench.report.sections import Section
+from textbench.report.sections import Section, records
 from textbench.report.select import UNFINISHED, pick, relative
 
 CSV_COLUMNS = (
@@ -94,7 +94,7 @@ def build(spec: TableSpec, section: Section) -> Table | None:
     """Select, summarise and join the paper; None where the table has nothing to show."""
     if spec.listed_only:
         part = section.rows["label"].isin([row.label for row in spec.rows])
-        section = section.restricted(section.rows.index[part])
+        section = section.restricted(section.rows.index[part].to_list())
     if not len(section.rows):
         return None
     paper = published.tables().get(spec.paper)
@@ -171,8 +171,9 @@ def _places(column: Column, section: Section) -> dict[Hashable, int]:
     if spec.is_time or spec.direction == "none":
         return {}
     out = section.rows["label"].isin(references()) | section.rows["fresh_data"].astype(bool)
+    outside = set(section.rows.index[out])
     found = column.measured().seeds()
-    inside = {row: values for row, values in found.items() if not out[row]}
+    inside = {row: values for row, values in found.items() if row not in outside}
     return rank(inside, spec.direction)[1] if len(inside) > 1 else {}
 
 
@@ -186,7 +187,7 @@ def _cells(
     """Yield the lines of a column: one per row and metric."""
     by_row = dict(tuple(column.picked.groupby("row")))
     empty = column.picked.iloc[:0]
-    for at, (key, row) in enumerate(zip(rows.index, rows.itertuples(), strict=True)):
+    for at, (key, row) in enumerate(zip(rows.index, records(rows), strict=True)):
         cell = published_cell(paper, row.label, column.spec)
         there = bool(cell.values or cell.warmup)
         head = {

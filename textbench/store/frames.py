@@ -109,8 +109,8 @@ def load_curves(directory: str | Path) -> pd.DataFrame:
 def load_runs(directory: str | Path) -> pd.DataFrame:
     """Load one row per run: identity, status, progress, warm-up, hardware, and its whole spec.
 
-    ``config``, ``task_config``, ``backbone``, ``evaluation``, ``metrics``, ``changes`` (what the user
-    set) and ``warmup`` (the spec of the run that it started from, or None) are mappings, as in
+    ``config``, ``task_config``, ``backbone``, ``evaluation``, ``metrics``, ``changes`` (what the
+    user set) and ``warmup`` (the spec of the run that it started from, or None) are mappings, as in
     ``spec.json``.
     """
     store = read_store(directory)
@@ -224,14 +224,14 @@ def _evaluation_columns(rows: Sequence[EvaluationRow], *, warmup: bool, start: i
         "epoch": np.repeat(np.array([row["epoch"] for row in rows], dtype=float), sizes),
         "final": np.repeat(np.array([row["final"] and not warmup for row in rows], bool), sizes),
         **{
-            key: np.repeat(np.array([row[key] for row in rows], dtype=float), sizes)  # type: ignore[literal-required]
+            key: np.repeat(np.array([row[key] for row in rows], dtype=float), sizes)
             for key in ("seconds", "cpu_seconds")
         },
         "metric": _texts(chain.from_iterable(row["metrics"] for row in rows)),
         "value": np.array([one["value"] for one in measured], dtype=float),
         "na_reason": _texts(one.get("reason", "") for one in measured),
         **{
-            key: _texts(one[key] for one in measured)  # type: ignore[literal-required]
+            key: _texts(one[key] for one in measured)
             for key in ("protocol", "direction", "unit", "summary")
         },
     }
