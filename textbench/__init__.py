@@ -44,13 +44,19 @@ __all__ = [
     "stream",
 ]
 
-_ROOT = os.path.dirname(__path__[0])
-if not os.path.isdir(os.path.join(__path__[0], "algorithms")) and os.path.isfile(
-    os.path.join(_ROOT, "algorithms", "__init__.py")
-):
-    # `python -m textbench` inside a clone imports the clone, whatever is installed: there
-    # `textbench.algorithms` and `textbench.metrics` lie beside this folder.
-    __path__.append(_ROOT)
+
+def _homes_of_submodules(package: str) -> list[str]:
+    """Return where submodules lie: in a clone, `algorithms` and `metrics` lie beside the package.
+
+    `python -m textbench` inside a clone imports the clone, whatever is installed.
+    """
+    beside = os.path.dirname(package)
+    clone = os.path.isfile(os.path.join(beside, "algorithms", "__init__.py"))
+    installed = os.path.isdir(os.path.join(package, "algorithms"))
+    return [package, beside] if clone and not installed else [package]
+
+
+__path__ = _homes_of_submodules(__path__[0])
 
 _HOMES = {
     "backbone.generator": ("Generator",),
