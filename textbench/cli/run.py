@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from textbench.cli.terminal import warn
 from textbench.contracts.errors import UserError, printable
 from textbench.plan.arguments import (
     parse_duration,
@@ -156,7 +157,8 @@ def command(**given: Any) -> None:
     checkpoint_every = _checkpoint_every(given["checkpoint_every"])
     shard = parse_shard(given["shard"]) if given["shard"] else (0, 1)
     keys = ("algos", "task", "preset", "seeds", "settings", "config", "plugins")
-    specs = expand(Request(**{key: given[key] for key in keys}))[shard[0] :: shard[1]]
+    request = Request(**{key: given[key] for key in keys})
+    specs = expand(request, warn)[shard[0] :: shard[1]]
     results: Path = given["results"]
     if given["retry"] == "failed":
         specs = [spec for spec in specs if _status(results, spec).status == "failed"]
