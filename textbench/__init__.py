@@ -7,6 +7,7 @@ and a task, and what they hand to each other. Names are imported when they are a
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,20 @@ __all__ = [
     "load_results",
     "stream",
 ]
+
+
+def _homes_of_submodules(package: str) -> list[str]:
+    """Return where submodules lie: in a clone, `algorithms` and `metrics` lie beside the package.
+
+    `python -m textbench` inside a clone imports the clone, whatever is installed.
+    """
+    beside = os.path.dirname(package)
+    clone = os.path.isfile(os.path.join(beside, "algorithms", "__init__.py"))
+    installed = os.path.isdir(os.path.join(package, "algorithms"))
+    return [package, beside] if clone and not installed else [package]
+
+
+__path__ = _homes_of_submodules(__path__[0])
 
 _HOMES = {
     "backbone.generator": ("Generator",),

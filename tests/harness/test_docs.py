@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 
+from textbench.cli import cli
 from textbench.plan import registry
 
 ROOT = Path(__file__).parents[2]
@@ -72,3 +75,50 @@ def test_every_trap_says_how_it_is_avoided_and_by_which_test() -> None:
         assert trap and here.strip(), number
         functions = [function for _, function in named_tests(QUOTED.findall(pinned))]
         assert functions and all(functions), f"trap {number} names no test function"
+
+
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
+    for target in LINK.findall(text):
+        if "://" not in target and not target.startswith("generated/"):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_page_is_in_the_contents_of_the_site() -> None:
+    index = (ROOT / "docs" / "index.md").read_text("utf-8")
+    listed = [
+        line
+        for block in re.findall(r"```\{toctree\}(.*?)```", index, flags=re.S)
+        for line in block.splitlines()
+    ]
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.stem == "index" or any(page.stem == line for line in listed), page.name
+
+
+def test_the_commands_of_the_pages_exist() -> None:
+    """And every long option that they use."""
+    for page in PAGES:
+        for line in commands(page.read_text("utf-8")):
+            words = shlex.split(line, comments=True)[1:]
+            if not words or words[0].startswith("-"):
+                continue
+            found = cli.get_command(click.Context(cli), words[0])
+            assert found is not None, f"{page.name}: {line}"
+            if isinstance(found, click.Group):
+                found = found.commands[words[1]]
+            known = {one for p in found.params for one in (*p.opts, *p.secondary_opts)} | {"--help"}
+            for word in words[1:]:
+                if word.startswith("--"):
+                    assert word.partition("=")[0] in known, f"{page.name}: {line}: {word}"
+
+
+def commands(text: str) -> list[str]:
+    """Return the commands of ours in a page's blocks of shell, continued lines joined."""
+    blocks = re.findall(r"^```(?:sh|bash)\n(.*?)^```", text, flags=re.M | re.S)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    parts = (part.strip() for line in lines for part in re.split(r"&&|\|\||;", line))
+    return [part for part in parts if re.match(r"(\S*/)?textbench ", part)]

@@ -30,7 +30,7 @@ from textbench.plan.resolve import Request, expand
 from textbench.run import worker
 from textbench.run.loop import Conditions
 from textbench.store.directory import RunDirectory
-from textbench.tasks import corpora, oracle
+from textbench.tasks import corpora, oracle, text
 
 Options = dict[str, Any]
 
@@ -198,8 +198,26 @@ def section(kind: str, name: str) -> str:
 def write_text(path: Path, n: int, seed: int) -> str:
     """Write sentences of 5 to 10 words, some of them rare, with capitals and two words joined."""
     lines = [line.replace(" .", ".").capitalize() for line in corpus.sentences(n, seed)]
-    lines[::5] = [f"The cat's number{i} sees." for i in range(len(lines[::5]))]
+    lines[::5] = [f"The cat's numéro{i} sees." for i in range(len(lines[::5]))]
     return str(corpus.write(path, lines))
+
+
+def write_table(folder: Path) -> str:
+    """Write a table of two columns of sentences."""
+    pairs = zip(corpus.sentences(40, 1), corpus.sentences(40, 2), strict=True)
+    lines = ["first,second", *(",".join(pair) for pair in pairs)]
+    return str(corpus.write(folder / "table.csv", lines))
+
+
+def write_both(folder: Path) -> str:
+    """Write a table whose column ``a`` is another one as CSV than as TSV."""
+    pairs = zip(corpus.sentences(40, 1), corpus.sentences(40, 2), strict=True)
+    lines = ["a,b\ta", *(f"{one},x\t{two}" for one, two in pairs)]
+    return str(corpus.write(folder / "both.txt", lines))
+
+
+def read_dataset(name: str, column: str) -> dict[str, list[str]]:
+    return {"train": corpus.sentences(40, len(name))}
 
 
 def write_folder(folder: Path, seed: int) -> str:
@@ -224,8 +242,9 @@ CORPUS_CASES: dict[str, Case] = {
     **{"too_long": Case("cut", {"length": 7}), "min_count": Case(3), "max_vocabulary": Case(9)},
     "references": Case(["real"]),
 }
+ONE_FILE: Options = {"valid": "", "test": ""}
 SPLIT_CASES: dict[str, Case] = {
-    name: Case(value, {"valid": "", "test": ""})
+    name: Case(value, ONE_FILE)
     for name, value in {"valid_share": 0.3, "test_share": 0.3, "split_seed": 1}.items()
 }
 SYNTHETIC_CASES: dict[str, Case] = {
@@ -243,6 +262,10 @@ TASKS: dict[str, dict[str, Case]] = {
         "train": Case(lambda folder: write_text(folder / "other.txt", 40, 4)),
         "valid": Case(lambda folder: write_text(folder / "other.txt", 10, 5)),
         "test": Case(lambda folder: write_text(folder / "other.txt", 20, 6)),
+        "column": Case("second", {"train": write_table, "column": "first", **ONE_FILE}),
+        "format": Case("csv", {"train": write_both, "column": "a", "format": "tsv", **ONE_FILE}),
+        "encoding": Case("latin-1"),
+        "dataset": Case("news", {**ONE_FILE, "train": "", "dataset": "letters"}),
     },
     "kjv": CORPUS_CASES | {name: Case(case.value) for name, case in SPLIT_CASES.items()},
 }
@@ -269,6 +292,7 @@ def base_of(name: str, folder: Path) -> Options:
 
 def built(name: str, options: Options, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Task[Any]:
     monkeypatch.setattr(corpora, "kjv_file", lambda: folder / "kjv.jsonl")
+    monkeypatch.setattr(text, "read_dataset", read_dataset)
     kind = registry.load_task(name)
     return kind(kind.config_schema(**options))
 
@@ -291,7 +315,8 @@ def test_every_option_of_a_task_acts(
     """On what it gives, and then on its fingerprint, too, or on the rows that it is read with."""
     case = TASKS[name][option]
     value = case.value(tmp_path) if callable(case.value) else case.value
-    base = base_of(name, tmp_path) | case.given
+    given = {key: one(tmp_path) if callable(one) else one for key, one in case.given.items()}
+    base = base_of(name, tmp_path) | given
     one, other = (
         built(name, options, monkeypatch, tmp_path) for options in (base, base | {option: value})
     )

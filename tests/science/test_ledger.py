@@ -37,6 +37,7 @@ SMALL: dict[str, Any] = {
     **{"d_samples": 8, "d_embedding": 3, "d_filters": ((1, 2), (2, 2)), "d_hidden": 3},
     **{"d_logits": 3, "rollouts": 2, "block": 2, "goal_size": 2, "hidden": 3},
     **{"pretrain_rounds": 1, "pretrain_d_steps": 1, "pretrain_g_epochs": 1, "clip": 0.0},
+    **{"rounds_per_epoch": 1, "d_dense": 2},
 }
 """Two minibatches of 8 are a load: 8 real sequences, 8 fakes."""
 
@@ -64,6 +65,15 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, int, int], tuple[int, int, int
     ("professor_forcing", {"g_above": 1.0}, FIRST, (1, 1, TOKENS, 5 * TOKENS)),
     ("professor_forcing", {"g_above": 0.0}, FIRST, (2, 1, TOKENS, 7 * TOKENS)),
     ("professor_forcing", {"d_below": 0.0}, FIRST, (1, 0, TOKENS, 5 * TOKENS)),
+    # Weights are found in the one pass that finds the likelihood.
+    ("mixce", {}, FIRST, (1, 0, 0, TOKENS)),
+    ("tailr", {}, FIRST, (1, 0, 0, TOKENS)),
+    ("emo", {}, FIRST, (1, 0, 0, TOKENS)),
+    # The policy, the older one, and maximum likelihood.
+    ("gold", {}, FIRST, (1, 0, 0, 3 * TOKENS)),
+    # G on its own sample, D on it and on real sequences.
+    ("relgan", {}, G_TURN, (1, 0, TOKENS, 3 * TOKENS)),
+    ("relgan", {}, D_TURN, (0, 1, TOKENS, 3 * TOKENS)),
     # G and M on s; M on the mixture of 16, once more where the balanced NLL is logged.
     ("cot", {}, ("cot", 0, 1), (1, 1, 2 * TOKENS, (2 + 2) * TOKENS)),
     ("cot", {}, ("cot", 0, 0), (1, 1, 2 * TOKENS, (2 + 2 + 2) * TOKENS)),

@@ -13,7 +13,7 @@ from textbench.backbone.cell import LSTMLayer
 from textbench.backbone.generator import Generator
 from textbench.backbone.ledger import reads
 from textbench.backbone.linear_scores import LinearOutput
-from textbench.backbone.losses import linear_cross_entropy
+from textbench.backbone.losses import Weigh, linear_cross_entropy, reweighted_cross_entropy
 from textbench.backbone.output import rows_at_once
 from textbench.backbone.sampling import Drawer
 
@@ -93,9 +93,7 @@ class LSTMLanguageModel(LSTMLayer, Generator):
             inputs: ``(B, T)`` input symbols in place of the shifted tokens (scheduled sampling).
         """
         hidden = self.hidden(tokens) if inputs is None else self.hidden_from(inputs)
-        if dropout > 0.0:
-            keep = torch.rand(hidden.shape, generator=rng, device=hidden.device) >= dropout
-            hidden = hidden * keep / (1.0 - dropout)
+        hidden = self.drop(hidden, dropout, rng)
         scale = (
             torch.full_like(hidden[..., 0], 1.0 / tokens.numel()) if weights is None else weights
         )
@@ -106,6 +104,51 @@ class LSTMLanguageModel(LSTMLayer, Generator):
             tokens.flatten(),
             scale.detach().flatten(),
         )
+
+    def reweighted_nll(
+        self,
+        tokens: Tensor,
+        weigh: Weigh | None,
+        *,
+        dropout: float = 0.0,
+        rng: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the mean over tokens of w · (−log q), q the likelihood G(x_bt | x_b,<t).
+
+        The weight w = weigh(log q) is a constant.
+
+        Args:
+            tokens: ``(B, T)``.
+            weigh: Maps log-likelihoods (nats) to weights of the same shape; None for 1.
+            dropout: As in `weighted_nll`.
+            rng: As in `weighted_nll`.
+
+        Returns:
+            The mean; and the constants −log q and w of every token, ``(B, T)`` each.
+        """
+        hidden = self.drop(self.hidden(tokens), dropout, rng)
+        loss, nll, w = reweighted_cross_entropy(
+            hidden.flatten(0, 1),
+            self.head_weight,
+            self.head_bias,
+            tokens.flatten(),
+            torch.full_like(hidden[..., 0], 1.0 / tokens.numel()).detach().flatten(),
+            weigh,
+        )
+        return loss, nll.view(tokens.shape), w.view(tokens.shape) * tokens.numel()
+
+    @staticmethod
+    def drop(hidden: Tensor, dropout: float, rng: torch.Generator | None) -> Tensor:
+        """Return ``hidden`` with each unit dropped with probability ``dropout``, others scaled."""
+        if dropout == 0.0:
+            return hidden
+        keep = torch.rand(hidden.shape, generator=rng, device=hidden.device) >= dropout
+        return hidden * keep / (1.0 - dropout)
+
+    @torch.no_grad()
+    def token_log_probs(self, tokens: Tensor) -> Tensor:
+        """Return log G(x_bt | x_b,<t) of ``tokens`` ``(B, T)``, constants, ``(B, T)``."""
+        return -self.reweighted_nll(tokens, None)[1]
 
     # -- sampling --------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from textbench.cli.terminal import warn
 from textbench.contracts.errors import UserError, printable
 from textbench.plan.arguments import (
     parse_duration,
@@ -156,14 +157,15 @@ def command(**given: Any) -> None:
     checkpoint_every = _checkpoint_every(given["checkpoint_every"])
     shard = parse_shard(given["shard"]) if given["shard"] else (0, 1)
     keys = ("algos", "task", "preset", "seeds", "settings", "config", "plugins")
-    specs = expand(Request(**{key: given[key] for key in keys}))[shard[0] :: shard[1]]
+    request = Request(**{key: given[key] for key in keys})
+    specs = expand(request, warn)[shard[0] :: shard[1]]
     results: Path = given["results"]
     if given["retry"] == "failed":
         specs = [spec for spec in specs if _status(results, spec).status == "failed"]
     devices = choose_devices(given["device"])
-    jobs = given["jobs"] or _default_jobs(devices)
+    jobs = given["jobs"] or default_jobs(devices)
     if given["dry_run"]:
-        _say_what_would_run(results, specs)
+        say_what_would_run(results, specs)
         return
     engine = LocalEngine(
         results,
@@ -174,10 +176,10 @@ def command(**given: Any) -> None:
         limits=limits,
         retries=retries,
     )
-    sys.exit(_run(engine, specs))
+    sys.exit(run_specs(engine, specs))
 
 
-def _run(engine: LocalEngine, specs: Sequence[Spec]) -> int:
+def run_specs(engine: LocalEngine, specs: Sequence[Spec]) -> int:
     """Run the specs, show progress and the table; return the exit code."""
     from rich.console import Console
 
@@ -237,7 +239,8 @@ def _say_what_next(
     console.print("\n" + "\n".join(lines), highlight=False, soft_wrap=True, markup=False)
 
 
-def _say_what_would_run(results: Path, specs: Sequence[Spec]) -> None:
+def say_what_would_run(results: Path, specs: Sequence[Spec]) -> None:
+    """Print what a command would do with each run."""
     for spec in specs:
         status, wrong = _looked_at(results, spec)
         action = "skip" if status.status in FINISHED else "resume" if status.step else "run"
@@ -286,7 +289,8 @@ def choose_devices(device: str) -> list[str]:
     raise UserError(f"--device {device}: expected auto, cpu, cuda or cuda:I; {here}")
 
 
-def _default_jobs(devices: Sequence[str]) -> int:
+def default_jobs(devices: Sequence[str]) -> int:
+    """Return how many runs go at once, if nobody says."""
     return usable_cores() if devices[0] == "cpu" else len(devices)
 
 

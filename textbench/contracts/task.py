@@ -40,6 +40,8 @@ class Task(ABC, Generic[C]):
     """Symbols below this one stand for no word: the end of a sentence, the unknown word."""
     note: str = ""
     """What a reader must know about the data: sizes, and how they differ from published ones."""
+    warnings: tuple[str, ...] = ()
+    """What may make numbers on these data mean little: `run` says it before it trains."""
     oracle_name: str = ""
     """Which oracle it is, however it was asked for: ``published`` is recognised in any file."""
 

@@ -24,7 +24,7 @@ a preset shortens what a variant leaves open, and what defines the variant only 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -100,10 +100,14 @@ class Request:
     plugins: Sequence[Path] = ()
 
 
-def expand(request: Request) -> list[Spec]:
+def expand(request: Request, warn: Callable[[str], None] | None = None) -> list[Spec]:
     """Return every run that the request means, each once, warm-ups before their dependants.
 
     Seeds vary slowest, so that an interrupted command leaves whole comparisons behind.
+
+    Args:
+        request: What was asked for.
+        warn: Is told what may make numbers on the task's data mean little (`Task.warnings`).
 
     Raises:
         UserError: Unknown names, options, or values out of range.
@@ -134,6 +138,9 @@ def expand(request: Request) -> list[Spec]:
                 if run is not None:
                     specs.setdefault((run.label, run.hash), run)
     resolution.options.refuse_unheeded()
+    if warn:
+        for line in resolution.built_task.warnings:
+            warn(f"{resolution.task}: {line}")
     return list(specs.values())
 
 

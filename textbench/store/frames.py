@@ -323,7 +323,7 @@ def _joined(
             data[key] = np.repeat(np.array(values), sizes)
         elif compact:
             codes, known = pd.factorize(np.array(values, dtype=object), sort=True)
-            data[key] = pd.Categorical.from_codes(np.repeat(codes, sizes), known)
+            data[key] = pd.Categorical.from_codes(np.repeat(codes, sizes), pd.Index(known))
         else:
             data[key] = np.repeat(np.array(values, dtype=object), sizes)
     for key in dict.fromkeys(chain(columns[len(RUN_COLUMNS) :], *(part for _, part in found))):

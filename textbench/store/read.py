@@ -17,6 +17,7 @@ from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, one_line
 from textbench.store.rows import (
     CHECKPOINT,
+    EVALUATIONS,
     METRICS,
     PREVIOUS,
     EpochRow,

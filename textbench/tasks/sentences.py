@@ -1,11 +1,14 @@
-"""Reading text files: one sentence a line, any UTF-8; what cannot be used is said in one line."""
+"""Reading files of sentences and cutting them into words; what cannot be used is said in a line."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from textbench.contracts.errors import UserError
+from textbench.tasks import tables
+from textbench.tasks.encodings import read_text
 
 Words = list[str]
 
@@ -13,41 +16,86 @@ LONGEST_LINE = 100_000
 """Characters; a longer line means that the file is not one sentence a line."""
 
 
-def read_lines(path: Path, what: str) -> list[str]:
-    """Return the lines of a file that are not blank, white space collapsed.
+def read_lines(
+    path: Path,
+    what: str,
+    *,
+    encoding: str = "",
+    form: str = "lines",
+    column: str = "",
+    said: list[str] | None = None,
+) -> list[str]:
+    """Return the sentences of a file that are not blank, white space collapsed.
 
-    A byte order mark and Windows line ends are taken away.
+    A byte order mark and the line ends of other systems are taken away; gzip is undone.
 
     Args:
         path: The file.
         what: The option that named it, e.g. ``text.train``, for messages.
+        encoding: By default UTF-8, or what a byte order mark says.
+        form: ``lines``, ``csv``, ``tsv`` or ``jsonl``; ``auto`` goes by the file's name.
+        column: Which column of a table, or key of JSON objects, is read.
+        said: Takes what a reader should hear of the file, one line each.
 
     Raises:
-        UserError: It is no readable file, not UTF-8, empty, or a line is too long.
+        UserError: It is no readable file, not in that encoding or form, empty, or a line is too
+            long.
     """
-    if path.is_dir():
-        raise UserError(f"{what}: {path} is a folder; give a file with one sentence a line")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise UserError(f"{what}: cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        number = error.object[: error.start].count(b"\n") + 1
-        raise UserError(
-            f"{what}: {path} is not UTF-8: byte 0x{error.object[error.start]:02x} in line {number}"
-        ) from None
-    lines = text.replace("\r\n", "\n").split("\n")
+    text = read_text(path, what, encoding, said)
+    section = what.partition(".")[0]
+    guessed = form == "auto"
+    form = tables.form_of(path) if guessed else form
+    if form == "lines":
+        if column:
+            raise UserError(
+                f"{section}.column={column}: {path} is no table by its name; add "
+                f"{section}.format=csv, tsv or jsonl"
+            )
+        lines = _split(text, f"{what}: {path}", said)
+        if guessed and said is not None:
+            said += _suspicions(text, f"{what}: {path}", section)
+    else:
+        lines = tables.cells(text, form, column, f"{what}: {path}", section)
     for number, line in enumerate(lines, start=1):
         if len(line) > LONGEST_LINE:
             raise UserError(
                 f"{what}: line {number} of {path} has {len(line):,} characters; "
                 f"expected one sentence a line, at most {LONGEST_LINE:,} characters"
             )
+    return not_blank(lines, f"{what}: {path}")
+
+
+def not_blank(lines: Iterable[str], where: str) -> list[str]:
+    """Return the lines that are not blank, white space collapsed.
+
+    Raises:
+        UserError: There is none.
+    """
     kept = [" ".join(line.split()) for line in lines]
     kept = [line for line in kept if line]
     if not kept:
-        raise UserError(f"{what}: {path} holds no sentence")
+        raise UserError(f"{where} holds no sentence")
     return kept
+
+
+def _split(text: str, where: str, said: list[str] | None) -> list[str]:
+    """Cut into lines. A lone carriage return ends lines only in files without any other end."""
+    if "\n" in text or "\r" not in text:
+        return text.replace("\r\n", "\n").split("\n")
+    if said is not None:
+        said.append(f"{where} has the line ends of old Macs (CR) and was read so")
+    return text.split("\r")
+
+
+def _suspicions(text: str, where: str, section: str) -> list[str]:
+    form, columns = tables.looks_like(text)
+    if not form:
+        return []
+    return [
+        f"{where} looks like a table ({form}: {', '.join(columns)}), but every line is read as a "
+        f"sentence; {section}.format={form} {section}.column={tables.likely(columns)} reads one "
+        f"column, {section}.format=lines says that it is right"
+    ]
 
 
 def tokenise(lines: Iterable[str], tokeniser: str, case: str) -> list[Words]:
@@ -55,8 +103,9 @@ def tokenise(lines: Iterable[str], tokeniser: str, case: str) -> list[Words]:
 
     Args:
         lines: Sentences.
-        tokeniser: ``whitespace``, or ``nltk``: the tokeniser of `nltk.word_tokenize`, which
-            Texygen applies, without its sentence splitter (which needs downloaded data).
+        tokeniser: ``whitespace``; ``nltk``: the tokeniser of `nltk.word_tokenize`, which
+            Texygen applies, without its sentence splitter (which needs downloaded data); or
+            ``character``: every character with its accents is a word, the space too.
         case: ``keep`` or ``lower``.
     """
     split: Callable[[str], Words] = str.split
@@ -64,9 +113,24 @@ def tokenise(lines: Iterable[str], tokeniser: str, case: str) -> list[Words]:
         from nltk.tokenize import NLTKWordTokenizer
 
         split = NLTKWordTokenizer().tokenize
+    elif tokeniser == "character":
+        split = characters
     same: dict[str, str] = {}
     return [
         # One string per distinct word: a corpus of millions of words stays small.
         [same.setdefault(word, word) for word in split(line.lower() if case == "lower" else line)]
         for line in lines
     ]
+
+
+def characters(line: str) -> Words:
+    """Cut into characters; what is written on another one (Unicode's marks) stays with it."""
+    if line.isascii():
+        return list(line)
+    found: Words = []
+    for c in line:
+        if found and unicodedata.category(c).startswith("M"):
+            found[-1] += c
+        else:
+            found.append(c)
+    return found

@@ -19,9 +19,11 @@ from torch import Tensor
 from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import digest
-from textbench.contracts.streams import numpy_stream
 from textbench.contracts.task import TextTask
-from textbench.tasks.sentences import Words, read_lines, tokenise
+from textbench.tasks import remarks
+from textbench.tasks.division import divide
+from textbench.tasks.hub import read_dataset
+from textbench.tasks.sentences import Words, not_blank, read_lines, tokenise
 from textbench.tasks.vocabulary import Vocabulary
 
 ENCODING_VERSION = 1
@@ -33,8 +35,9 @@ LONGEST = 51
 class CorpusConfig(Config):
     """Options that all text tasks have."""
 
-    tokeniser: Literal["whitespace", "nltk"] = "whitespace"
-    """How lines are cut into words: at white space, or by nltk's word tokeniser."""
+    tokeniser: Literal["whitespace", "nltk", "character"] = "whitespace"
+    """How lines are cut into words: at white space, by nltk's word tokeniser, or every character
+    is a word (scripts without spaces; SeqGAN's poems)."""
     case: Literal["keep", "lower"] = "keep"
     """Keep the case, or lower it (Texygen)."""
     length: int = Field(0, ge=0)
@@ -60,6 +63,7 @@ class Splits(NamedTuple):
     validation: list[str]
     test: list[str]
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 K = TypeVar("K", bound=CorpusConfig)
@@ -73,8 +77,11 @@ class Corpus(TextTask[K]):
         lines = self.read()
         sentences = [tokenise(part, config.tokeniser, config.case) for part in lines[:3]]
         self.length = config.length or _length(sentences[0])
-        notes = list(lines.notes)
+        notes, warnings = list(lines.notes), list(lines.warnings)
+        warnings += remarks.words_of(self.name, sentences[0], config.tokeniser)
         for i, split in enumerate(("train", "valid", "test")):
+            cut = config.too_long == "cut"
+            warnings += remarks.dropped(self.name, split, sentences[i], self.length, cut)
             sentences[i] = self._fit(sentences[i], split, notes)
         train, validation, test = sentences
         self.vocabulary = Vocabulary(train, config.min_count, config.max_vocabulary)
@@ -89,6 +96,10 @@ class Corpus(TextTask[K]):
         )
         self._references = test
         self.note = "; ".join([_sizes(train, validation, test), *notes, *self._remarks(train)])
+        warnings += remarks.sizes(train, validation, test)
+        warnings += remarks.copies(train, validation, test)
+        warnings += remarks.unknown(self.name, self.vocabulary.unknown_share(test))
+        self.warnings = tuple(warnings)
 
     @abstractmethod
     def read(self) -> Splits:
@@ -114,12 +125,13 @@ class Corpus(TextTask[K]):
         if not fitting:
             raise UserError(
                 f"{self.name}: no sentence of {split} has {self.config.min_length} to "
-                f"{self.length} words; see {self.name}.min_length, .length and .too_long"
+                f"{self.length} words; see {self.name}.min_length, .length, .too_long and "
+                ".tokeniser"
             )
         return fitting
 
     def _remarks(self, train: list[Words]) -> list[str]:
-        remarks = []
+        found = []
         known = set(map(tuple, train))
         both = sum(tuple(words) in known for words in self._references)
         if both == len(self._references):
@@ -128,11 +140,11 @@ class Corpus(TextTask[K]):
                 "a test set must be held out"
             )
         if both:
-            remarks.append(f"{both:,} test sentences occur in train")
+            found.append(f"{both:,} test sentences occur in train")
         share = self.vocabulary.unknown_share(self._references)
         if share:
-            remarks.append(f"{_percent(share)} of the test words are outside the vocabulary")
-        return remarks
+            found.append(f"{remarks.percent(share)} of the test words are outside the vocabulary")
+        return found
 
     def fingerprint(self) -> str:
         """See `Task.fingerprint`: the encoded splits, the vocabulary, and the test words."""
@@ -162,6 +174,11 @@ class Corpus(TextTask[K]):
         """See `TextTask.words`."""
         return self.vocabulary.decode(tokens)
 
+    def decode(self, tokens: Tensor) -> list[str]:
+        """See `TextTask.decode`; characters have nothing between them."""
+        between = "" if self.config.tokeniser == "character" else " "
+        return [between.join(words) for words in self.words(tokens)]
+
     def references(self) -> list[Words]:
         """See `TextTask.references`."""
         return self._references
@@ -175,11 +192,20 @@ class TextConfig(CorpusConfig):
     """Options of `text`."""
 
     train: str = ""
-    """File of training sentences, one a line, UTF-8."""
+    """File of training sentences, one a line; .gz, .csv, .tsv and .jsonl are read, too."""
     valid: str = ""
     """File of validation sentences; without one, a part of the training file."""
     test: str = ""
     """File of test sentences; without one, a part of the training file."""
+    dataset: str = ""
+    """Instead of files: a data set of the Hugging Face hub, NAME or NAME:CONFIGURATION (extra
+    [datasets])."""
+    column: str = ""
+    """Which column of a table, key of JSON lines, or column of the data set is read."""
+    format: Literal["auto", "lines", "csv", "tsv", "jsonl"] = "auto"
+    """What the files are; auto goes by their names."""
+    encoding: str = ""
+    """Encoding of the files; by default UTF-8, or what a byte order mark says."""
     valid_share: float = Field(0.1, gt=0, lt=1)
     """Which part of the training file validates where there is no file for it."""
     test_share: float = Field(0.1, gt=0, lt=1)
@@ -197,58 +223,46 @@ class Text(Corpus[TextConfig]):
     def read(self) -> Splits:
         """See `Corpus.read`."""
         config = self.config
-        if not config.train:
-            raise UserError("text.train is missing: --set text.train=FILE, one sentence a line")
-        train = read_lines(Path(config.train).expanduser(), "text.train")
-        given = {
-            split: read_lines(Path(file).expanduser(), f"text.{split}")
-            for split, file in (("valid", config.valid), ("test", config.test))
-            if file
-        }
+        said: list[str] = []
+        given = self._dataset() if config.dataset else self._files(said)
         shares = {
             split: share
             for split, share in (("valid", config.valid_share), ("test", config.test_share))
             if split not in given
         }
-        parts = divide(train, shares, config.split_seed, "text.train")
-        notes = [
-            f"{split} is a random {share:.0%} of text.train" for split, share in shares.items()
-        ]
-        parts |= given
-        return Splits(parts["train"], parts["valid"], parts["test"], tuple(notes))
+        source = "text.dataset" if config.dataset else "text.train"
+        parts = divide(given["train"], shares, config.split_seed, source)
+        notes = [f"{split} is a random {share:.0%} of {source}" for split, share in shares.items()]
+        parts = given | parts
+        return Splits(parts["train"], parts["valid"], parts["test"], tuple(notes), tuple(said))
 
+    def _files(self, said: list[str]) -> dict[str, list[str]]:
+        config = self.config
+        if not config.train:
+            raise UserError("text.train is missing: --set text.train=FILE, one sentence a line")
+        return {
+            split: read_lines(
+                Path(file).expanduser(),
+                f"text.{split}",
+                encoding=config.encoding,
+                form=config.format,
+                column=config.column,
+                said=said,
+            )
+            for split in ("train", "valid", "test")
+            if (file := getattr(config, split))
+        }
 
-def divide(
-    lines: Sequence[str], shares: dict[str, float], seed: int, what: str
-) -> dict[str, list[str]]:
-    """Split parts off at random; what is left is ``train``. Order within a part is the file's.
-
-    Args:
-        lines: Sentences; copies of one sentence go to one part.
-        shares: Name and size of each part, as a share of the distinct sentences.
-        seed: Names the random order.
-        what: The option that named the file, for messages.
-
-    Raises:
-        UserError: There are too few sentences.
-    """
-    distinct = list(dict.fromkeys(lines))
-    sizes = {part: max(1, round(share * len(distinct))) for part, share in shares.items()}
-    if sum(sizes.values()) >= len(distinct):
-        raise UserError(
-            f"{what}: {len(distinct)} different sentences are too few to split off "
-            f"{' and '.join(f'{size} for {part}' for part, size in sizes.items())}"
-        )
-    order = numpy_stream(seed, "split").permutation(len(distinct)).tolist()
-    place: dict[str, str] = {}
-    for part, size in sizes.items():
-        for number in order[:size]:
-            place[distinct[number]] = part
-        order = order[size:]
-    parts: dict[str, list[str]] = {part: [] for part in ("train", *shares)}
-    for line in lines:
-        parts[place.get(line, "train")].append(line)
-    return parts
+    def _dataset(self) -> dict[str, list[str]]:
+        config = self.config
+        files = [split for split in ("train", "valid", "test") if getattr(config, split)]
+        if files:
+            raise UserError(f"text.{files[0]} and text.dataset are both given; give one of them")
+        read = read_dataset(config.dataset, config.column)
+        return {
+            split: not_blank(part, f"text.dataset={config.dataset}, {split}")
+            for split, part in read.items()
+        }
 
 
 def _length(train: Sequence[Sequence[str]]) -> int:
@@ -257,9 +271,3 @@ def _length(train: Sequence[Sequence[str]]) -> int:
 
 def _sizes(train: Sequence[Words], validation: Sequence[Words], test: Sequence[Words]) -> str:
     return f"{len(train):,} / {len(validation):,} / {len(test):,} sentences (train / valid / test)"
-
-
-def _percent(share: float) -> str:
-    """Return ``0.16 %``, ``4.1 %``, ``23 %``."""
-    percent = 100 * share
-    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"

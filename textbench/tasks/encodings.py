@@ -1,0 +1,122 @@
+"""From the bytes of a file to its text: encodings, gzip, and what is no text at all."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zlib
+from pathlib import Path
+
+from textbench.contracts.errors import UserError
+
+MARKS = {  # the longest first: the mark of UTF-32 begins with that of UTF-16
+    codecs.BOM_UTF32_LE: ("utf-32", "UTF-32"),
+    codecs.BOM_UTF32_BE: ("utf-32", "UTF-32"),
+    codecs.BOM_UTF16_LE: ("utf-16", "UTF-16"),
+    codecs.BOM_UTF16_BE: ("utf-16", "UTF-16"),
+    codecs.BOM_UTF8: ("utf-8-sig", ""),
+}
+"""Byte order marks, the codec that each asks for, and what to call it where it is a surprise."""
+NO_TEXT = {
+    b"PK\x03\x04": "a zip archive (or an Office document)",
+    b"%PDF": "a PDF document",
+    b"PAR1": "a Parquet file",
+    b"BZh": "compressed by bzip2",
+    b"\xfd7zXZ\x00": "compressed by xz",
+    b"(\xb5/\xfd": "compressed by zstd",
+}
+GZIP = b"\x1f\x8b"
+
+
+def read_text(path: Path, what: str, encoding: str = "", said: list[str] | None = None) -> str:
+    """Return the text of a file, which may be compressed by gzip.
+
+    A byte order mark says which encoding it is and is taken away; without one it is UTF-8.
+
+    Args:
+        path: The file.
+        what: The option that named it, e.g. ``text.train``, for messages.
+        encoding: Its encoding, where a user gives one.
+        said: Takes what a reader should hear of the file, one line each.
+
+    Raises:
+        UserError: It is no readable file, or no text in that encoding.
+    """
+    content = _content(path, what)
+    for start, kind in NO_TEXT.items():
+        if content.startswith(start):
+            raise UserError(f"{what}: {path} is {kind}; expected text, one sentence a line")
+    codec, name = encoding or "utf-8", ""
+    if not encoding:
+        codec, name = next((MARKS[m] for m in MARKS if content.startswith(m)), (codec, ""))
+        if not name and (guess := _unmarked(content)):
+            raise UserError(
+                f"{what}: {path} looks like {guess.upper()} without a byte order mark; "
+                f"{_section(what)}.encoding={guess} reads it"
+            )
+    try:
+        text = content.decode(codec)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{what}: {path} {_undecodable(error, encoding, name, what)}") from None
+    except (LookupError, ValueError):  # codecs of no text (`base64`) are refused by a LookupError
+        raise UserError(
+            f"{_section(what)}.encoding: {encoding!r} is no encoding; e.g. utf-8, utf-16, latin-1"
+        ) from None
+    if name and said is not None:
+        said.append(f"{what}: {path} is {name} and was read as such")
+    refuse_no_text(text, f"{what}: {path}")
+    return text
+
+
+def refuse_no_text(text: str, where: str) -> None:
+    """Refuse a NUL and half a character: no file of sentences holds them.
+
+    Raises:
+        UserError: Names the line.
+    """
+    bad = next((c for c in text if c == "\0" or "\ud800" <= c <= "\udfff"), "")
+    if bad:
+        line = text[: text.index(bad)].count("\n") + 1
+        kind = "a NUL character" if bad == "\0" else f"half a character (U+{ord(bad):04X})"
+        raise UserError(f"{where}: line {line} holds {kind}; it is not plain text")
+
+
+def _content(path: Path, what: str) -> bytes:
+    if path.is_dir():
+        raise UserError(f"{what}: {path} is a folder; give a file with one sentence a line")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{what}: cannot read {path}: {error.strerror or error}") from None
+    if not content.startswith(GZIP):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{what}: {path} is a damaged gzip file: {error}") from None
+
+
+def _unmarked(content: bytes) -> str:
+    """Return the UTF-16 that bytes look like: every other one of ASCII text is NUL."""
+    start = content[:4096]
+    if len(start) < 4:
+        return ""
+    if start[1::2].count(0) > 0.4 * len(start[1::2]) and not start[0::2].count(0):
+        return "utf-16-le"
+    if start[0::2].count(0) > 0.4 * len(start[0::2]) and not start[1::2].count(0):
+        return "utf-16-be"
+    return ""
+
+
+def _undecodable(error: UnicodeDecodeError, given: str, name: str, what: str) -> str:
+    if given or name:
+        return f"is not {given or name}: {error.reason} at byte {error.start:,}"
+    before = error.object[: error.start]
+    number = before.count(b"\n") + 1 if b"\n" in error.object else before.count(b"\r") + 1
+    wrong = f"byte 0x{error.object[error.start]:02x} in line {number}"
+    return f"is not UTF-8: {wrong}; if it is, say, Latin-1, add {_section(what)}.encoding=latin-1"
+
+
+def _section(what: str) -> str:
+    """Return ``text`` of ``text.train``: where the options of the task live."""
+    return what.partition(".")[0]

@@ -1,0 +1,106 @@
+"""What decides whether numbers on a corpus mean anything, said before anything is trained."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from textbench.tasks.sentences import Words
+
+OFTEN = 0.05
+"""From this share on, what is dropped, copied or held twice is worth a warning."""
+UNKNOWN_OFTEN = 0.3
+"""The same for words of the test sentences that are outside the vocabulary."""
+FEW = 50
+"""Fewer sentences than this measure little."""
+ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d+);|<br ?/?>")
+
+
+def dropped(name: str, split: str, sentences: Sequence[Words], length: int, cut: bool) -> list[str]:
+    """Return a warning where many sentences of a split are longer than T words.
+
+    Args:
+        name: The task, whose options are named.
+        split: ``train``, ``valid`` or ``test``.
+        sentences: Its sentences, the long ones included.
+        length: T.
+        cut: Whether they are cut instead of dropped.
+    """
+    long = sum(len(words) > length for words in sentences)
+    if long <= OFTEN * len(sentences):
+        return []
+    longest = max(map(len, sentences))
+    what = "cut" if cut else "dropped"
+    return [
+        f"{long:,} of {len(sentences):,} {split} sentences are longer than {length} words and were "
+        f"{what}; {name}.length={longest} keeps all"
+    ]
+
+
+def words_of(name: str, train: Sequence[Words], tokeniser: str) -> list[str]:
+    """Return warnings about how the training sentences are cut into words."""
+    found = []
+    single = sum(len(words) == 1 for words in train)
+    if tokeniser != "character" and 2 * single > len(train):
+        whose = "every training sentence is" if single == len(train) else "most sentences are"
+        found.append(
+            f"{whose} one word: a language without spaces? {name}.tokeniser=character makes every "
+            "character a word"
+        )
+    entities = sum(any(map(ENTITY.search, words)) for words in train)
+    if entities > OFTEN * len(train):
+        found.append(
+            f"{entities:,} training sentences hold HTML, such as &amp;, which is read as words: "
+            "convert it first"
+        )
+    return found
+
+
+def copies(train: Sequence[Words], validation: Sequence[Words], test: Sequence[Words]) -> list[str]:
+    """Return warnings about sentences that are where they should not be, or there too often."""
+    parts = {"train": train, "valid": validation, "test": test}
+    keys = {split: [tuple(words) for words in part] for split, part in parts.items()}
+    known = {split: set(part) for split, part in keys.items()}
+    found = []
+    for split, other in (("test", "train"), ("valid", "train"), ("test", "valid")):
+        both = sum(key in known[other] for key in keys[split])
+        if both > OFTEN * len(keys[split]):
+            found.append(
+                f"{both:,} of {len(keys[split]):,} {split} sentences occur in {other}: a memory of "
+                "them counts as quality"
+            )
+    if 2 * len(known["train"]) < len(train):
+        found.append(
+            f"only {len(known['train']):,} of {len(train):,} training sentences are different"
+        )
+    return found
+
+
+def sizes(train: Sequence[Words], validation: Sequence[Words], test: Sequence[Words]) -> list[str]:
+    """Return a warning where a split is very small."""
+    parts = {"train": train, "valid": validation, "test": test}
+    small = [f"{len(part)} {split}" for split, part in parts.items() if len(part) < FEW]
+    if not small:
+        return []
+    return [f"{' and '.join(small)} sentences are few: differences on them are mostly chance"]
+
+
+def unknown(name: str, share: float) -> list[str]:
+    """Return a warning where many test words are outside the vocabulary.
+
+    Args:
+        name: The task, whose options are named.
+        share: Of the test words.
+    """
+    if share < UNKNOWN_OFTEN:
+        return []
+    options = f"{name}.min_count, .max_vocabulary, .case and .tokeniser"
+    if share == 1:
+        return [f"no test word occurs in the vocabulary: BLEU is 0 for every row; see {options}"]
+    return [f"{percent(share)} of the test words are outside the vocabulary; see {options}"]
+
+
+def percent(share: float) -> str:
+    """Return ``0.16 %``, ``4.1 %``, ``23 %``."""
+    number = 100 * share
+    return f"{number:.0f} %" if number >= 10 else f"{number:.2g} %"
