@@ -97,10 +97,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
             gradients.hidden.addcmul_(weight.index_select(0, targets), w, value=-1.0)
             gradients.folded.index_add_(1, targets, (rows * w).t(), alpha=-1.0)
             gradients.save(ctx)
-        nll = total.log() - LN_2 * chosen
-        ctx.mark_non_differentiable(nll, w)
+        surprisal = total.log() - LN_2 * chosen
+        ctx.mark_non_differentiable(surprisal, w)
         ctx.set_materialize_grads(False)
-        return summed(w * nll), nll, w
+        return summed(w * surprisal), surprisal, w
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -149,10 +149,10 @@ def reweighted_cross_entropy(
     if not torch.is_grad_enabled():
         # `needs_input_grad` ignores no_grad; scoring costs half without the gradients.
         hidden, weight, bias = hidden.detach(), weight.detach(), bias.detach()
-    loss, nll, w = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+    loss, surprisal, w = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
         hidden, weight, bias, targets, scale, weigh
     )
-    return loss, nll.squeeze(1), w.squeeze(1)
+    return loss, surprisal.squeeze(1), w.squeeze(1)
 
 
 class _LinearKL(torch.autograd.Function):

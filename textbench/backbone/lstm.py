@@ -127,7 +127,7 @@ class LSTMLanguageModel(LSTMLayer, Generator):
             The mean; and the constants −log q and w of every token, ``(B, T)`` each.
         """
         hidden = self.drop(self.hidden(tokens), dropout, rng)
-        loss, nll, w = reweighted_cross_entropy(
+        loss, surprisal, w = reweighted_cross_entropy(
             hidden.flatten(0, 1),
             self.head_weight,
             self.head_bias,
@@ -135,7 +135,7 @@ class LSTMLanguageModel(LSTMLayer, Generator):
             torch.full_like(hidden[..., 0], 1.0 / tokens.numel()).detach().flatten(),
             weigh,
         )
-        return loss, nll.view(tokens.shape), w.view(tokens.shape) * tokens.numel()
+        return loss, surprisal.view(tokens.shape), w.view(tokens.shape) * tokens.numel()
 
     @staticmethod
     def drop(hidden: Tensor, dropout: float, rng: torch.Generator | None) -> Tensor:

@@ -37,8 +37,8 @@ class _LinearTransport(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         layer = OutputLayer(weight, bias, largest_norm(hidden))
         rows, y = with_one(hidden), targets.unsqueeze(1)
-        nll, distance = hidden.new_empty(2, len(hidden), 1)
-        mean = torch.full_like(nll, 1.0 / max(len(hidden), 1))
+        ce, distance = hidden.new_empty(2, len(hidden), 1)
+        mean = torch.full_like(ce, 1.0 / max(len(hidden), 1))
         parts = row_chunks(hidden, len(weight))
         buffers = hidden.new_empty(3, parts[0].stop if parts else 0, len(weight))
         gradients = Gradients(hidden, weight)
@@ -50,18 +50,18 @@ class _LinearTransport(torch.autograd.Function):
             torch.mm(directions[targets[part]], directions.t(), out=cosine)
             expected = torch.mul(p, cosine, out=product).sum(1, keepdim=True).div_(total)
             distance[part] = (1.0 - expected).clamp_(min=0.0)  # rounding may pass 1
-            nll[part] = total.log() - LN_2 * chosen
-            share = mix * nll[part] / (distance[part] + EPSILON)
+            ce[part] = total.log() - LN_2 * chosen
+            share = mix * ce[part] / (distance[part] + EPSILON)
             p.mul_(cosine.sub_(expected).mul_(-share).add_(1.0 - mix))
             gradients.add(part, rows[part], p, mean[part] / total)
         sparse = mean * (1.0 - mix)
         gradients.hidden.addcmul_(weight.index_select(0, targets), sparse, value=-1.0)
         gradients.folded.index_add_(1, targets, (rows * sparse).t(), alpha=-1.0)
         gradients.save(ctx)
-        ctx.mark_non_differentiable(nll, distance)
+        ctx.mark_non_differentiable(ce, distance)
         ctx.set_materialize_grads(False)
-        whole = (1.0 - mix) * nll + mix * nll / (distance + EPSILON) * distance
-        return summed(mean * whole), nll, distance
+        whole = (1.0 - mix) * ce + mix * ce / (distance + EPSILON) * distance
+        return summed(mean * whole), ce, distance
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -92,7 +92,7 @@ def linear_transport(
     Returns:
         The mean, which is differentiable once, and the constants CE and D, ``(N,)`` each.
     """
-    loss, nll, distance = _LinearTransport.apply(  # type: ignore[no-untyped-call]
+    loss, ce, distance = _LinearTransport.apply(  # type: ignore[no-untyped-call]
         hidden, weight, bias, targets, directions, mix
     )
-    return loss, nll.squeeze(1), distance.squeeze(1)
+    return loss, ce.squeeze(1), distance.squeeze(1)
