@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from stores import make_run, points, spec
+from textbench.store.replicates import Comparable, sections
 
 from textbench import report
 from textbench.contracts.spec import Spec
@@ -17,7 +18,6 @@ from textbench.report import figures, write_report
 from textbench.report.definitions import FigureSpec, figure_specs, grid_rows, row_names, table_specs
 from textbench.report.figures import _panels, draw
 from textbench.store.read import read_store
-from textbench.store.replicates import Comparable, sections
 
 FIGURES = {figure.id: figure for figure in figure_specs()}
 ABLATIONS = next(table for table in table_specs() if table.id == "table_cot_ablations")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from stores import make_run, measured, spec
+from textbench.store.replicates import sections
 
 from textbench import report
 from textbench.report import page, write_report
 from textbench.report.definitions import row_names
 from textbench.store.read import read_store
-from textbench.store.replicates import sections
 from textbench.store.rows import Status
 
 BREAKOUT = "</script><script>document.title='broken'</script><b x=\"'&"

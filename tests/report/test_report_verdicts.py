@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from stores import make_run, spec
+from textbench.report.quantities import measure
+from textbench.report.verdicts import Verdict, count, grouped, verdicts
+from textbench.store.replicates import Comparable, sections
 
 from textbench.contracts.spec import Spec
 from textbench.report import verdicts as module
 from textbench.report.definitions import Claim, Quantity, claims, published_tables, row_names
-from textbench.report.quantities import measure
-from textbench.report.verdicts import Verdict, count, grouped, verdicts
 from textbench.store.read import read_store
-from textbench.store.replicates import Comparable, sections
 from textbench.store.rows import Status
 
 PAPER = {"preset": "paper", "task_config": {"oracle": "published"}}

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 from stores import make_run, measured, spec
+from textbench.report.tradeoff import sweeps
+from textbench.store.replicates import sections
 
 from textbench.contracts.spec import Spec
 from textbench.report import figures, write_report
 from textbench.report.definitions import figure_specs, published_tables, row_names, table_specs
-from textbench.report.tradeoff import sweeps
 from textbench.store.directory import RunDirectory
 from textbench.store.frames import load_results
 from textbench.store.read import read_store
-from textbench.store.replicates import sections
 
 QUALITY = {"bleu5": 0.2, "self_bleu5": 0.3, "nll_test": 2.0}
 

@@ -32,11 +32,11 @@ def pick(section: Section, column: ColumnSpec) -> pd.DataFrame:
     shown = ["protocol", "reason", *numbers, "in_warmup", "grid", "epochs", "squares"]
     picked = section.runs[["row", "seed", "status"]].join(found.reindex(columns=shown))
     done = picked.pop("status") == "done"
-    picked["reason"] = picked["reason"].where(done, UNFINISHED).fillna("")
+    picked["reason"] = picked["reason"].astype(object).where(done, UNFINISHED).fillna("")
     absent = ~done | (picked["reason"] != "")
-    picked.loc[absent, numbers] = np.nan
-    picked["protocol"] = picked["protocol"].where(~absent, "").fillna("")
-    picked["in_warmup"] = picked["in_warmup"].fillna(False).astype(bool)
+    picked[numbers] = picked[numbers].astype(float).mask(absent)
+    picked["protocol"] = picked["protocol"].astype(object).where(~absent, "").fillna("")
+    picked["in_warmup"] = picked["in_warmup"].eq(True)
     return picked
 
 
