@@ -27,6 +27,8 @@ def read_lines(path: Path, what: str) -> list[str]:
     """
     if path.is_dir():
         raise UserError(f"{what}: {path} is a folder; give a file with one sentence a line")
+    if path.exists() and not path.is_file():  # it is read again for every run
+        raise UserError(f"{what}: {path} is a pipe or a device; give a file that stays")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
