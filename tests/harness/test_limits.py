@@ -17,6 +17,7 @@ from stores import spec as make_spec
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.plan.arguments import parse_retry, parse_size, parse_timeout
+from textbench.plan.sizes import check_memory
 from textbench.run import limits, worker
 from textbench.run.engine import LocalEngine
 from textbench.run.limits import Limits
@@ -243,3 +244,19 @@ def test_sizes_and_retries() -> None:
     for text in ("0", "-1", "done", "1000"):
         with pytest.raises(UserError, match="--retry"):
             parse_retry(text)
+
+
+@pytest.mark.parametrize(
+    ("settings", "needs"),
+    [
+        ("backbone.hidden=1000000", "backbone.hidden=1000000 would need at least 64,001 GB"),
+        ("evaluation.samples=1000000000000", "evaluation.samples=1000000000000 would need"),
+        ("synthetic-tiny.train_size=1000000000000", "train_size=1000000000000 would need"),
+    ],
+)
+def test_sizes_that_cannot_be_allocated_are_said_before_trying(settings: str, needs: str) -> None:
+    (spec,) = kinds.specs("0", settings=(settings,))
+    with pytest.raises(UserError, match=needs):
+        check_memory(spec, available=16 * 10**9)
+    check_memory(kinds.specs("0")[0], available=16 * 10**9)
+    check_memory(spec, available=0)  # a system that does not say

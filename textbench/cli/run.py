@@ -146,6 +146,7 @@ def command(**given: Any) -> None:
     finished and resumes the others from their last checkpoints.
     """
     from textbench.plan.resolve import Request, expand
+    from textbench.plan.sizes import check_memory
     from textbench.run.engine import LocalEngine
     from textbench.run.limits import Limits
 
@@ -159,6 +160,8 @@ def command(**given: Any) -> None:
     keys = ("algos", "task", "preset", "seeds", "settings", "config", "plugins")
     request = Request(**{key: given[key] for key in keys})
     specs = expand(request, warn)[shard[0] :: shard[1]]
+    for spec in specs:
+        check_memory(spec)
     results: Path = given["results"]
     if given["retry"] == "failed":
         specs = [spec for spec in specs if _status(results, spec).status == "failed"]

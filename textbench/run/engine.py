@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import FrameType
 
@@ -263,7 +264,8 @@ class LocalEngine:
     def _start(self, spec: Spec) -> bool:
         """Start a run's worker; False where its log cannot be opened."""
         directory = self._directory(spec)
-        slot = min(set(range(self.jobs)) - {job.slot for job in self._running})
+        taken = {job.slot for job in self._running}
+        slot = next(slot for slot in count() if slot not in taken)
         command = [*self.worker, str(directory.path)]
         command += ["--device", self.devices[slot % len(self.devices)]]
         command += ["--checkpoint-every", self.checkpoint_every]
