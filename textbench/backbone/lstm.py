@@ -94,9 +94,7 @@ class LSTMLanguageModel(LSTMLayer, Generator):
         """
         hidden = self.hidden(tokens) if inputs is None else self.hidden_from(inputs)
         hidden = self.drop(hidden, dropout, rng)
-        scale = (
-            torch.full_like(hidden[..., 0], 1.0 / tokens.numel()) if weights is None else weights
-        )
+        scale = _shares(hidden, tokens) if weights is None else weights
         return linear_cross_entropy(
             hidden.flatten(0, 1),
             self.head_weight,
@@ -132,7 +130,7 @@ class LSTMLanguageModel(LSTMLayer, Generator):
             self.head_weight,
             self.head_bias,
             tokens.flatten(),
-            torch.full_like(hidden[..., 0], 1.0 / tokens.numel()).detach().flatten(),
+            _shares(hidden, tokens).flatten(),
             weigh,
         )
         return loss, surprisal.view(tokens.shape), w.view(tokens.shape) * tokens.numel()
@@ -179,3 +177,8 @@ class LSTMLanguageModel(LSTMLayer, Generator):
         """Return what draws the next symbol from a state's h, while the parameters stay."""
         norm = self.weight_hh.shape[1] ** 0.5  # no |h| is above 1
         return Drawer(self.head_weight, self.head_bias, norm, inverse_temperature)
+
+
+def _shares(hidden: Tensor, tokens: Tensor) -> Tensor:
+    """Return every token's share in a mean over ``tokens`` ``(B, T)``, typed as ``hidden``."""
+    return torch.full_like(hidden.detach()[..., 0], 1.0 / tokens.numel())
