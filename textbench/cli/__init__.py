@@ -126,4 +126,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
+    from textbench.cli.terminal import replace_what_cannot_be_shown
+
+    replace_what_cannot_be_shown()
     cli.main(prog_name="textbench")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import click
 
+from textbench.contracts.errors import printable
 from textbench.plan import grids, presets, registry
 
 EPILOG = """\b
 Examples:
   textbench list
-  textbench list --plugin my_trainer.py"""
+  textbench list --plugin my_trainer.py
+  textbench list --json"""
 
 
 @click.command(epilog=EPILOG)
@@ -24,7 +27,8 @@ Examples:
     metavar="FILE",
     help="List what this Python file defines, too; may be repeated.",
 )
-def command(plugins: tuple[Path, ...]) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, an array per kind.")
+def command(plugins: tuple[Path, ...], as_json: bool) -> None:
     """List trainers with their variants, metrics, tasks, presets and grids."""
     registry.load_plugins(plugins)
     trainers: list[tuple[str, str]] = []
@@ -32,20 +36,28 @@ def command(plugins: tuple[Path, ...]) -> None:
         trainers.append((name, entry.summary))
         for variant, (summary, _) in registry.variants(name).items():
             trainers.append((f"{name}:{variant}", summary))
-    sections = {
+    sections: dict[str, list[tuple[str, str]]] = {
         "Trainers (--algos)": trainers,
         "Tasks (--task)": [(n, e.summary) for n, e in registry.entries("task").items()],
         "Metrics": [(n, e.summary) for n, e in registry.entries("metric").items()],
         "Presets (--preset)": [(n, _summary(presets.path(n))) for n in presets.names()],
         "Grids (--config)": [(n, _summary(grids.path(n))) for n in grids.names()],
     }
+    if as_json:
+        kinds = ("trainers", "tasks", "metrics", "presets", "grids")
+        data = {
+            kind: [{"name": name, "summary": summary} for name, summary in rows]
+            for kind, rows in zip(kinds, sections.values(), strict=True)
+        }
+        click.echo(json.dumps(data, indent=1))
+        return
     indent = 4 + max(len(name) for rows in sections.values() for name, _ in rows)
     width = max(shutil.get_terminal_size((100, 0)).columns, indent + 40)
     for title, rows in sections.items():
         click.secho(title, bold=True)
         for name, summary in rows:
             first = f"  {name:<{indent - 2}}"
-            click.echo(click.wrap_text(summary, width, first, " " * indent) or first)
+            click.echo(click.wrap_text(printable(summary), width, first, " " * indent) or first)
         click.echo()
     click.echo(
         "Options of a trainer or task: textbench show trainer:NAME, textbench show task:NAME"

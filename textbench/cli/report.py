@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from textbench.cli.terminal import refuse_folder_of_stores
+
 EPILOG = """\b
 Examples:
   textbench report
@@ -42,6 +44,7 @@ def command(results: Path, out: Path, unicode: bool) -> None:
     """
     from textbench.report import write_report
 
+    refuse_folder_of_stores(results)
     summary: list[str] = []
     for path in write_report(results, out, summary.append, unicode=unicode):
         click.echo(path)

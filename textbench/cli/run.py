@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textbench.cli.terminal import warn
+from textbench.cli.terminal import reasons, warn
 from textbench.contracts.errors import UserError, printable
 from textbench.plan.arguments import (
     parse_duration,
@@ -233,10 +233,15 @@ def _say_what_next(
     if unfinished:
         lines.append(f"{len(unfinished)} of {len(outcomes)} runs are unfinished. To resume:")
         lines.append(f"  {command}")
-    failed = [spec for spec, status in outcomes if status.status in ("failed", "diverged")]
-    for spec in failed[:3]:
-        name = RunDirectory(spec.directory(results)).name
-        lines.append(f"Why it went wrong: {spec.directory(results) / PRINTED} ({name})")
+    lines += reasons(
+        results,
+        [
+            (RunDirectory(path).name, status.reason, path / PRINTED)
+            for spec, status in outcomes
+            if status.status in ("failed", "diverged")
+            for path in (spec.directory(results),)
+        ],
+    )
     lines += ["Next:" if not unfinished else "A report of what there is:"]
     lines.append(f"  {shlex.join(report)}")
     console.print("\n" + "\n".join(lines), highlight=False, soft_wrap=True, markup=False)

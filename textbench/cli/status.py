@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import click
 
+from textbench.cli.terminal import NARROW, print_narrow, refuse_folder_of_stores
 from textbench.contracts.errors import UserError, printable
 from textbench.plan.codehash import code_hash
 from textbench.store.directory import RunDirectory
@@ -25,6 +29,7 @@ Examples:
   textbench status
   textbench status --results /data/results
   textbench status --verify
+  textbench status --json | jq -r '.[] | select(.status == "failed") | .reason'
 
 \b
 Exit codes: 0; with --verify 1 if anything is damaged."""
@@ -44,7 +49,8 @@ Exit codes: 0; with --verify 1 if anything is damaged."""
     is_flag=True,
     help="Read every file of every run instead, and list what is damaged.",
 )
-def command(results: Path, verify: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, an object per run.")
+def command(results: Path, verify: bool, as_json: bool) -> None:
     """Show every run: status, progress, last sign of life, and whether its code has changed.
 
     A run is `stale` when its trainer's source has changed since its last start, and `damaged` when
@@ -53,7 +59,11 @@ def command(results: Path, verify: bool) -> None:
     runs = list(RunDirectory.find(results))
     if verify:
         sys.exit(_verify(runs))
+    if as_json:
+        click.echo(json.dumps([_described(run) for run in runs], indent=1))
+        return
     if not runs:
+        refuse_folder_of_stores(results)
         first = "textbench run --algos mle --task synthetic"
         click.echo(f"No runs in {results} yet; `{first}` starts one.")
         return
@@ -74,6 +84,32 @@ def command(results: Path, verify: bool) -> None:
     _print(rows)
     counted = ", ".join(f"{counts[name]} {name}" for name in (*ORDER, "stale") if counts[name])
     click.echo(f"\n{len(runs)} run{'s' * (len(runs) != 1)}: {counted}")
+
+
+def _described(run: RunDirectory) -> dict[str, Any]:
+    """Return what scripts want to know of a run, as JSON data."""
+    try:
+        recorded = read_run(run)
+    except UNREADABLE as error:
+        return {"run": run.name, "status": "damaged", "reason": one_line(error)}
+    spec, status = recorded.spec, recorded.status
+    return {
+        "run": run.name,
+        "label": spec.label,
+        "task": spec.task,
+        "seed": spec.seed,
+        "preset": spec.preset,
+        "hash": spec.hash,
+        "status": status.status,
+        "stale": is_stale(recorded),
+        "reason": status.reason,
+        "note": status.note,
+        "phase": status.phase,
+        "step": status.step,
+        "total": status.total,
+        "heartbeat": status.heartbeat,
+        "metrics": status.metrics,
+    }
 
 
 def _verify(runs: Sequence[RunDirectory]) -> int:
@@ -124,6 +160,10 @@ def _row(run: RunDirectory, status: Status, stale: bool) -> list[str]:
 
 
 def _print(rows: list[list[str]]) -> None:
+    width = shutil.get_terminal_size((NARROW, 0)).columns
+    if sys.stdout.isatty() and width < NARROW:
+        print_narrow(rows, width)
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -2,11 +2,118 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
 import click
 
-from textbench.contracts.errors import printable
+from textbench.contracts.errors import UserError, printable
+from textbench.store.directory import RunDirectory
+
+NARROW = 100
+"""Columns; below, a run's status comes first and its reason has lines of its own."""
 
 
 def warn(line: str) -> None:
     """Print a warning, one line on stderr."""
     click.secho(printable(f"textbench: warning: {' '.join(line.split())}"), err=True, fg="yellow")
+
+
+def replace_what_cannot_be_shown() -> None:
+    """Let a terminal of another encoding (latin-1, cp1252) show ``?`` instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def refuse_folder_of_stores(results: Path) -> None:
+    """Say where the stores are, if a folder has none of its own runs but stores in its folders.
+
+    Raises:
+        UserError: It is so.
+    """
+    if any(True for _ in RunDirectory.find(results)) or not results.is_dir():
+        return
+    inside = sorted(entry.name for entry in os.scandir(results) if entry.is_dir())
+    stores = [name for name in inside if any(True for _ in RunDirectory.find(results / name))]
+    if stores:
+        raise UserError(
+            f"{results} holds no runs itself; the stores {', '.join(stores)} lie in it: say "
+            f"--results {results / stores[0]}"
+        )
+
+
+def short_names(names: Sequence[str], width: int) -> list[str]:
+    """Return the names of runs in at most ``width`` characters, still different from each other.
+
+    Hashes go first, then folders and beginnings that all share, then the middle.
+
+    Args:
+        names: ``task/algorithm/s<seed>-<hash8>``, all different.
+        width: How much room there is; where it cannot be kept, names stay longer.
+    """
+    if not names or max(map(len, names)) <= width:
+        return list(names)
+    bare = [name.rpartition("-")[0] or name for name in names]
+    shown = bare if len(set(bare)) == len(bare) else list(names)
+    if max(map(len, shown)) <= width:
+        return shown
+    common = os.path.commonpath([name.rpartition("/")[0] for name in shown])
+    shown = [name.removeprefix(f"{common}/") for name in shown]
+    if max(map(len, shown)) <= width:
+        return shown
+    for head in range(width // 3, -1, -1):
+        cut = [_cut(name, head, width) for name in shown]
+        if len(set(cut)) == len(cut):
+            return cut
+    return shown
+
+
+def _cut(name: str, head: int, width: int) -> str:
+    if len(name) <= width:
+        return name
+    tail = max(width - head - 1, 1)
+    return f"{name[:head]}…{name[-tail:]}"
+
+
+def print_narrow(rows: Sequence[Sequence[str]], width: int) -> None:
+    """Print a line per run, its status first, and what there is to say of it below.
+
+    Args:
+        rows: Name, status, phase, steps, age and note of each.
+        width: Of the terminal.
+    """
+    from textbench.cli.progress import STYLES
+
+    states = max(len(row[1]) for row in rows)
+    steps = max(len(row[3]) for row in rows)
+    names = short_names([row[0] for row in rows], max(width - states - steps - 4, 12))
+    longest = max(map(len, names))
+    for name, row in zip(names, rows, strict=True):
+        style = STYLES[row[1].split()[0]].split()
+        colour = next((word for word in style if word not in ("bold", "dim")), None)
+        state = click.style(f"{row[1]:<{states}}", fg=colour, bold="bold" in style)
+        click.echo(f"{state}  {printable(name):<{longest}}  {row[3]}".rstrip())
+        if row[5]:
+            note = click.wrap_text(printable(row[5]), max(width, 20), "  ", "  ")
+            click.echo(note)
+
+
+def reasons(results: Path, failed: Sequence[tuple[str, str, Path]], most: int = 3) -> list[str]:
+    """Return why runs went wrong, a line each, and where more stands if anything does.
+
+    Args:
+        results: The store.
+        failed: Name, reason and log of each.
+        most: How many are told.
+    """
+    lines = []
+    for name, reason, log in failed[:most]:
+        more = f" (more in {log})" if log.is_file() and log.stat().st_size else ""
+        said = " ".join(printable(reason).split()) or "no reason is on record"
+        lines.append(f"{name} went wrong: {said}{more}")
+    if len(failed) > most:
+        lines.append(f"{len(failed) - most} more went wrong: textbench status --results {results}")
+    return lines

@@ -34,7 +34,9 @@ class UnknownNameError(UserError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'a' or 'b'?"``, or every known name when none is near."""
     options = sorted(set(known))
-    near = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
+    folded = {option.casefold(): option for option in reversed(options)}
+    close = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
+    near = [folded[one] for one in close]
     if near:
         return f"; did you mean {' or '.join(repr(n) for n in near)}?"
     return f"; known: {', '.join(options)}" if options else "; none is known"

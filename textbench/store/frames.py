@@ -91,7 +91,7 @@ def load_results(directory: str | Path) -> pd.DataFrame:
         directory: What ``textbench run --results`` wrote; may be empty or absent.
     """
     store = read_store(directory)
-    return _reported(_results(store), store)
+    return _reported(_results(store), store, directory)
 
 
 def load_curves(directory: str | Path) -> pd.DataFrame:
@@ -103,7 +103,7 @@ def load_curves(directory: str | Path) -> pd.DataFrame:
     ledger. The log of a warm-up run comes first, flagged ``warmup``.
     """
     store = read_store(directory)
-    return _reported(_logs(store), store)
+    return _reported(_logs(store), store, directory)
 
 
 def load_runs(directory: str | Path) -> pd.DataFrame:
@@ -114,7 +114,7 @@ def load_runs(directory: str | Path) -> pd.DataFrame:
     ``spec.json``.
     """
     store = read_store(directory)
-    return _reported(_runs(store, store.runs), store)
+    return _reported(_runs(store, store.runs), store, directory)
 
 
 def frames(store: Results) -> Frames:
@@ -339,8 +339,11 @@ def _joined(
     return frame
 
 
-def _reported(frame: pd.DataFrame, store: Results) -> pd.DataFrame:
+def _reported(frame: pd.DataFrame, store: Results, directory: str | Path) -> pd.DataFrame:
     frame.attrs["unreadable"] = dict(store.unreadable)
+    if not (store.runs or store.unreadable):
+        there = "holds no run" if Path(directory).is_dir() else "does not exist"
+        warnings.warn(f"{directory} {there}: the frame is empty", stacklevel=3)
     for name, reason in store.unreadable.items():
         warnings.warn(f"{name} was left out: {reason}", stacklevel=3)
     return frame
