@@ -151,7 +151,7 @@ def sweeps(section: Section, x: str, y: str) -> list[Sweep]:
     ends = ends.assign(y=evaluated.numbers([y])[:, 0])[done].dropna()
     ends["row"] = ends["run"].map(section.runs["row"]).astype(int)
     means = ends.groupby("row")[["x", "y"]].mean()
-    means["alpha"] = section.runs.drop_duplicates("row").set_index("row")["alpha"]
+    means = means.join(section.runs.drop_duplicates("row").set_index("row")["alpha"])
     if (means["alpha"] == 1.0).all():
         return []
     about = section.rows.loc[[row for row in section.rows.index if row in means.index]]
