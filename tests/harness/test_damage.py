@@ -263,6 +263,20 @@ def test_a_log_that_lost_bytes_which_a_checkpoint_counts(
         shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "curve.jsonl"])
+def test_a_log_whose_counted_bytes_changed(
+    interrupted: RunDirectory, undisturbed: dict[str, object], tmp_path: Path, name: str
+) -> None:
+    """A block that was allocated and never written reads as NUL."""
+
+    def change(run: RunDirectory) -> None:
+        kinds.ANY["a block of NUL"](run.path / name, run.path / name)
+
+    run = goes_on(interrupted, tmp_path, change)
+    assert kinds.outcome(run) == undisturbed
+    assert f"{name} is not what checkpoint.pt counted" in run.status().note
+
+
 @pytest.mark.parametrize(
     "broken", [("checkpoint.pt",), ("checkpoint.pt", "checkpoint.previous.pt")]
 )
