@@ -117,6 +117,8 @@ class LocalEngine:
         self._outcomes: dict[Path, Status] = {}
         self._refused: dict[Path, Status] = {}
         """Runs whose directories cannot be used, and why."""
+        self._notes: dict[Path, str] = {}
+        """What was put aside before a run could be looked at."""
         self._failures: Counter[Path] = Counter()
         self._broken: dict[Path, str] = {}
         """What is wrong with runs that say they are done; each is looked at once."""
@@ -186,7 +188,8 @@ class LocalEngine:
         for spec in specs:
             directory = self._directory(spec)
             try:
-                directory.create(spec)
+                if note := directory.create(spec):
+                    self._notes[directory.path] = note
             except (OSError, UserError) as error:
                 strerror = getattr(error, "strerror", None)
                 last = str(strerror or error)
@@ -196,6 +199,9 @@ class LocalEngine:
                     raise UserError(f"cannot write results to {self.results}: {last}") from None
 
     def _settle(self, spec: Spec, status: Status) -> Status:
+        path = self._directory(spec).path
+        if path in self._notes and not status.reason:
+            status.reason = self._notes[path]  # shown once, and not put on record
         self._outcomes[self._directory(spec).path] = status
         return status
 
