@@ -36,7 +36,8 @@ def draw(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
         shown: list[tuple[float, float]] = []
         for row, values in sorted(pairs, key=lambda pair: pair[1]):
             mine = section.rows.index[section.rows["label"] == row.id]
-            if not len(mine) or mine[0] in {c.row for c in curves}:
+            first = curves is strips[0][1]
+            if mine[0] in {c.row for c in curves} if len(mine) else first:
                 colour = looks[mine[0]].colour if len(mine) else "0.7"
                 _draw_pair(ax, row.title, values, colour, below=_crowded(values, shown))
                 shown.append(values)
