@@ -11,8 +11,8 @@ from stores import make_run, points, spec
 
 from textbench.report.curves import Curve, log_curves, metric_curves
 from textbench.report.definitions import FigureSpec, figure_specs, row_names
-from textbench.report.figures import Drawn, draw
-from textbench.report.panels import Strip
+from textbench.report.figures import draw
+from textbench.report.panels import Drawn, Strip
 from textbench.report.sections import Section, sections
 from textbench.report.styles import LINES, Styles, groups
 from textbench.store.frames import frames

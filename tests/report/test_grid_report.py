@@ -16,7 +16,8 @@ from textbench.plan.arguments import read_config
 from textbench.report import figures, write_report
 from textbench.report.curves import Curve
 from textbench.report.definitions import FigureSpec, figure_specs, grid_rows, row_names, table_specs
-from textbench.report.figures import Drawn, Panel, draw, panels
+from textbench.report.figures import Panel, draw, panels
+from textbench.report.panels import Drawn
 from textbench.report.sections import Section, sections
 from textbench.report.styles import Styles
 from textbench.store.frames import frames

@@ -27,6 +27,17 @@ SAME = 0.004
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """A figure, and what its caption must say."""
+
+    figure: Figure
+    stubs: tuple[str, ...] = ()
+    """Rows that were left out, of too few evaluations to show a course."""
+    other_oracle: bool = False
+    """Whether published numbers in it are of another oracle."""
+
+
+@dataclass(frozen=True)
 class Strip:
     """A row of panels with one legend: of a few algorithms."""
 

@@ -9,22 +9,19 @@ Every log is parsed once, column by column: a store of 200 runs has 300,000 rows
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from textbench.store.columns import Columns, evaluation_columns, log_columns
 from textbench.store.files import one_line
 from textbench.store.read import UNREADABLE, RecordedRun, Results, hardware, read_store
-from textbench.store.rows import CURVE, METRICS, EpochRow, EvaluationRow, LossRow
+from textbench.store.rows import CURVE, METRICS
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-
-    Columns = dict[str, np.ndarray[Any, Any]]
-    """Equally long columns, by name."""
 
 SHORT = 12
 """Hex digits of a hash that a frame shows."""
@@ -194,7 +191,7 @@ def _details(store: Results, run: RecordedRun) -> dict[str, Any]:
 
 def _results(store: Results, *, compact: bool = False) -> pd.DataFrame:
     def parts(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
-        return _evaluation_columns(run.evaluations(), warmup=warmup, start=start)
+        return evaluation_columns(run.evaluations(), warmup=warmup, start=start)
 
     columns = (*EVALUATION_COLUMNS, *METRIC_COLUMNS)
     return _collect(store, parts, METRICS, columns, compact)
@@ -202,74 +199,9 @@ def _results(store: Results, *, compact: bool = False) -> pd.DataFrame:
 
 def _logs(store: Results, *, compact: bool = False) -> pd.DataFrame:
     def parts(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
-        return _log_columns(run.log(), warmup=warmup)
+        return log_columns(run.log(), warmup=warmup)
 
     return _collect(store, parts, CURVE, LOG_COLUMNS, compact)
-
-
-def _evaluation_columns(rows: Sequence[EvaluationRow], *, warmup: bool, start: int) -> Columns:
-    """Return the columns of a run's evaluations, a row per metric; the first is number ``start``.
-
-    Raises:
-        Exception: One of `UNREADABLE`, where a row is not what it should be.
-    """
-    import numpy as np
-
-    sizes = np.array([len(row["metrics"]) for row in rows], dtype=int)
-    measured = [one for row in rows for one in row["metrics"].values()]
-    numbers = np.arange(start, start + len(rows))
-    found = {
-        "evaluation": np.repeat(numbers, sizes),
-        "warmup": np.full(int(sizes.sum()), warmup),
-        "phase": np.repeat(_texts(row["phase"] for row in rows), sizes),
-        "step": np.repeat(np.array([row["step"] for row in rows], dtype=int), sizes),
-        "epoch": np.repeat(np.array([row["epoch"] for row in rows], dtype=float), sizes),
-        "final": np.repeat(np.array([row["final"] and not warmup for row in rows], bool), sizes),
-        **{
-            key: np.repeat(np.array([row[key] for row in rows], dtype=float), sizes)
-            for key in ("seconds", "cpu_seconds")
-        },
-        "metric": _texts(chain.from_iterable(row["metrics"] for row in rows)),
-        "value": np.array([one["value"] for one in measured], dtype=float),
-        "na_reason": _texts(one.get("reason", "") for one in measured),
-        **{
-            key: _texts(one[key] for one in measured)
-            for key in ("protocol", "direction", "unit", "summary")
-        },
-    }
-    for name in dict.fromkeys(chain.from_iterable(row["ledger"] for row in rows)):
-        counts = np.array([row["ledger"].get(name) for row in rows], dtype=float)
-        found[name] = np.repeat(counts, sizes)
-    return found
-
-
-def _log_columns(rows: Sequence[LossRow | EpochRow], *, warmup: bool) -> Columns:
-    """Return the columns of a run's log, a row per quantity."""
-    import numpy as np
-
-    values: list[Mapping[str, float | None]] = [
-        row["values"]
-        if row["kind"] == "loss"
-        else {"seconds": row["seconds"], "cpu_seconds": row["cpu_seconds"], **row["ledger"]}
-        for row in rows
-    ]
-    sizes = np.array([len(one) for one in values], dtype=int)
-    found: Columns = {
-        "warmup": np.full(int(sizes.sum()), warmup),
-        "kind": np.repeat(_texts(row["kind"] for row in rows), sizes),
-        "phase": np.repeat(_texts(row["phase"] for row in rows), sizes),
-        "step": np.repeat(np.array([row["step"] for row in rows], dtype=int), sizes),
-        "epoch": np.repeat(np.array([row["epoch"] for row in rows], dtype=int), sizes),
-        "name": _texts(chain.from_iterable(values)),
-        "value": np.array([v for one in values for v in one.values()], dtype=float),
-    }
-    return found
-
-
-def _texts(values: Iterable[str]) -> np.ndarray[Any, Any]:
-    import numpy as np
-
-    return np.array(list(values), dtype=object)
 
 
 def _collect(
