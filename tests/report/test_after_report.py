@@ -1,4 +1,4 @@
-"""The table of what came after the paper: drawn where it was run, beside what it is held against."""
+"""The table of what came after the paper: drawn where it was run, beside MLE and CoT."""
 
 from __future__ import annotations
 

@@ -56,11 +56,15 @@ def command(run: str, steps: int, results: Path, device: str, plugins: tuple[Pat
     """
     from textbench.cli.run import choose_devices
     from textbench.cli.show import find_run
-    from textbench.store.read import problems
+    from textbench.store.files import one_line
+    from textbench.store.read import UNREADABLE, problems
 
     registry.load_plugins(plugins)
     directory = find_run(run, results)
-    wrong = problems(directory)
+    try:
+        wrong = problems(directory)
+    except UNREADABLE as error:
+        wrong = [one_line(error).removeprefix("it is not done: ")]
     _say("files", wrong, "every file is what the run wrote")
     if wrong:  # nothing can be compared with a record that is damaged
         sys.exit(1)
