@@ -21,6 +21,7 @@ COMMANDS = {
     "show": "Show a run, trainer, task, metric or preset in detail.",
     "sample": "Print sentences of a finished run's generator.",
     "evaluate": "Compute metrics of stored generators, at any temperature.",
+    "score": "Score sentences of any other system by the same metrics.",
     "convert": "Bring a store of an older version up to date.",
     "data": "List, download and locate the published corpora.",
     "check": "Check that a trainer, yours or ours, keeps the harness's promises.",
