@@ -149,13 +149,11 @@ class Diversity(Metric):
         """Return shares in [0, 1], and the mean number of words."""
         words = evaluation.words
         index = NgramIndex(words, 2)
-        seen = set(sentences_as_bytes(evaluation.text.train(evaluation.seed, 0)))
-        samples = sentences_as_bytes(evaluation.samples)
         return {
             "distinct1": known(lambda: distinct(index, 1)),
             "distinct2": known(lambda: distinct(index, 2)),
             "repeats": 1.0 - len(set(map(tuple, words))) / len(words),
-            "novelty": sum(sample not in seen for sample in samples) / len(samples),
+            "novelty": known(lambda: novelty(evaluation)),
             "mean_length": sum(map(len, words)) / len(words),
         }
 
@@ -166,3 +164,14 @@ def distinct(index: NgramIndex, order: int) -> float:
     if not total:
         raise NotApplicableError("no sample is long enough")
     return index.sizes[order - 1] / total
+
+
+def novelty(evaluation: Evaluation) -> float:
+    """Return the share of samples that are no training sentence.
+
+    Raises:
+        NotApplicableError: There are no training sentences.
+    """
+    seen = set(sentences_as_bytes(evaluation.text.train(evaluation.seed, 0)))
+    samples = sentences_as_bytes(evaluation.samples)
+    return sum(sample not in seen for sample in samples) / len(samples)

@@ -1,4 +1,4 @@
-"""The table of what came after the paper: drawn where it was run, beside MLE and CoT."""
+"""The table of what came after the paper: drawn where it was run, and what it is held against."""
 
 from __future__ import annotations
 

@@ -144,6 +144,26 @@ def expand(request: Request, warn: Callable[[str], None] | None = None) -> list[
     return list(specs.values())
 
 
+def resolve_task(
+    task: str, preset: str, settings: Sequence[str], plugins: Sequence[Path] = ()
+) -> tuple[Task[Any], Spec]:
+    """Return a task, built, and the part of a spec that it decides, the metrics' options included.
+
+    Raises:
+        UserError: Unknown names, options, or values out of range.
+    """
+    resolution = _Resolution(
+        task=registry.entry("task", task).name,
+        preset=preset,
+        file={},
+        settings=parse_settings(settings),
+        plugins=tuple(str(Path(plugin).resolve()) for plugin in plugins),
+    )
+    common = resolution._common
+    resolution.options.refuse_unheeded()
+    return resolution.built_task, common
+
+
 class _Resolution:
     """Everything that is common to the runs of one command."""
 

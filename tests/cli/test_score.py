@@ -1,0 +1,173 @@
+"""Sentences of other systems are scored as trained generators are, and can be rows beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import corpus
+import pytest
+from click.testing import CliRunner, Result
+
+from textbench.cli import cli
+from textbench.plan import registry
+from textbench.plan.resolve import resolve_task
+from textbench.run.score import GivenEvaluation, score
+from textbench.store.frames import load_results
+from textbench.tasks.references import References
+from textbench.tasks.text import Corpus, CorpusConfig
+
+GOLDEN = Path(os.environ.get("TEXTBENCH_DATA", "/nowhere")) / "golden"
+QUICK = "--metrics bleu,self_bleu,backward_bleu,lm_score,ngram_overlap,diversity,nll"
+
+Call = Callable[[str], Result]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    monkeypatch.chdir(tmp_path)
+    for seed, (name, size) in enumerate({"train": 80, "valid": 20, "test": 40, "s0": 60}.items()):
+        corpus.write(tmp_path / f"{name}.txt", corpus.sentences(size, seed))
+
+    def run(line: str) -> Result:
+        result = CliRunner().invoke(cli, shlex.split(line), prog_name="textbench")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+TEXT = "--task text --set text.train=train.txt --set text.valid=valid.txt --set text.test=test.txt"
+
+
+def values(printed: str) -> dict[str, float]:
+    found = re.findall(r"^  (\w+) +(-?[\d.]+)  \w", printed, flags=re.M)
+    return {name: float(value) for name, value in found}
+
+
+def test_a_tasks_own_training_sentences_score_as_its_row_of_real_text(call: Call) -> None:
+    """The same samples by two ways: as a file, and as the reference row `real`."""
+    done = call(f"run --algos real {TEXT} --device cpu --jobs 1")
+    assert done.exit_code == 0, done.output
+    result = call(f"score train.txt {TEXT} {QUICK} --name copy")
+    assert result.exit_code == 0, result.output
+    frame = load_results("results")
+    frame = frame[frame["final"] & frame["value"].notna()]
+    rows = {label: part.set_index("metric") for label, part in frame.groupby("label")}
+    copy, real = rows["copy"], rows["real"]
+    assert {"bleu4", "self_bleu3", "lm_score", "novelty", "ms_jaccard4"} <= set(copy.index)
+    for metric in copy.index:
+        assert copy["protocol"][metric] == real["protocol"][metric]
+        assert copy["value"][metric] == pytest.approx(real["value"][metric], abs=1e-12)
+    assert set(copy["task_fingerprint"]) == set(real["task_fingerprint"])
+
+
+def test_against_reference_sentences_alone(call: Call) -> None:
+    result = call(f"score s0.txt --references test.txt {QUICK}")
+    assert result.exit_code == 0, result.output
+    found = values(result.stdout)
+    assert 0 < found["bleu2"] < 1 and found["mean_length"] > 4
+    assert "nll_test: only samples were given, so there is no likelihood" in result.stdout
+    assert "nll_train, novelty: no training sentences were given" in result.stdout
+    assert not Path("results").exists()
+    copy = values(call(f"score test.txt --references test.txt {QUICK}").stdout)
+    assert copy["bleu5"] == copy["backward_bleu5"] == copy["ms_jaccard4"] == 1
+
+
+def test_files_are_seeds_and_what_is_recorded_is_sound(call: Call, tmp_path: Path) -> None:
+    corpus.write(tmp_path / "s1.txt", corpus.sentences(60, 9))
+    line = "score s0.txt s1.txt --references test.txt --metrics bleu,nll --name other"
+    for _ in range(2):  # again: the same runs
+        assert call(line).exit_code == 0
+    rows = json.loads(call("status --json").stdout)
+    assert [(row["label"], row["seed"], row["status"]) for row in rows] == [
+        ("other", 0, "done"),
+        ("other", 1, "done"),
+    ]
+    assert not any(row["stale"] for row in rows)
+    assert call("status --verify").exit_code == 0
+    frame = load_results("results")
+    nll = frame[frame["metric"] == "nll_test"]
+    assert nll["value"].isna().all() and len(nll) == 2
+    assert set(nll["na_reason"]) == {"only samples were given, so there is no likelihood"}
+    assert len(frame[frame["metric"] == "bleu2"]) == 2
+    assert call("compare results results").exit_code == 0
+
+
+def test_tokeniser_and_options_of_metrics_act(call: Call) -> None:
+    line = "score s0.txt --references test.txt --metrics diversity"
+    words = values(call(line).stdout)["mean_length"]
+    letters = values(call(f"{line} --set references.tokeniser=character").stdout)["mean_length"]
+    assert letters > 3 * words
+    few = call("score s0.txt --references test.txt --metrics ewmd_test --set ewmd.steps=2")
+    assert "steps=2" in few.stdout and few.exit_code == 0
+
+
+def test_long_sentences_are_counted_before_they_are_cut(call: Call, tmp_path: Path) -> None:
+    lines = corpus.sentences(20, 3)
+    lines[0] = " ".join(lines[:4])
+    corpus.write(tmp_path / "long.txt", lines)
+    result = call(f"score long.txt {TEXT} --metrics diversity")
+    assert "1 of 20 sentences have more than T = " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("s0.txt", "give either --task NAME or --references FILE"),
+        ("s0.txt --task text --references test.txt", "give either --task NAME or --references"),
+        ("s0.txt --task synthetic", "--task synthetic is not a corpus of sentences"),
+        ("none.txt --references test.txt", "FILE 1: cannot read none.txt: No such file"),
+        ("s0.txt --references none.txt", "--references: cannot read none.txt: No such file"),
+        ("s0.txt --references test.txt --name mle", "--name mle is a trainer"),
+        ("s0.txt --references test.txt --name a/b", "--name a/b: expected letters"),
+        ("s0.txt --references test.txt --metrics blue", "unknown metric 'blue'; did you mean"),
+        ("s0.txt --references test.txt --set mle.epochs=3", "--set mle: neither references nor"),
+        ("s0.txt --references test.txt --set references.case=x", "references.case: Input should"),
+        (f"s0.txt {TEXT} --set mle.epochs=3", "mle"),
+    ],
+)
+def test_mistakes_are_one_line(call: Call, line: str, message: str) -> None:
+    result = call(f"score {line}")
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_unknown_words_are_words_of_no_reference(tmp_path: Path) -> None:
+    task = References(CorpusConfig(), [["a", "b"], ["a", "c"]], 3)
+    evaluation = GivenEvaluation(task, [["a", "z"], ["a", "b", "c", "a"]])
+    assert evaluation.words == [["a", "z"], ["a", "b", "c", "a"]]
+    assert task.words(evaluation.samples) == [["a", "<unk>"], ["a", "b", "c"]]
+    kind = registry.load_metric("bleu")
+    measured, _ = score(task, [["a", "z"]], [kind(kind.config_schema())])
+    # One of two words, and no bigram: (1/2 * 0.1/1) ** (1/2).
+    assert measured["bleu2"]["value"] == pytest.approx(0.05**0.5)
+
+
+def test_a_task_is_resolved_as_a_run_resolves_it(call: Call) -> None:
+    settings = [word for word in TEXT.split() if word.startswith("text.")]
+    task, spec = resolve_task("text", "quick", settings)
+    assert isinstance(task, Corpus)
+    assert spec.task_fingerprint == task.fingerprint() and spec.task == "text"
+
+
+@pytest.mark.shared
+def test_texygens_published_samples_give_its_published_numbers(call: Call) -> None:
+    samples = GOLDEN / "texygen_coco_mle_samples.txt"
+    if not samples.is_file():
+        pytest.skip("TEXTBENCH_DATA does not hold golden/")
+    references = shlex.quote(str(GOLDEN / "texygen_test_coco.txt"))
+    result = call(
+        f"score {shlex.quote(str(samples))} --references {references} --metrics bleu,self_bleu "
+        "--set references.tokeniser=nltk"
+    )
+    found = values(result.stdout)
+    published = {"bleu": (0.731, 0.497, 0.305, 0.189), "self_bleu": (0.916, 0.769, 0.583, 0.408)}
+    for name, numbers in published.items():
+        for n, number in enumerate(numbers, start=2):
+            assert found[f"{name}{n}"] == pytest.approx(number, abs=0.00105), f"{name}{n}"

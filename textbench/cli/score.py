@@ -1,0 +1,223 @@
+"""`textbench score`: sentences of any other system, under the same metrics and protocols."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textbench.cli.terminal import warn
+from textbench.contracts.errors import UserError, printable
+from textbench.plan import registry
+from textbench.plan.arguments import parse_settings
+from textbench.store.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from textbench.contracts.metric import Metric
+    from textbench.contracts.spec import Spec
+    from textbench.run.score import Scored
+    from textbench.store.rows import Measurement
+
+REFERENCES = "references"
+"""Section of the options of ``--references``, and what the record calls that task."""
+
+EPILOG = """\b
+Examples:
+  textbench score gpt.txt --task emnlp_news
+  textbench score s0.txt s1.txt s2.txt --task image_coco --name gpt
+  textbench score samples.txt --references test.txt --set references.tokeniser=nltk
+
+\b
+With --name the files become a row of the store, a seed each: `textbench report` and `compare`
+show it beside trained rows, `textbench status` lists it."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
+)
+@click.option("--task", default="", metavar="NAME", help="The text task whose test set is meant.")
+@click.option(
+    "--references",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Instead of a task: reference sentences, one a line.",
+)
+@click.option("--metrics", default="", metavar="A,B", help="Which.  [default: all that apply]")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change an option of the task or a metric; may be repeated.",
+)
+@click.option(
+    "--preset", default="quick", show_default=True, metavar="NAME", help="Options of the task."
+)
+@click.option("--name", default="", metavar="NAME", help="Record the files as a row of that name.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    metavar="DIR",
+    help="The store to record it in.",
+)
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Python file with a task or metric of yours; may be repeated.",
+)
+def command(files: tuple[Path, ...], **given: Any) -> None:
+    """Score sentences, one a line, as the samples of a trained generator are scored.
+
+    Every metric that needs samples alone is computed; likelihoods do not apply. Sentences are cut
+    into words as the task's are.
+    """
+    registry.load_plugins(given["plugins"])
+    name: str = given["name"]
+    if name:
+        check_name(name)
+    if bool(given["task"]) == bool(given["references"]):
+        raise UserError("give either --task NAME or --references FILE")
+    import torch
+
+    from textbench.run.score import record, score, spec_of
+    from textbench.tasks.sentences import read_lines, tokenise
+
+    torch.set_num_threads(1)
+    lines = [read_lines(path, f"FILE {number}") for number, path in enumerate(files, start=1)]
+    task, common = scored(
+        lines,
+        **{k: given[k] for k in ("task", "references", "preset")},
+        settings=given["settings"],
+        plugins=given["plugins"],
+    )
+    metrics = metrics_of(given["metrics"], common)
+    for seed, (path, part) in enumerate(zip(files, lines, strict=True)):
+        words = tokenise(part, task.config.tokeniser, task.config.case)
+        long = sum(len(sentence) > task.length for sentence in words)
+        if long:
+            warn(
+                f"{path}: {long:,} of {len(words):,} sentences have more than T = {task.length} "
+                "words; metrics of sequences (LM scores, eWMD, novelty) see their first T"
+            )
+        measured, evaluation = score(task, words, metrics, seed)
+        click.secho(printable(f"{path}: {len(words):,} sentences"), bold=True)
+        for line in table(measured):
+            click.echo(printable(line))
+        if name:
+            spec = spec_of(common, name, words, seed)
+            directory = RunDirectory(spec.directory(given["results"]))
+            record(directory, spec, measured, evaluation)
+            click.echo(f"recorded: {directory.path}")
+
+
+def check_name(name: str) -> None:
+    """Refuse a row's name that is no name, or a trainer's.
+
+    Raises:
+        UserError: It is.
+    """
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise UserError(f"--name {name}: expected letters, digits, '.', '_' and '-'")
+    if name in registry.names("trainer"):
+        raise UserError(f"--name {name} is a trainer; call the row otherwise")
+
+
+def scored(
+    lines: Sequence[Sequence[str]],
+    *,
+    task: str,
+    references: Path | None,
+    preset: str,
+    settings: Sequence[str],
+    plugins: Sequence[Path],
+) -> tuple[Scored, Spec]:
+    """Return what the sentences are compared with, and the task's part of a spec.
+
+    Raises:
+        UserError: There is no such task, it is not text, or options are wrong.
+    """
+    from textbench.plan.resolve import resolve_task
+    from textbench.tasks.text import Corpus
+
+    if references is not None:
+        return _references(lines, references, preset, settings)
+    built, common = resolve_task(task, preset, settings, plugins)
+    if not isinstance(built, Corpus):
+        raise UserError(f"--task {task} is not a corpus of sentences; e.g. emnlp_news, or text")
+    return built, common
+
+
+def _references(
+    lines: Sequence[Sequence[str]], path: Path, preset: str, settings: Sequence[str]
+) -> tuple[Scored, Spec]:
+    from textbench.contracts.config import validate
+    from textbench.contracts.spec import Spec
+    from textbench.tasks.references import References
+    from textbench.tasks.sentences import read_lines, tokenise
+    from textbench.tasks.text import CorpusConfig
+
+    layer = parse_settings(settings)
+    config = validate(CorpusConfig, layer.pop(REFERENCES, {}), REFERENCES)
+    sections = registry.metric_sections()
+    for section, options in layer.items():
+        if section not in sections:
+            raise UserError(f"--set {section}: neither {REFERENCES} nor a metric's section")
+        validate(registry.load_metric(sections[section]).config_schema, options, section)
+    cut = [
+        tokenise(part, config.tokeniser, config.case)
+        for part in (read_lines(path, "--references"), *lines)
+    ]
+    longest = max(len(words) for part in cut for words in part)
+    task = References(config, cut[0], config.length or longest + 1)
+    common = Spec(
+        trainer="",
+        version=0,
+        config={},
+        task=REFERENCES,
+        task_config=config.model_dump(mode="json"),
+        task_fingerprint=task.fingerprint(),
+        task_note=task.note,
+        backbone={},
+        evaluation={},
+        seed=0,
+        metrics=layer,
+        preset=preset,
+    )
+    return task, common
+
+
+def metrics_of(names: str, common: Spec) -> list[Metric]:
+    """Return the metrics, with the options that the spec has for them."""
+    from textbench.contracts.config import validate
+
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    found = dict.fromkeys(map(registry.metric_of, wanted) if wanted else registry.names("metric"))
+    classes = [registry.load_metric(name) for name in found]
+    metrics = []
+    for kind in classes:
+        if wanted or kind.family in ("", "text"):
+            section = kind.section or kind.name
+            options = common.metrics.get(section, {})
+            metrics.append(kind(validate(kind.config_schema, options, section)))
+    return metrics
+
+
+def table(measured: dict[str, Measurement]) -> list[str]:
+    """Return a line per number, its protocol with it, and one per reason why others are missing."""
+    known = {name: one for name, one in measured.items() if one["value"] is not None}
+    width = max(map(len, known), default=0)
+    lines = [f"  {n:<{width}}  {one['value']:>9.4f}  {one['protocol']}" for n, one in known.items()]
+    missing: dict[str, list[str]] = {}
+    for name, one in measured.items():
+        if one["value"] is None:
+            missing.setdefault(one.get("reason", ""), []).append(name)
+    return lines + [f"  {', '.join(names)}: {reason}" for reason, names in missing.items()]

@@ -1,0 +1,153 @@
+"""Sentences of any other system, under the metrics and protocols of trained rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textbench.backbone.generator import Generator
+from textbench.backbone.ledger import LEDGER
+from textbench.contracts.errors import UserError
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric, NotApplicableError
+from textbench.contracts.spec import Spec
+from textbench.contracts.task import TextTask
+from textbench.plan.resolve import EvaluationConfig
+from textbench.run import checkpoint
+from textbench.run.measure import measure, undisturbed
+from textbench.run.provenance import provenance
+from textbench.store import verify
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import CURVE, ENVIRONMENT, METRICS, SAMPLES, Measurement, Status
+from textbench.tasks.references import References
+from textbench.tasks.text import Corpus
+
+Words = list[str]
+Scored = Corpus[Any] | References
+PHASE = "given"
+"""What the record calls the phase of a run that trained nothing."""
+
+
+class Given(Generator):
+    """Stored sequences ``(N, T)`` of another system, in their order; it has no likelihood."""
+
+    def __init__(self, sequences: Tensor, vocab_size: int) -> None:
+        super().__init__()
+        self.vocab_size, self.length = vocab_size, sequences.shape[1]
+        self.sequences: Tensor
+        self.register_buffer("sequences", sequences)
+
+    def log_probs(self, tokens: Tensor) -> Tensor:
+        """Refuse.
+
+        Raises:
+            NotApplicableError: Always.
+        """
+        raise NotApplicableError("only samples were given, so there is no likelihood")
+
+    def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
+        """Return the first ``n``; all, where more are asked for."""
+        if inverse_temperature != 1.0:
+            raise NotApplicableError("given samples have no temperature")
+        return self.sequences[:n]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the sequences are."""
+        return self.sequences.device
+
+
+class GivenEvaluation(Evaluation):
+    """An evaluation of given sentences: their words are as given, in the vocabulary or not."""
+
+    def __init__(self, task: Scored, sentences: Sequence[Words], seed: int = 0) -> None:
+        cut = [words[: task.length] for words in sentences]
+        generator = Given(task.vocabulary.encode(cut, task.length), task.vocab_size)
+        super().__init__(generator, task, seed=seed, moment=PHASE, samples=len(sentences))
+        self._sentences = list(sentences)
+
+    @cached_property
+    def words(self) -> list[Words]:
+        """The sentences. BLEU matches an unknown word with none, and counts it."""
+        return self._sentences
+
+
+def score(
+    task: Scored, sentences: Sequence[Words], metrics: Sequence[Metric], seed: int = 0
+) -> tuple[dict[str, Measurement], GivenEvaluation]:
+    """Compute metrics of sentences against a task's test set.
+
+    Args:
+        task: What they are compared with.
+        sentences: As words, cut as the task cuts.
+        metrics: What to compute; what needs more than samples does not apply.
+        seed: Names the random streams of metrics that draw.
+    """
+    evaluation = GivenEvaluation(task, sentences, seed)
+    with undisturbed(evaluation.generator):
+        return measure(list(metrics), evaluation), evaluation
+
+
+def spec_of(common: Spec, name: str, sentences: Sequence[Words], seed: int) -> Spec:
+    """Return the spec of a row of given sentences.
+
+    Args:
+        common: The task's part of it.
+        name: What the row is called.
+        sentences: Their hash is the row's configuration.
+        seed: Number of the file: several files are replicates.
+    """
+    sha = hashlib.sha256("\n".join(" ".join(words) for words in sentences).encode())
+    plan = EvaluationConfig(samples=len(sentences), final_samples=len(sentences))
+    return replace(
+        common,
+        trainer=name,
+        title=name,
+        own_generator=True,
+        seed=seed,
+        config={"sentences": sha.hexdigest()},
+        evaluation=plan.identity(),
+    )
+
+
+def record(
+    directory: RunDirectory,
+    spec: Spec,
+    measured: Mapping[str, Measurement],
+    evaluation: GivenEvaluation,
+) -> None:
+    """Write the row of given sentences as a finished run.
+
+    Raises:
+        UserError: Another process is writing it.
+    """
+    directory.create(spec)
+    if not directory.acquire():
+        raise UserError(f"{directory.name} is being written by another process")
+    try:
+        for name in (METRICS, CURVE):
+            directory.replace(name, b"")
+        directory.write_json(ENVIRONMENT, {"starts": [provenance("cpu", "")]})
+        row = {
+            **{"step": 1, "phase": PHASE, "epoch": 0, "final": True},
+            **{"ledger": dict.fromkeys(LEDGER, 0), "seconds": 0.0, "cpu_seconds": 0.0},
+            "metrics": dict(measured),
+        }
+        directory.append(METRICS, row)
+        checkpoint.save_generator(directory, evaluation.generator, spec.hash)
+        task: TextTask[Any] = evaluation.text
+        lines = task.decode(evaluation.samples[:200])
+        directory.replace(SAMPLES, ("\n".join(lines) + "\n").encode())
+        known = {name: one["value"] for name, one in measured.items()}
+        values = {name: value for name, value in known.items() if value is not None}
+        status = Status("done", phase=PHASE, step=1, total=1, metrics=values)
+        status.checksums = verify.checksums(directory)
+        directory.write_status(status)
+    finally:
+        directory.release()
