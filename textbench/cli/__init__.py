@@ -22,11 +22,8 @@ COMMANDS = {
     "show": "Show a run, trainer, task, metric or preset in detail.",
     "sample": "Print sentences of a finished run's generator.",
     "evaluate": "Compute metrics of stored generators, at any temperature.",
-<<<<<<< HEAD
     "verify": "Make the first steps of a run again and compare with its record.",
-=======
     "score": "Score sentences of any other system by the same metrics.",
->>>>>>> door
     "convert": "Bring a store of an older version up to date.",
     "data": "List, download and locate the published corpora.",
     "check": "Check that a trainer, yours or ours, keeps the harness's promises.",
