@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.contracts.config import Config
+from textbench.contracts.config import Config, tunable
 from textbench.contracts.trainer import Phase, Position, Trainer
 
 from .loads import DiscriminatorConfig, DiscriminatorTrainer
@@ -32,7 +32,7 @@ class PolicyConfig(Config):
     """Generator updates per round."""
     batch: int = Field(64, ge=1)
     """Sequences per generator update."""
-    g_lr: float = Field(0.01, gt=0)
+    g_lr: float = Field(0.01, gt=0, json_schema_extra=tunable("log", 1e-3, 3e-2))
     """Adam's learning rate of the generator; its state is fresh, not the warm-up's."""
     clip: float = Field(5.0, ge=0)
     """Largest global norm of the generator's gradient; 0 does not clip."""

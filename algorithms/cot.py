@@ -21,7 +21,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from textbench.backbone.losses import linear_kl_rows
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.contracts.config import Config
+from textbench.contracts.config import Config, tunable
 from textbench.contracts.trainer import Phase, Position, Trainer
 
 from .cudnn_init import initialise_like_cudnn
@@ -42,9 +42,9 @@ class CoTConfig(Config):
     A pass over a large corpus is another thing than one over 10,000 sequences."""
     batch: int = Field(64, ge=1)
     """Sequences per generator update, and from each side of the mediator's mixture."""
-    g_lr: float = Field(1e-2, gt=0)
+    g_lr: float = Field(1e-2, gt=0, json_schema_extra=tunable("log", 1e-3, 3e-2))
     """Adam's learning rate of the generator."""
-    m_lr: float = Field(1e-2, gt=0)
+    m_lr: float = Field(1e-2, gt=0, json_schema_extra=tunable("log", 1e-3, 3e-2))
     """Adam's learning rate of the mediator."""
     beta2: float = Field(0.999, gt=0, lt=1)
     """Adam's second moment decay, of both."""
@@ -58,7 +58,7 @@ class CoTConfig(Config):
     """Width of the mediator's embedding."""
     m_hidden: int = Field(64, ge=1)
     """Width of the mediator's state: twice the generator's (Appendix C)."""
-    m_dropout: float = Field(0.5, ge=0, lt=1)
+    m_dropout: float = Field(0.5, ge=0, lt=1, json_schema_extra=tunable("linear", 0.0, 0.6))
     """Probability of dropping a unit before the mediator's output layer, in its own update only."""
     m_init: Literal["normal", "cudnn"] = "normal"
     """``normal``: all N(0, 0.1²); ``cudnn_init``: orthogonal LSTM kernels and zero LSTM biases."""

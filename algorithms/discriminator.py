@@ -111,7 +111,7 @@ class TextFeatures(nn.Module):
         """
         for group in tokens.split(SCORE_GROUP):
             pooled = self._maxima_of_many(group)
-            for part in pooled.split(SCORE_CHUNK if tokens.is_cpu else max(len(group), 1)):
+            for part in pooled.split(SCORE_CHUNK if tokens.is_cpu else SCORE_GROUP):
                 yield self._finish(part, dropout, rng)
 
     @reads

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from textbench.backbone.cell import LSTM, LSTMState
 from textbench.backbone.generator import Generator
 from textbench.backbone.ledger import reads
+from textbench.backbone.linear_scores import LinearOutput
 from textbench.backbone.losses import linear_cross_entropy
 from textbench.backbone.lstm import SAMPLE_BATCH, START
 from textbench.backbone.sampling import draw
@@ -166,6 +167,10 @@ class GoalFactoredGenerator(Generator):
     def log_probs(self, tokens: Tensor) -> Tensor:
         """See `Generator.log_probs`."""
         return (self.hidden(tokens) @ self.head_weight.t()).log_softmax(-1)
+
+    def linear_output(self, tokens: Tensor) -> LinearOutput | None:
+        """See `Generator.linear_output`."""
+        return LinearOutput(self.hidden(tokens).flatten(0, 1), self.head_weight, self.head_bias)
 
     def weighted_nll(
         self, tokens: Tensor, weights: Tensor | None = None, *, goals: Tensor | None = None

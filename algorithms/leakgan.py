@@ -26,6 +26,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from textbench.contracts.config import tunable
 from textbench.contracts.trainer import Phase, Position
 
 from .discriminator import TextCNN
@@ -51,7 +52,7 @@ class LeakGANConfig(DiscriminatorConfig):
     """Generator updates per round."""
     batch: int = Field(64, ge=1)
     """Sequences per generator update, and the B of the reward ranks."""
-    g_lr: float = Field(0.0015, gt=0)
+    g_lr: float = Field(0.0015, gt=0, json_schema_extra=tunable("log", 3e-4, 1e-2))
     """Adam's learning rate of Manager and Worker; the adversarial phase starts with fresh state."""
     clip: float = Field(5.0, ge=0)
     """Largest global gradient norm, of Manager and Worker each; 0 does not clip."""
@@ -75,7 +76,7 @@ class LeakGANConfig(DiscriminatorConfig):
     """Inverse temperature of the discriminator's fakes (authors' main code: 1.5)."""
     d_epochs: int = Field(3, ge=1)
     """Passes over each load, here and in pre-training."""
-    d_lr: float = Field(5e-5, gt=0)
+    d_lr: float = Field(5e-5, gt=0, json_schema_extra=tunable("log", 1e-5, 3e-3))
     """Adam's learning rate of the discriminator; no clipping, no dropout, no penalty."""
 
     added_options: ClassVar[frozenset[str]] = frozenset({"hidden", "pretrain_g_batches"})

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from textbench.contracts.config import Config
+from textbench.contracts.config import Config, tunable
 from textbench.contracts.trainer import Trainer
 
 from .discriminator import FAKE, REAL, TextFeatures, filters_for
@@ -31,7 +31,7 @@ class DiscriminatorConfig(Config):
     d_samples: int = Field(0, ge=0)
     """Real sequences, and as many fakes, in a load; 0 takes the whole training set. A smaller
     number is a reduced schedule: each load then draws its real sequences at random."""
-    d_lr: float = Field(1e-4, gt=0)
+    d_lr: float = Field(1e-4, gt=0, json_schema_extra=tunable("log", 3e-5, 3e-3))
     """Adam's learning rate of the discriminator; its gradient is not clipped."""
     d_embedding: int = Field(64, ge=1)
     """Width of the discriminator's embedding."""

@@ -21,6 +21,8 @@ from torch import Tensor
 
 SCORE_CHUNK = 256
 """Sequences scored together on a CPU."""
+CUDA_SCORE_CHUNK = 4096
+"""Sequences scored together on CUDA; all windows of one width take 1 GB at the published size."""
 
 
 def max_over_time(embedded: Tensor, kernels: Sequence[Tensor]) -> Tensor:
@@ -56,7 +58,7 @@ def _max_of_many(tokens: Tensor, embedding: Tensor, kernel: Tensor) -> Tensor:
     vocab, size = embedding.shape
     width, filters = len(kernel) // size, kernel.shape[1]
     starts = tokens.shape[1] - width + 1
-    chunks = tokens.split(SCORE_CHUNK if tokens.is_cpu else max(len(tokens), 1))
+    chunks = tokens.split(SCORE_CHUNK if tokens.is_cpu else CUDA_SCORE_CHUNK)
     if not tokens.is_cpu or len(tokens) * starts <= 2 * vocab:
         return torch.cat([max_over_time(F.embedding(x, embedding), [kernel]) for x in chunks])
     by_offset = kernel.view(width, size, filters).transpose(0, 1).flatten(1)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.contracts.config import Config
+from textbench.contracts.config import Config, tunable
 from textbench.contracts.trainer import Phase, Position, Trainer
 
 
@@ -22,11 +22,11 @@ class MLEConfig(Config):
     """Passes over the training sequences (SeqGAN code: 120)."""
     batch: int = Field(64, ge=1)
     """Sequences per update."""
-    lr: float = Field(0.01, gt=0)
+    lr: float = Field(0.01, gt=0, json_schema_extra=tunable("log", 1e-3, 3e-2))
     """Adam's learning rate (SeqGAN code: 0.01; its 2016 version: 1e-3)."""
     clip: float = Field(5.0, ge=0)
     """Largest global gradient norm; 0 does not clip."""
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1, json_schema_extra=tunable("linear", 0.0, 0.6))
     """Probability of dropping a unit of the LSTM's output before the output layer."""
     patience: int = Field(0, ge=0)
     """Stop after that many epochs without a better validation NLL, however often it is evaluated;

@@ -20,7 +20,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from textbench.backbone.ledger import reads
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.contracts.config import Config
+from textbench.contracts.config import Config, tunable
 from textbench.contracts.trainer import Phase, Position, Trainer
 
 CLIP_LOGIT = 10.0
@@ -36,13 +36,13 @@ class ProfessorForcingConfig(Config):
     """Passes over the training sequences; the same budget as `mle`."""
     batch: int = Field(64, ge=1)
     """True sequences, and free-running ones, per update."""
-    lr: float = Field(0.01, gt=0)
+    lr: float = Field(0.01, gt=0, json_schema_extra=tunable("log", 1e-3, 3e-2))
     """Adam's learning rate of the likelihood, that of `mle`."""
     clip: float = Field(5.0, ge=0)
     """Largest global norm of each gradient of the generator; 0 does not clip."""
-    g_lr: float = Field(1e-3, gt=0)
+    g_lr: float = Field(1e-3, gt=0, json_schema_extra=tunable("log", 1e-4, 3e-3))
     """Adam's learning rate of the adversarial update: a tenth of `lr` (authors' code)."""
-    d_lr: float = Field(2e-4, gt=0)
+    d_lr: float = Field(2e-4, gt=0, json_schema_extra=tunable("log", 3e-5, 1e-3))
     """Adam's learning rate of the discriminator; at 1e-3 its ReLUs die (tried)."""
     d_hidden: int = Field(64, ge=1)
     """Units of the discriminator's GRU, in each direction (authors: 2,048)."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from textbench.backbone.lstm import START, LSTMLanguageModel
-from textbench.contracts.config import Config
+from textbench.contracts.config import Config, tunable
 from textbench.contracts.trainer import Phase, Position, Trainer
 
 
@@ -31,7 +31,7 @@ class ScheduledSamplingConfig(Config):
     """Passes over the training sequences; the same budget as `mle`."""
     batch: int = Field(64, ge=1)
     """Sequences per update."""
-    lr: float = Field(0.01, gt=0)
+    lr: float = Field(0.01, gt=0, json_schema_extra=tunable("log", 1e-3, 3e-2))
     """Adam's learning rate, that of `mle`."""
     clip: float = Field(5.0, ge=0)
     """Largest global gradient norm; 0 does not clip."""

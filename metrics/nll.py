@@ -28,7 +28,8 @@ class NLL(Metric):
     """Table 1's NLL_oracle = −E_G[log P(s)]/T and NLL_test = −E_P[log G(s)]/T (section 4.1).
 
     NLL_oracle asks how likely the oracle finds the generator's samples (SeqGAN). NLL_train is the
-    generator's NLL of its own training sequences (of pass 0 where data is fresh).
+    generator's NLL of its own training sequences (of pass 0 where data is fresh), NLL_validation
+    that of the validation sequences: what may choose a model, or say that it is good enough.
     """
 
     name = "nll"
@@ -50,6 +51,12 @@ class NLL(Metric):
         Number(
             "nll_train", "lower", "nats/token", "generator's NLL of training sequences, nats/token"
         ),
+        Number(
+            "nll_validation",
+            "lower",
+            "nats/token",
+            "generator's NLL of validation sequences, nats/token",
+        ),
     )
 
     def protocol(self, evaluation: Evaluation) -> dict[str, str]:
@@ -59,6 +66,7 @@ class NLL(Metric):
             "nll_oracle": f"nll_oracle/1 {evaluation.sampling}",
             "nll_test": f"nll_test/1 n={len(evaluation.test)}",
             "nll_train": f"nll_train/1 n={train}",
+            "nll_validation": f"nll_validation/1 n={len(evaluation.task.validation())}",
         }
 
     def compute(self, evaluation: Evaluation) -> Values:
@@ -68,6 +76,7 @@ class NLL(Metric):
             "nll_oracle": known(lambda: -float(evaluation.on_samples.log_b.mean()) / length),
             "nll_test": known(lambda: evaluation.test_nll),
             "nll_train": known(lambda: evaluation.train_nll),
+            "nll_validation": known(lambda: evaluation.validation_nll),
         }
 
 

@@ -41,7 +41,8 @@ def escaped(cell: str) -> str:
 def page() -> Iterator[str]:
     """Yield the lines of the page."""
     yield from (NOTICE, "# Options", "")
-    yield "Set one with `--set SECTION.KEY=VALUE` or in a file: [which counts](../configuration.md)."
+    how = "[which counts](../configuration.md)"
+    yield f"Set one with `--set SECTION.KEY=VALUE` or in a file: {how}."
     yield from ("", "## All runs", "")
     yield from table("evaluation", EvaluationConfig)
     yield from table("backbone", BackboneConfig)

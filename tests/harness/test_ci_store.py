@@ -5,6 +5,7 @@ On the machine that recorded them fresh runs agree to the bit; on others by tole
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from compare_mutants import BASE, check, listed, trained
 from fresh import ALGORITHMS, train
 from run_mutants import Mutant, read_mutants
 
+from textbench.contracts.number import Direction
 from textbench.judge.comparison import compare_stores
 from textbench.judge.tolerance import Pair, judge
 from textbench.plan import registry
@@ -34,9 +36,19 @@ def recorded(base: Results) -> dict[tuple[str, str], dict[int, float]]:
     """Final values by algorithm and metric, then by seed."""
     found: dict[tuple[str, str], dict[int, float]] = {}
     for run in base.runs:
-        for metric, value in base.evaluations(run)[-1].values.items():
+        for metric, one in run.evaluations()[-1]["metrics"].items():
+            value = math.nan if one["value"] is None else one["value"]
             found.setdefault((run.spec.label, metric), {})[run.spec.seed] = value
     return found
+
+
+def directions(base: Results) -> dict[str, Direction]:
+    """Which way each metric is better, as recorded."""
+    return {
+        metric: one["direction"]
+        for run in base.runs
+        for metric, one in run.evaluations()[-1]["metrics"].items()
+    }
 
 
 def test_every_trainer_that_learns_is_recorded_with_ten_seeds_or_more(base: Results) -> None:
@@ -66,7 +78,7 @@ def test_nothing_published_names_a_folder_of_a_machine() -> None:
 def test_false_alarms_over_500_pairs_of_resampled_stores(base: Results, count: int) -> None:
     """Ten recorded seeds against ``count`` others: some number is an alarm in 1 % at most."""
     numbers = recorded(base)
-    better = {metric: base.number(metric).direction for _, metric in numbers}
+    better = directions(base)
     seeds = sorted(next(iter(numbers.values())))
     rng = np.random.default_rng(count)
     alarms = 0
@@ -84,7 +96,7 @@ def test_false_alarms_over_500_pairs_of_resampled_stores(base: Results, count: i
 def test_the_seeds_that_are_run_again_would_pass_by_tolerance_alone(base: Results) -> None:
     """Another machine rounds otherwise; then nothing is identical, and every number is judged."""
     pairs = [
-        Pair(values, {s: values[s] * (1 + 1e-7) for s in range(3)}, base.number(metric).direction)
+        Pair(values, {s: values[s] * (1 + 1e-7) for s in range(3)}, directions(base)[metric])
         for (_, metric), values in recorded(base).items()
     ]
     assert {one.verdict for one in judge(pairs)} == {"within"}

@@ -52,12 +52,41 @@ ABLATIONS: Rows = {
         for n in (2, 5)
     },
 }
+FLOORS = [("2e-1", "1e-1"), ("1e-2", "1e-2"), ("1e-4", "1e-4")]
+AFTER: dict[str, Rows] = {
+    # What came after the paper: values of the papers, and for the floors what can differ.
+    "mixce_eta": {
+        f"mixce:eta{eta}": {"eta": float(eta)}
+        for eta in ("0", "1e-2", "1e-1", "5e-1", "9e-1", "99e-2", "1")
+    },
+    "tailr_gamma": {
+        f"tailr:gamma{gamma}": {"gamma": float(gamma)}
+        for gamma in ("1e-7", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1")
+    },
+    "gold_constants": {
+        f"gold:{reward}-u{u}-c{c}": {
+            "reward": reward,
+            "importance_floor": float(u),
+            "reward_floor": float(c),
+        }
+        for reward, (u, c) in itertools.product(("sum_p", "log_p"), FLOORS)
+    },
+    "relgan_temperature": {
+        f"relgan:beta{beta}": {"largest_beta": float(beta)} for beta in (2, 5, 10, 100)
+    },
+}
+WARMED = ("figure2a", "gold_constants", "relgan_temperature")
+"""Grids whose rows share one warm-up."""
 STATED: dict[str, Rows] = {
+    **AFTER,
     "figure2a": FIGURE2A,
     "figure2b": FIGURE2B,
     "cot_ablations": ABLATIONS,
 }
-EPOCHS = {"figure2b": {"epochs": 30}, "cot_ablations": {"epochs": 120}, "figure2a": {}}
+EPOCHS: dict[str, dict[str, Any]] = {
+    **{name: {} for name in (*AFTER, "figure2a")},
+    **{"figure2b": {"epochs": 30}, "cot_ablations": {"epochs": 120}},
+}
 """The schedule under preset `paper`, where the preset has none."""
 
 
@@ -88,10 +117,12 @@ def test_a_dry_run_lists_every_row_once(name: str, folder: Path) -> None:
     result = call(f"run --config {name} --device cpu --dry-run")
     assert result.exit_code == 0, result.output
     listed = [line.partition("(")[2].removesuffix(" seed 0)") for line in result.stdout.split("\n")]
-    warmup = ["mle"] if name == "figure2a" else []
+    warmup = ["mle"] if name in WARMED else []
     assert listed[:-2] == [*warmup, *STATED[name]]
     count = len(STATED[name]) + len(warmup)
-    assert count == {"figure2a": 5, "figure2b": 15, "cot_ablations": 10}[name]
+    counts = {"figure2a": 5, "figure2b": 15, "cot_ablations": 10, "mixce_eta": 7}
+    counts |= {"tailr_gamma": 6, "gold_constants": 7, "relgan_temperature": 5}
+    assert count == counts[name]
     assert result.stdout.endswith(f"\n{count} runs; nothing was started (--dry-run)\n")
     assert not list(folder.iterdir())
 

@@ -99,7 +99,7 @@ TRAINERS: dict[str, dict[str, Case]] = {
     "scheduled_sampling": LIKELIHOOD_CASES
     | {
         "schedule": Case("exponential", SCHEDULED),
-        "decay": Case(0.2, SCHEDULED),
+        "decay": Case(0.1, SCHEDULED),
         "base": Case(0.5, SCHEDULED | {"schedule": "exponential"}),
         "k": Case(2.0, SCHEDULED | {"schedule": "inverse_sigmoid", "k": 1.0}),
         "least": Case(0.6, SCHEDULED),

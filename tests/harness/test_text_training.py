@@ -54,7 +54,8 @@ def test_every_trainer_runs_on_text(row: str, folder: Path) -> None:
     final = last(directory)
     measured = {name for name, value in final.items() if value is not None}
     assert {"bleu5", "self_bleu5", "backward_bleu5", "ewmd_test", "ewmd_train"} <= measured
-    likelihoods = {"nll_test", "nll_test_word", "nll_train", "generator_entropy"}
+    likelihoods = {"nll_test", "nll_test_word", "nll_train", "nll_validation"}
+    likelihoods |= {"generator_entropy"}
     assert likelihoods & measured == (set() if row in NO_LIKELIHOOD else likelihoods)
     assert all(math.isfinite(final[name] or 0.0) for name in measured)
     lines = (directory.path / "samples.txt").read_text(encoding="utf-8").splitlines()

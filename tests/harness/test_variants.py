@@ -74,6 +74,36 @@ LEAKGAN: Values = {
     **{"d_steps": 5, "d_epochs": 3, "d_batch": 64, "d_samples": 0, "d_lr": 5e-5},
     **{"d_embedding": 64, "d_scale": 1.0, "d_filters": []},
 }
+# What came after the paper; a row's `batch` is that of all others.
+REWEIGHTED: Values = {"batch": 64, "clip": 0.0, "dropout": 0.0, "weight_decay": 0.0}
+WARMED: Values = {"warmup_epochs": 120, "warmup_lr": 0.01}
+MIXCE = REWEIGHTED | {
+    # bloomberg/MixCE-acl2023, synthetic.py: Adam(lr=0.001, weight_decay=0.0001), dropout_p=0.1.
+    **{"epochs": 50, "lr": 1e-3, "dropout": 0.1, "weight_decay": 1e-4, "eta": 0.1},
+}
+TAILR = REWEIGHTED | {
+    # thu-coai/TaiLr, examples/synthetic/train_tailr.sh.
+    **{"epochs": 100, "lr": 1e-3, "dropout": 0.1, "clip": 0.1, "gamma": 1e-7, "w_min": 0.2},
+}
+GOLD = (
+    REWEIGHTED
+    | WARMED
+    | {
+        # yzpang/gold-off-policy-text-gen-iclr21, run_iwslt_golds.sh; the epochs are ours.
+        **{"epochs": 40, "lr": 3e-4, "weight_decay": 1e-4, "renewal": 3000},
+        **{"importance_floor": 0.2, "reward_floor": 0.1, "reward": "sum_p"},
+        **{"suffix": 5, "discount": 1.0},
+    }
+)
+# DRSY/EMO, emo_patch.py: one half of each; rate and epochs are ours.
+EMO = REWEIGHTED | WARMED | {"epochs": 20, "lr": 1e-3, "mix": 0.5}
+RELGAN: Values = {
+    # weilinie/RelGAN, oracle/experiments/oracle_relgan.py, job 4, and models/lstm_vanilla.py.
+    **{"warmup_epochs": 150, "warmup_lr": 0.01, "rounds": 3000, "rounds_per_epoch": 20},
+    **{"batch": 64, "g_lr": 1e-4, "d_lr": 1e-4, "clip": 5.0, "largest_beta": 2.0, "d_steps": 5},
+    **{"d_embedding": 64, "d_representations": 0, "d_scale": 1.0, "d_dense": 100},
+    **{"d_filters": [[2, 300], [3, 300], [4, 300], [5, 300]], "d_dropout": 0.25},
+}
 WIDE = [[w, 100] for w in range(6, 11)]
 
 ROWS: dict[str, Values] = {
@@ -128,6 +158,11 @@ ROWS: dict[str, Values] = {
     "policy_gradient:noise": POLICY | {"reward": 1.0, "noise": True},
     "leakgan": LEAKGAN,
     "leakgan:paper_temperature": LEAKGAN | {"first_alpha": 1.5, "fake_alpha": 1.5},
+    "mixce": MIXCE,
+    "tailr": TAILR,
+    "gold": GOLD,
+    "emo": EMO,
+    "relgan": RELGAN,
     "real": {},
     "real_corrupted": {"rate": 0.2},
 }
@@ -171,6 +206,9 @@ def test_a_row_under_paper_is_what_its_source_says(row: str) -> None:
         ("maligan", 120, 0.01),
         ("maligan:texygen", 80, 0.01),
         ("policy_gradient", 120, 0.01),
+        ("gold", 120, 0.01),
+        ("emo", 120, 0.01),
+        ("relgan", 150, 0.01),
     ],
 )
 def test_the_warm_up_of_a_row(row: str, epochs: int, lr: float) -> None:

@@ -14,10 +14,14 @@ from textbench.contracts.spec import Spec
 from textbench.plan import grids, registry
 from textbench.plan.arguments import read_config
 from textbench.report import figures, write_report
+from textbench.report.curves import Curve
 from textbench.report.definitions import FigureSpec, figure_specs, grid_rows, row_names, table_specs
-from textbench.report.figures import _panels, draw
+from textbench.report.figures import Panel, draw, panels
+from textbench.report.panels import Drawn
+from textbench.report.sections import Section, sections
+from textbench.report.styles import Styles
+from textbench.store.frames import frames
 from textbench.store.read import read_store
-from textbench.store.replicates import Comparable, sections
 
 FIGURES = {figure.id: figure for figure in figure_specs()}
 ABLATIONS = next(table for table in table_specs() if table.id == "table_cot_ablations")
@@ -35,19 +39,34 @@ def run(folder: Path, label: str, *values: float, **changes: Any) -> Spec:
     return made
 
 
-def only(folder: Path) -> Comparable:
-    (section,) = sections(read_store(folder), row_names())
+def only(folder: Path) -> Section:
+    (section,) = sections(frames(read_store(folder)), row_names())
     return section
 
 
-def labels(section: Comparable | None) -> list[str]:
-    return [row.label for row in section.rows] if section else []
+def labels(section: Section | None) -> list[str]:
+    return section.rows["label"].to_list() if section else []
+
+
+def drawn(name: str, folder: Path) -> Drawn | None:
+    section = only(folder)
+    return draw(FIGURES[name], section, Styles([section]))
+
+
+def strip(name: str, folder: Path) -> list[Panel]:
+    [(_, found)], _ = panels(FIGURES[name], only(folder))
+    return found
+
+
+def values(curve: Curve) -> dict[float, float]:
+    ((_, points),) = curve.lines.items()
+    return dict(points.tolist())
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     """General rows beside rows of all three grids."""
-    warmup = run(tmp_path, "mle", 5.0, 4.0, config={"epochs": 1})
+    warmup = run(tmp_path, "mle", 5.0, 4.0, 3.9, config={"epochs": 2})
     run(tmp_path, "cot", 3.0, 2.0)
     run(tmp_path, "seqgan", 3.9, warmup=warmup)
     run(tmp_path, "seqgan:fig2a-g1-d5-k3", 3.8, 3.7, warmup=warmup)
@@ -114,17 +133,17 @@ def test_where_only_a_grid_was_run_it_is_shown_everywhere(tmp_path: Path) -> Non
 def test_the_report_has_each_row_in_its_own_files(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn: dict[str, list[str]] = {}
+    shown: dict[str, list[str]] = {}
 
-    def note(figure: FigureSpec, section: Comparable) -> None:
-        drawn[figure.id] = labels(section)
+    def note(figure: FigureSpec, section: Section, styles: Styles) -> None:
+        shown[figure.id] = labels(section)
 
     monkeypatch.setattr(figures, "draw", note)
     out = tmp_path / "out"
     write_report(store, out)
     general = ["mle", "seqgan", "cot"]
-    assert drawn["figure2a"] == ["mle", "seqgan:fig2a-g1-d5-k3"]
-    assert len(drawn["figure2b"]) == 4 and drawn["curves"] == drawn["figure3a"] == general
+    assert shown["figure2a"] == ["mle", "seqgan:fig2a-g1-d5-k3"]
+    assert len(shown["figure2b"]) == 4 and shown["curves"] == shown["figure3a"] == general
     table1 = (out / "table1-synthetic-quick.csv").read_text()
     every = (out / "all-synthetic-quick.csv").read_text()
     ablations = (out / "table_cot_ablations-synthetic-quick.md").read_text()
@@ -149,11 +168,11 @@ def test_without_a_grids_rows_there_is_nothing_of_it(
 
 def test_what_all_rows_of_a_grid_share_is_said_once(store: Path) -> None:
     section = only(store)
-    row = next(row for row in section.rows if row.label.endswith("lr1e-2-g1-m1"))
-    assert row.options == "epochs=30"
+    rows = section.rows.set_index("label")
+    assert rows.loc["cot:fig2b-lr1e-2-g1-m1", "options"] == "epochs=30"
     part = section.only("cot:fig2b-*")
     assert part is not None and part.changed == "epochs=30"
-    assert {row.options for row in part.rows} == {""}
+    assert set(part.rows["options"]) == {""}
 
 
 def test_what_sets_rows_of_a_grid_apart_stays_with_them(store: Path) -> None:
@@ -161,7 +180,7 @@ def test_what_sets_rows_of_a_grid_apart_stays_with_them(store: Path) -> None:
     run(store, "cot:fig2b-lr1e-2-g1-m1", 3.0, **longer)
     part = only(store).only("cot:fig2b-*")
     assert part is not None and part.changed == ""
-    titles = [row.title for row in part.rows if row.label == "cot:fig2b-lr1e-2-g1-m1"]
+    titles = part.rows.loc[part.rows["label"] == "cot:fig2b-lr1e-2-g1-m1", "title"]
     assert len(titles) == 2 and any("epochs=60" in title for title in titles)
 
 
@@ -169,30 +188,31 @@ def test_what_sets_rows_of_a_grid_apart_stays_with_them(store: Path) -> None:
 
 
 def test_figure_2b_has_a_panel_per_learning_rate(store: Path) -> None:
-    panels = _panels(FIGURES["figure2b"], only(store))
-    assert [panel.title for panel in panels] == ["learning rate 0.01", "learning rate 0.003"]
-    for panel in panels:
+    found = strip("figure2b", store)
+    assert [panel.title for panel in found] == ["learning rate 0.01", "learning rate 0.003"]
+    for panel in found:
         assert panel.metric == "jsd_stepwise"
-        assert [curve.row.title for curve in panel.curves] == ["g1-m1", "g3-m1"]
-        assert [next(iter(c.seeds.values()))[2] for c in panel.curves] == [2.0, 1.0]
+        assert [curve.title for curve in panel.curves] == ["g1-m1", "g3-m1"]
+        assert [values(curve)[2] for curve in panel.curves] == [2.0, 1.0]
 
 
 def test_figure_2b_has_one_scale_and_one_style_per_ratio(store: Path) -> None:
-    figure = draw(FIGURES["figure2b"], only(store))
-    assert figure is not None
+    found = drawn("figure2b", store)
+    assert found is not None
+    figure = found.figure
     left, right = figure.axes
     assert left.get_ylim() == right.get_ylim() == pytest.approx((0.9, 3.1))
     styles = [{line.get_label(): line.get_color() for line in ax.lines} for ax in (left, right)]
     assert styles[0] == styles[1] and len(set(styles[0].values())) == 2
     assert [ax.get_title() for ax in figure.axes] == ["learning rate 0.01", "learning rate 0.003"]
-    (legend,) = figure.legends
+    (legend,) = figure.subfigs[0].legends
     assert [text.get_text() for text in legend.get_texts()] == ["g1-m1", "g3-m1"]
 
 
 def test_figure_2a_begins_with_the_warm_up(store: Path) -> None:
-    (panel,) = _panels(FIGURES["figure2a"], only(store))
-    shown = {curve.row.title: next(iter(curve.seeds.values())) for curve in panel.curves}
-    assert shown == {"MLE": {0: 5.0, 1: 4.0}, "g1-d5-k3": {1: 4.0, 2: 3.8, 3: 3.7}}
+    (panel,) = strip("figure2a", store)
+    shown = {curve.title: values(curve) for curve in panel.curves}
+    assert shown == {"MLE": {0: 5.0, 1: 4.0, 2: 3.9}, "g1-d5-k3": {2: 3.9, 3: 3.8, 4: 3.7}}
 
 
 @pytest.mark.parametrize("name", ["figure3a", "figure3b"])
@@ -208,9 +228,9 @@ def test_the_range_of_x_starts_where_the_warm_up_ends(tmp_path: Path, name: str)
     )
     late = [*[6.0] * 121, *[1.0] * 200]
     make_run(tmp_path, spec("cot"), points(*late, metric="jsd_stepwise"), log=log)
-    figure = draw(FIGURES[name], only(tmp_path))
-    assert figure is not None
-    metric_axes = [ax for ax in figure.axes if "JSD" in ax.get_ylabel()]
+    found = drawn(name, tmp_path)
+    assert found is not None
+    metric_axes = [ax for ax in found.figure.axes if "JSD" in ax.get_ylabel()]
     ends = [ax.get_xlim()[1] for ax in metric_axes]
     lows = [ax.get_ylim()[0] for ax in metric_axes]
     if name == "figure3a":  # one panel: 120 epochs after the longest warm-up
@@ -249,7 +269,7 @@ def test_the_tasks_note_stands_in_the_index_and_under_every_table(
     head, _, _ = found["report.md"].partition("| Algorithm")
     assert "Data: 120" in head
     run(tmp_path / "b", "mle", 9.0)
-    assert not any("Data:" in text for text in texts(tmp_path / "b", monkeypatch).values())
+    assert not any("Data: 120" in text for text in texts(tmp_path / "b", monkeypatch).values())
 
 
 def test_a_configuration_with_its_own_generator_is_marked(
@@ -259,5 +279,5 @@ def test_a_configuration_with_its_own_generator_is_marked(
     run(tmp_path, "cot:strong", 2.0, own_generator=True)
     run(tmp_path, "leakgan", 2.0, own_generator=True)
     text = texts(tmp_path, monkeypatch)["all-synthetic-quick.md"]
-    assert "| CoT |" in text and "| CoT-strong§ |" in text and "| LeakGAN§ |" in text
+    assert "| CoT | LeakGAN§ | CoT-strong§ |" in text
     assert "§ brings its own generator" in text

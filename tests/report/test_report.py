@@ -22,24 +22,17 @@ from stores import make_run, points, spec
 from textbench import report
 from textbench.cli import cli
 from textbench.contracts.errors import UserError
+from textbench.judge import published
 from textbench.plan import registry
-from textbench.report import figures, write_report
-from textbench.report.curves import log_curves, metric_curves
-from textbench.report.definitions import (
-    HERE,
-    figure_specs,
-    published_tables,
-    row_names,
-    table_specs,
-)
-from textbench.report.differences import Differences, csv_lines, differences
-from textbench.report.differences import layout as difference_layout
+from textbench.report import write_report
+from textbench.report.definitions import HERE, figure_specs, row_names, table_specs
+from textbench.report.differences import compare
+from textbench.report.layout import layout, to_csv, to_latex, to_markdown
 from textbench.report.markup import latex, markdown
+from textbench.report.sections import Section, sections
 from textbench.report.tables import Table, build
-from textbench.report.writing import layout, to_csv, to_latex, to_markdown
-from textbench.store.frames import load_results
+from textbench.store.frames import frames, load_results
 from textbench.store.read import read_store
-from textbench.store.replicates import Comparable, sections
 from textbench.store.rows import Status
 
 NASTY = r"a_b%c&d#e$f{g}h~i^j\k<l>m|n`o--p*q," + '"r"'
@@ -47,8 +40,8 @@ TABLE1 = next(table for table in table_specs() if table.id == "table1")
 ALL = next(table for table in table_specs() if table.id == "all")
 
 
-def only(store: Path) -> Comparable:
-    (section,) = sections(read_store(store), row_names())
+def only(store: Path) -> Section:
+    (section,) = sections(frames(read_store(store)), row_names())
     return section
 
 
@@ -111,9 +104,8 @@ def test_final_best_and_best_sum(tmp_path: Path) -> None:
 
 
 def test_a_best_in_the_warm_up_is_the_warm_ups(tmp_path: Path, warm_store: Path) -> None:
-    shutil.rmtree(
-        warm_store / "synthetic" / "seqgan" / only(warm_store).rows[1].runs[1].directory.path.name
-    )
+    (second,) = only(warm_store).runs.query("label == 'seqgan' and seed == 1")["path"]
+    shutil.rmtree(second)
     table = table1(warm_store)
     assert cell(table, "SeqGAN", "NLL_test, best") == ("-(MLE)", "-(MLE)")
     same = "(the same as MLE)"
@@ -151,7 +143,7 @@ def test_listed_rows_come_first_in_the_papers_order_then_the_rest(tmp_path: Path
     for trainer in ("zeta", "cot", "alpha", "mle"):
         make_run(tmp_path, spec(trainer), nlls((9.0, 8.0)))
     make_run(tmp_path, spec("cot", variant="head", config={"lr": 2}), nlls((9.0, 8.0)))
-    assert [row.title for row in table1(tmp_path).rows] == [
+    assert table1(tmp_path).rows["title"].to_list() == [
         *("MLE", "SeqGAN", "RankGAN", "MaliGAN", "Scheduled Sampling", "Professor Forcing"),
         *("CoT", "alpha", "cot:head", "zeta"),
     ]
@@ -205,14 +197,17 @@ def test_two_protocols_are_two_columns_each_with_its_id(tmp_path: Path) -> None:
 def test_every_metric_has_a_column_somewhere(tmp_path: Path) -> None:
     make_run(tmp_path, spec("x", task="my-task"), [{"sparkle": 1.23456, "void": None}])
     table = build(ALL, only(tmp_path))
-    assert table is not None and cell(table, "x", "sparkle")[0] == "1.235"
-    assert "void" not in to_markdown(layout(table))
+    assert table is not None
+    text = to_markdown(layout(table))
+    assert "| Metric | better | x |" in text and "| sparkle | lower | 1.235 |" in text
+    assert "void" not in text
 
 
 def test_the_papers_table_1_is_typed_in_right() -> None:
     shown = {
-        key: published.warmup or published.values
-        for key, published in published_tables()["table1"].cells.items()
+        (row.id, column): cell.warmup or cell.values
+        for row in published.tables()["table1"].rows.values()
+        for column, cell in row.cells.items()
     }
     rows = {
         "mle": (9.08, 8.97, 7.60, (9.43, 7.67), 16.14, 0.97),
@@ -226,7 +221,7 @@ def test_the_papers_table_1_is_typed_in_right() -> None:
     columns = ("nll_oracle", "nll_test", "nll_test_best", "best_sum", "epoch_seconds")
     expected = {}
     for row, (*values, sd) in rows.items():
-        assert published_tables()["table1"].cells[row, "epoch_seconds"].sd == sd
+        assert published.tables()["table1"].rows[row].cells["epoch_seconds"].sd == sd
         for column, value in zip(columns, values, strict=True):
             expected[row, column] = (value,) if isinstance(value, float) else value
     assert shown == expected
@@ -237,17 +232,17 @@ def test_every_published_number_has_a_row_and_a_column_to_stand_in() -> None:
         if table.paper:
             rows = {row.label for row in table.rows}
             columns = {column.id for column in table.columns}
-            for row, column in published_tables()[table.paper].cells:
-                assert row in rows and column in columns
+            for row in published.tables()[table.paper].rows.values():
+                assert row.id in rows and set(row.cells) <= columns
 
 
 # -- differences and first places ------------------------------------------------------------
 
 
-def compared(store: Path) -> Differences:
-    found = differences(table1(store))
+def compared(store: Path) -> tuple[pd.DataFrame, str]:
+    found = compare(table1(store))
     assert found is not None
-    return found
+    return found[0], to_markdown(found[1]).replace("\\", "")
 
 
 def test_differences_are_of_equal_seeds_with_interval_and_p(tmp_path: Path) -> None:
@@ -256,22 +251,29 @@ def test_differences_are_of_equal_seeds_with_interval_and_p(tmp_path: Path) -> N
         cot = nlls((8.5 + seed + 0.02 * seed, 8.0))
         make_run(tmp_path, spec("cot", seed), cot, epoch_seconds=())
     make_run(tmp_path, spec("mle", 9), nlls((99.0, 8.0)), epoch_seconds=())  # no partner
-    text = to_markdown(difference_layout(compared(tmp_path))).replace("\\", "")
-    assert "| CoT | 6 | **−0.45 [−0.49, −0.41] p=0.031** |" in text  # noqa: RUF001
-    assert "Differences to MLE" in text and "nothing can be significant" not in text
-    line = next(csv_lines(compared(tmp_path)))
-    assert line[11:14] == [True, 6, pytest.approx(-0.45)]
+    frame, text = compared(tmp_path)
+    assert "| CoT | 6 | **−0.45 [−0.49, −0.41] p<0.001** |" in text  # noqa: RUF001
+    assert "Differences to MLE" in text
+    line = frame.iloc[0]
+    assert (line["paired"], line["n"], line["mean"]) == (True, 6, pytest.approx(-0.45))
 
 
-def test_the_power_floor_is_printed(tmp_path: Path) -> None:
+def test_a_difference_that_is_not_told_says_how_many_seeds_would(tmp_path: Path) -> None:
     for seed in range(3):
-        for trainer, value in (("mle", 9.0), ("cot", 5.0), ("x", 1.0)):
-            make_run(tmp_path, spec(trainer, seed), nlls((value + seed, 8.0)))
-    text = to_markdown(difference_layout(compared(tmp_path)))
-    assert "p cannot fall below 0.25" in text and "2 comparison(s) need 7 paired seeds" in text
-    assert "**−" not in text  # noqa: RUF001
-    table = to_markdown(layout(table1(tmp_path)))
-    assert "3 pair(s) of rows need 7 seeds" in table and "**" not in table.split("\n", 1)[1]
+        for trainer, value in (("mle", 9.0), ("cot", 8.9 + 0.2 * (seed == 0))):
+            make_run(tmp_path, spec(trainer, seed), nlls((value + seed, 8.0)), epoch_seconds=())
+    frame, text = compared(tmp_path)
+    needed = int(frame.iloc[0]["seeds_needed"])
+    assert needed > 3 and f"n≥{needed} |" in text and "p=" not in text.split("\n\n")[1]
+    assert "so many seeds would tell" in text and "p=1.000" not in text
+
+
+def test_equal_bits_are_called_identical(tmp_path: Path) -> None:
+    for seed in range(3):
+        for trainer in ("mle", "cot"):
+            make_run(tmp_path, spec(trainer, seed), nlls((9.0 + seed, 8.0)), epoch_seconds=())
+    frame, text = compared(tmp_path)
+    assert set(frame["note"]) == {"identical"} and "| CoT | 3 | identical | identical |" in text
 
 
 def test_holm_corrects_over_the_rows(tmp_path: Path) -> None:
@@ -279,14 +281,13 @@ def test_holm_corrects_over_the_rows(tmp_path: Path) -> None:
         make_run(tmp_path, spec("mle", seed), nlls((9.0, 8.0)), epoch_seconds=())
         for trainer in ("cot", "x", "y"):
             make_run(tmp_path, spec(trainer, seed), nlls((5.0 + 0.1 * seed, 8.0)), epoch_seconds=())
-    found = compared(tmp_path)
-    (raw, corrected) = found.cells[found.rows[0].key, 0]
-    assert raw.p == 2 / 2**6 and corrected == pytest.approx(3 * raw.p)
+    line = compared(tmp_path)[0].iloc[0]
+    assert line["p_exact"] == 2 / 2**6 and line["p_holm"] == pytest.approx(3 * line["p"])
 
 
 def test_no_baseline_no_differences(tmp_path: Path) -> None:
     make_run(tmp_path, spec("cot"), nlls((9.0, 8.0)))
-    assert differences(table1(tmp_path)) is None
+    assert compare(table1(tmp_path)) is None
 
 
 def test_the_first_place_is_bold_and_shared_by_ties(tmp_path: Path) -> None:
@@ -294,17 +295,42 @@ def test_the_first_place_is_bold_and_shared_by_ties(tmp_path: Path) -> None:
         for trainer, value in (("mle", 9.0), ("cot", 7.0), ("x", 7.0 + 0.01 * (-1) ** seed)):
             make_run(tmp_path, spec(trainer, seed), nlls((value + seed, 8.0)), epoch_seconds=())
     table = table1(tmp_path)
-    assert table.best[0] == {row.key for row in table.rows if row.label in ("cot", "x")}
+    best = table.cells[(table.cells["column"] == "nll_oracle") & table.cells["best"]]
+    assert set(best["label"]) == {"cot", "x"}
     text = to_markdown(layout(table))
     assert text.count("**10.00 ± 2.16**") == 2 and "| 12.00 ± 2.16 |" in text
     assert r"\textbf{10.00}" in to_latex(layout(table))
+    assert "Nothing is bold in a column in which no two rows are separated" in text  # NLL_test
+
+
+def test_rows_that_copy_the_data_or_see_new_data_are_never_bold(tmp_path: Path) -> None:
+    for seed in range(4):
+        make_run(tmp_path, spec("mle", seed), nlls((9.0 + 0.01 * seed, 8.0)))
+        make_run(tmp_path, spec("cot", seed), nlls((7.0 - 0.01 * seed, 8.0)))
+        fresh = spec("mle", seed, variant="fresh", fresh_data=True, config={"fresh": 1})
+        make_run(tmp_path, fresh, nlls((1.0, 1.0 + 0.01 * seed)))
+    table = table1(tmp_path)
+    assert set(table.cells.loc[table.cells["best"], "label"]) == {"cot"}
+
+
+def test_counts_have_separated_thousands_and_no_spread_of_nothing(tmp_path: Path) -> None:
+    training = next(table for table in table_specs() if table.id == "table_training")
+    for seed in (0, 1):
+        run = make_run(tmp_path, spec("mle", seed), nlls((9.0, 8.0)))
+        text = (run.path / "metrics.jsonl").read_text()
+        text = text.replace('"critic_updates": 0', f'"critic_updates": {seed + 1000}')
+        text = text.replace('"generator_updates": 0', '"generator_updates": 1234567')
+        (run.path / "metrics.jsonl").write_text(text)
+    table = build(training, only(tmp_path))
+    assert table is not None
+    assert "| MLE | 2 | 1,234,567 | 1,000 ± 1 |" in to_markdown(layout(table))
 
 
 # -- formats ---------------------------------------------------------------------------------
 
 
 def test_csv_is_in_full_precision_with_intervals_and_the_paper(warm_store: Path) -> None:
-    lines = list(csv.DictReader(io.StringIO(to_csv(table1(warm_store)))))
+    lines = list(csv.DictReader(io.StringIO(to_csv(table1(warm_store).cells))))
     line = next(li for li in lines if (li["label"], li["column"]) == ("seqgan", "nll_test"))
     assert float(line["mean"]) == 8.0 and float(line["sd"]) == pytest.approx(math.sqrt(2))
     assert float(line["ci95_high"]) == pytest.approx(8.0 + 12.7062 * 1.0, abs=1e-3)
@@ -317,7 +343,16 @@ def test_csv_is_in_full_precision_with_intervals_and_the_paper(warm_store: Path)
     ]
     absent = next(li for li in lines if li["label"] == "rankgan")
     assert (absent["mean"], absent["n"], absent["reason"]) == ("", "0", "not run")
-    assert "nan" not in to_csv(table1(warm_store))
+    assert "nan" not in to_csv(table1(warm_store).cells)
+
+
+def test_every_format_is_of_one_frame(warm_store: Path) -> None:
+    """What the frame says, Markdown, LaTeX and CSV say: changed there, it is changed everywhere."""
+    table = table1(warm_store)
+    at = (table.cells["label"] == "mle") & (table.cells["column"] == "nll_oracle")
+    table.cells.loc[at, "mean"] = 1234.5
+    assert "| MLE | 2 | 1234.50 ± 0.00 |" in to_markdown(layout(table))
+    assert "1234.50" in to_latex(layout(table)) and ",1234.5," in to_csv(table.cells)
 
 
 @pytest.mark.parametrize("character", [*NASTY, "±", "—", "×", "中", "\n"])  # noqa: RUF001
@@ -326,6 +361,24 @@ def test_latex_has_no_live_special_character(character: str) -> None:
     assert re.fullmatch(r"x.+y", escaped) and escaped.isascii()
     bare = re.sub(r"\\[_%&#${}]|\\[a-z]+|\$\\[a-z]+\$|\{\}", "", escaped)
     assert not set("_%&#$~^\\{}") & set(bare)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "unicode"),
+    [
+        ("Müller", r"M\"{u}ller", r"M\"{u}ller"),
+        ("Žižek, naïve", r"\v{Z}i\v{z}ek, na\"{\i}ve", r"\v{Z}i\v{z}ek, na\"{\i}ve"),
+        ("Øresund, Łódź, ß", r"\O{}resund, \L{}\'{o}d\'{z}, \ss{}", None),
+        ("e\N{COMBINING ACUTE ACCENT}", r"\'{e}", r"\'{e}"),
+        ("中", "[U+4E2D]", "中"),
+        ("Жд_", r"[U+0416][U+0434]\_", r"Жд\_"),
+    ],
+)
+def test_latex_sets_accents_and_leaves_scripts_to_unicode_engines(
+    text: str, plain: str, unicode: str | None
+) -> None:
+    assert latex(text) == plain and latex(text).isascii()
+    assert latex(text, unicode=True) == (plain if unicode is None else unicode)
 
 
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.toml")), ids=lambda path: path.stem)
@@ -383,53 +436,6 @@ def test_markdown_rows_have_as_many_cells_as_the_heading(tmp_path: Path) -> None
     assert len(counts) == 1
 
 
-# -- figures ---------------------------------------------------------------------------------
-
-
-def test_a_curve_leaves_the_warm_up_to_the_warm_ups_own_row(warm_store: Path) -> None:
-    mle, seqgan = metric_curves(only(warm_store), "nll_test", "epoch")
-    assert [list(values) for values in mle.seeds.values()] == [[0, 1, 2]] * 2
-    for values, after in zip(seqgan.seeds.values(), (9.0, 7.0), strict=True):
-        assert values == {2: 7.9, 3: after}
-    assert seqgan.starts_warm and not mle.starts_warm
-
-
-def test_a_mean_curve_never_changes_its_seeds(tmp_path: Path) -> None:
-    make_run(tmp_path, spec("x", 0), points(1.0, 2.0, 3.0))
-    make_run(tmp_path, spec("x", 1), points(3.0, 4.0), final=None, status=Status("running"))
-    make_run(tmp_path, spec("x", 2), points(99.0), final=None, status=Status("diverged"))
-    (curve,) = metric_curves(only(tmp_path), "nll_test", "epoch")
-    assert len(curve.seeds) == 3 and len(curve.broken) == 1
-    root2 = pytest.approx(math.sqrt(2))
-    assert curve.band() == [(0, 2.0, root2), (1, 3.0, root2)]
-
-
-def test_a_final_point_of_another_protocol_is_not_on_the_curve(tmp_path: Path) -> None:
-    make_run(
-        *(tmp_path, spec("x"), points(3.0, 2.0)),
-        final={"nll_test": 9.0},
-        final_protocol="/1 n=100000",
-    )
-    (curve,) = metric_curves(only(tmp_path), "nll_test", "epoch")
-    assert [*curve.seeds.values()] == [{0: 3.0, 1: 2.0}]
-
-
-def test_logged_losses_are_averaged_per_epoch(tmp_path: Path) -> None:
-    log = {"balanced_nll": (8.0, 7.0, 6.0, 4.0), "other": (1.0,)}
-    make_run(tmp_path, spec("cot"), points(1.0, metric="jsd_stepwise"), log=log)
-    (curve,) = log_curves(only(tmp_path), "balanced_nll")
-    assert [*curve.seeds.values()] == [{0.5: 7.5, 1.5: 5.0}]
-
-
-def test_colours_are_distinct_and_stay_with_listed_algorithms(tmp_path: Path) -> None:
-    for trainer in ("mle", "cot", *(f"plugin{i}" for i in range(12))):
-        make_run(tmp_path, spec(trainer), points(1.0), epoch_seconds=())
-    rows = only(tmp_path).rows
-    styles = figures.colours(rows)
-    assert len({str(style) for style in styles.values()}) == len(rows)
-    assert figures.colours(rows[1:2])[rows[1].key] == styles[rows[1].key]
-
-
 # -- the whole report ------------------------------------------------------------------------
 
 
@@ -442,7 +448,7 @@ def full_store(folder: Path) -> Path:
         warmup = spec("mle", seed, config={"epochs": 2})
         make_run(folder, warmup, curve)
         make_run(folder, spec("seqgan", seed, warmup=warmup), curve[1:])
-        log = {"balanced_nll": (8.0, 7.5, 7.0, 6.5)}
+        log = {"balanced_nll": (8.0, 7.5, 7.0, 6.5, 6.2, 6.1)}
         make_run(folder, spec("cot", seed), curve, log=log)
     diverged = Status("diverged", reason="loss is nan", phase="cot", step=5, total=30)
     make_run(folder, spec("cot", 2), curve[:2], final=None, status=diverged)
@@ -462,10 +468,11 @@ def test_the_same_store_gives_the_same_bytes(
     store, files = written
     first = {path.name: path.read_bytes() for path in files}
     second = {path.name: path.read_bytes() for path in write_report(store, tmp_path / "b")}
-    everywhere = ("curves", "twin")
+    everywhere = ("curves", "twin", "paths")
     drawn = [f.id for f in figure_specs() if f.kind in everywhere and not f.panels]
     assert set(first) == {
         *("report.md", "report.html", "data.csv", "verdicts.csv", "figures.py"),
+        *("claims.csv", "rankings.csv"),
         *(f"table1-synthetic-quick.{kind}" for kind in ("tex", "csv", "md")),
         *(f"table1-differences-synthetic-quick.{kind}" for kind in ("tex", "csv", "md")),
         *(f"all-synthetic-quick.{kind}" for kind in ("tex", "csv", "md")),
@@ -489,7 +496,7 @@ def test_the_index_links_every_file_and_says_what_is_missing(
     for file in files[1:]:
         assert f"({file.name})" in index
     assert "7 run(s): 1 diverged, 6 done" in index
-    assert "the paper's claims: " in index and "not run" in index
+    assert "the paper's claims: in these runs" in index and "not run" in index
     assert "loss is nan" in index and "Test CPU" in index and "0123456789ab" in index
 
 
@@ -504,17 +511,71 @@ def test_the_exported_script_draws_the_curves(written: tuple[Path, list[Path]]) 
     assert (folder / "figures.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_the_command_ends_with_the_counts_of_runs_and_verdicts(
+def ranked_store(folder: Path) -> Path:
+    """Three seeds: CoT is best; MLE and x are not separated; y has one seed, and looks better."""
+    for seed, noise in enumerate((0.02, -0.01, 0.03)):
+        values = {"cot": 7.0 + 0.01 * seed, "mle": 8.0 + 0.3 * (seed == 0), "x": 8.1 + noise}
+        for trainer, value in values.items():
+            make_run(folder, spec(trainer, seed), nlls((value, 7.5)), epoch_seconds=())
+    make_run(folder, spec("y"), nlls((6.0, 7.0)), epoch_seconds=())
+    return folder
+
+
+def test_the_first_screen_ranks_and_says_what_may_be_concluded(
     tmp_path: Path, no_figures: None
 ) -> None:
-    store = full_store(tmp_path / "results")
+    write_report(ranked_store(tmp_path / "results"), tmp_path / "out")
+    index = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    first, _, _ = index.partition("Does the paper reproduce?")
+    screen, _, _ = first.partition("Likelihood-based benchmark")
+    assert screen.index("who is better?") < screen.index("What this is worth")
+    assert "| 1 | CoT | 3 | 7.010 [6.985, 7.035] | the best mean |" in screen  # t-interval
+    assert "| 2 | MLE | 3 | " in screen and "| 2 | x | 3 | " in screen
+    assert "Without a place (fewer than 3 seeds): y 6.000." in screen
+    (concluded,) = [li for li in screen.splitlines() if li.startswith("**nll_oracle**")]
+    assert "cot has the lowest nll_oracle, separated from every other row" in concluded
+    for line in ("Seeds: 3: MLE, CoT, x; 1: y", "Schedules: MLE, CoT, x, y: 3 epochs", "Data: "):
+        assert line in screen
+    assert "Comparable: 0 of " in screen and "another oracle (seeded" in screen
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.index("who is better?") < page.index("Does the paper reproduce?</h2>")
+    assert "1. CoT" in page and "cot has the lowest nll_oracle" in page
+
+
+def test_the_command_ends_with_the_first_screen(tmp_path: Path, no_figures: None) -> None:
+    store = ranked_store(tmp_path / "results")
     line = ["report", "--results", str(store), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(cli, line)
     assert result.exit_code == 0
-    *_, runs, numbers, claims = result.stdout.splitlines()
-    assert runs == "7 run(s): 1 diverged, 6 done"
-    assert numbers.startswith("the paper's numbers: ") and "not comparable" in numbers
-    assert claims.startswith("the paper's claims: ") and "not run" in claims
+    _, _, last = result.stdout.partition("\n\n")
+    head, ranking, sentence, *_, runs, numbers, claims = last.splitlines()
+    assert head == "synthetic, preset quick"
+    assert ranking.startswith("  nll_oracle: 1. CoT 7.010; 2. ")
+    assert "cot has the lowest nll_oracle" in sentence
+    assert runs == "10 run(s): 10 done"
+    assert numbers.startswith("published numbers: ") and "not comparable" in numbers
+    assert claims.startswith("the paper's claims: in these runs ") and "not run" in claims
+
+
+def test_other_scripts_stay_as_they_are_where_that_is_asked_for(
+    tmp_path: Path, no_figures: None
+) -> None:
+    make_run(tmp_path / "results", spec("中文"), nlls((9.0, 8.0)))
+    for option, shown in (("", "[U+4E2D]"), ("--unicode", "中文")):
+        line = ["report", "--results", str(tmp_path / "results"), "--out", str(tmp_path / "out")]
+        assert CliRunner().invoke(cli, [*line, *filter(None, [option])]).exit_code == 0
+        assert shown in (tmp_path / "out" / "all-synthetic-quick.tex").read_text(encoding="utf-8")
+
+
+def test_thirty_rows_with_long_unicode_names_are_reported(tmp_path: Path) -> None:
+    for number in range(30):
+        run = spec(f"algorithme-à-très-long-nom-été-{number:02}")
+        make_run(tmp_path / "results", run, nlls((9.0, 8.0), (8.5, 7.9), (8.2 + number / 9, 7.8)))
+    files = write_report(tmp_path / "results", tmp_path / "out")
+    assert {"curves-synthetic-quick.png", "stopping-synthetic-quick.png"} <= {f.name for f in files}
+    tex = (tmp_path / "out" / "all-synthetic-quick.tex").read_text(encoding="utf-8")
+    assert tex.isascii() and tex.count(r"\begin{table}") == 5  # six algorithms across, at most
+    assert r"tr\`{e}s" in tex
 
 
 @pytest.mark.parametrize("fill", [full_store, nasty_store])

@@ -14,9 +14,11 @@ from stores import make_run, measured, spec
 
 from textbench import report
 from textbench.report import page, write_report
-from textbench.report.definitions import row_names
+from textbench.report.definitions import figure_specs, row_names
+from textbench.report.sections import sections
+from textbench.report.styles import Styles
+from textbench.store.frames import frames
 from textbench.store.read import read_store
-from textbench.store.replicates import sections
 from textbench.store.rows import Status
 
 BREAKOUT = "</script><script>document.title='broken'</script><b x=\"'&"
@@ -68,7 +70,7 @@ def store(folder: Path) -> Path:
 def html(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("page")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "figure_specs", lambda: report.definitions.figure_specs()[-1:])
+        patch.setattr(report, "figure_specs", lambda: figure_specs()[-1:])
         write_report(store(folder / "results"), folder / "out")
     return (folder / "out" / "report.html").read_text(encoding="utf-8")
 
@@ -97,7 +99,8 @@ def test_text_from_runs_stays_text(html: str) -> None:
 def test_everything_is_on_the_page(html: str) -> None:
     for text in (
         *("Does the paper reproduce?", "the paper&#39;s claims:", "synthetic, preset quick"),
-        *("9.08", "-(MLE)", "1 of 2", "paper†", "How to read this table", "Traceback:"),
+        *("9.08†", "-(MLE)", "1 of 2", "paper ", "How to read this table", "Traceback:"),
+        *("who is better?", "What this is worth", "Without a place"),
         *("Samples", "Provenance", "0123456789ab", "Learning curves", "prefers-color-scheme"),
     ):
         assert text in html, text
@@ -105,8 +108,8 @@ def test_everything_is_on_the_page(html: str) -> None:
 
 
 def chart(folder: Path) -> dict[str, dict]:
-    (section,) = sections(read_store(folder), row_names())
-    data = json.loads(page.to_json(page.chart(section)))
+    (section,) = sections(frames(read_store(folder)), row_names())
+    data = json.loads(page.to_json(page.chart(section, Styles([section]))))
     for curves in data["curves"].values():
         for curve in curves.values():
             curve |= data["places"][curve["at"]]
@@ -121,7 +124,7 @@ def test_the_charts_curves_are_means_over_seeds_on_every_axis(tmp_path: Path) ->
     assert len(data["places"]) == 4  # both metrics of a row stand at the same places
     mle, seqgan, cot = (curves[keys[name]] for name in ("MLE", "SeqGAN", "CoT"))
     assert (mle["epoch"], mle["mean"]) == ([0, 1, 2], [9.5, 8.0, 7.0])
-    assert mle["sd"] == [0.707107, 0, 0]
+    assert mle["low"] == mle["high"] == mle["mean"]  # two seeds have no interval worth a band
     assert (seqgan["epoch"], seqgan["mean"]) == ([2, 3, 4], [7.0, 6.0, 5.5])
     assert (mle["generator_updates"], mle["seconds"]) == ([0, 10, 20], [0, 2, 4])
     assert "tokens_sampled" not in mle  # not in these runs' ledger
@@ -142,16 +145,29 @@ def test_the_same_epoch_may_take_another_time(tmp_path: Path) -> None:
     assert (curve["seconds"], curve["mean"]) == ([0, 1.5], [4.5, 4.5])
 
 
+def test_three_seeds_have_a_band_of_their_t_interval(tmp_path: Path) -> None:
+    for seed, value in enumerate((1.0, 2.0, 3.0)):
+        make_run(tmp_path, spec("x", seed), [{"a": value}], final=None)
+    (curve,) = chart(tmp_path)["curves"]["a"].values()
+    half = 4.30265 / 3**0.5  # t of 2 degrees of freedom
+    assert curve["low"] == pytest.approx([2 - half], abs=1e-4)
+    assert curve["high"] == pytest.approx([2 + half], abs=1e-4)
+
+
 def test_json_cannot_close_its_script_element() -> None:
     text = page.to_json({"name": BREAKOUT})
     assert "<" not in text and json.loads(text) == {"name": BREAKOUT}
 
 
-def test_the_page_works_in_a_browser(html: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("width", [500, 1280])
+def test_the_page_works_in_a_browser(html: str, tmp_path: Path, width: int) -> None:
+    """At the narrowest window that Chromium has, and on a screen: no table needs scrolling."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium on this machine")
     probe = """<script>
+      const wide = [...document.querySelectorAll(".scroll")].filter((box) =>
+        box.querySelector("table.cards") && box.scrollWidth > box.clientWidth).length;
       const heads = document.querySelectorAll("[data-sortable] th");
       heads[2].querySelector("button").click();
       const rows = [...heads[2].closest("table").tBodies[0].rows];
@@ -159,11 +175,11 @@ def test_the_page_works_in_a_browser(html: str, tmp_path: Path) -> None:
       axis.value = "seconds"; axis.dispatchEvent(new Event("change"));
       document.querySelector(".legend button").click();
       const result = {
-        sorted: rows.map((row) => row.cells[2].textContent),
+        sorted: rows.map((row) => row.cells[2].querySelector(".ours").textContent),
         lines: document.querySelectorAll(".chart > svg polyline").length,
         label: document.querySelector(".chart > svg").getAttribute("aria-label"),
         metrics: [...metric.options].map((option) => option.value),
-        wide: document.documentElement.scrollWidth > window.innerWidth,
+        wide: document.documentElement.scrollWidth > window.innerWidth || wide,
         title: document.title,
       };
       const shown = document.createElement("output");
@@ -175,7 +191,7 @@ def test_the_page_works_in_a_browser(html: str, tmp_path: Path) -> None:
         *(browser, "--headless", "--no-sandbox", "--no-zygote", "--disable-gpu", "--disable-quic"),
         *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
         *("--disable-sync", "--disable-extensions"),
-        *("--disable-dev-shm-usage", "--window-size=500,900", "--virtual-time-budget=2000"),
+        *("--disable-dev-shm-usage", f"--window-size={width},900", "--virtual-time-budget=2000"),
         *(f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"),
         (tmp_path / "page.html").as_uri(),
     ]

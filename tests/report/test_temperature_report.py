@@ -10,13 +10,15 @@ import pytest
 from stores import make_run, measured, spec
 
 from textbench.contracts.spec import Spec
+from textbench.judge import published
 from textbench.report import figures, write_report
-from textbench.report.definitions import figure_specs, published_tables, row_names, table_specs
-from textbench.report.tradeoff import sweeps
+from textbench.report.curves import sweeps
+from textbench.report.definitions import figure_specs, row_names, table_specs
+from textbench.report.sections import Section, sections
+from textbench.report.styles import Styles
 from textbench.store.directory import RunDirectory
-from textbench.store.frames import load_results
-from textbench.store.read import read_store
-from textbench.store.replicates import sections
+from textbench.store.frames import frames, load_results
+from textbench.store.read import RecordedRun, read_store
 
 QUALITY = {"bleu5": 0.2, "self_bleu5": 0.3, "nll_test": 2.0}
 
@@ -32,6 +34,17 @@ def evaluated(directory: RunDirectory, alpha: float, samples: int = 100, **value
     directory.append("evaluations.jsonl", {"alpha": alpha, "samples": samples, "metrics": found})
 
 
+def only(results: Path) -> Section:
+    (section,) = sections(frames(read_store(results)), row_names())
+    return section
+
+
+def values(run: RecordedRun) -> list[dict[str, float | None]]:
+    return [
+        {name: one["value"] for name, one in row["metrics"].items()} for row in run.evaluations()
+    ]
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """Two seeds of mle swept over three temperatures, and cot:strong at one."""
@@ -45,8 +58,8 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_each_temperature_is_a_row_of_its_own(results: Path) -> None:
-    (section,) = sections(read_store(results), row_names())
-    labels = [row.label for row in section.rows]
+    section = only(results)
+    labels = section.rows["label"].to_list()
     assert len(labels) == len(set(labels)) == 6
     assert {label for label in labels if label.startswith("mle")} == {
         "mle",
@@ -54,12 +67,15 @@ def test_each_temperature_is_a_row_of_its_own(results: Path) -> None:
         "mle alpha=1.5",
         "mle alpha=2",
     }
-    (row,) = (row for row in section.rows if row.label == "mle alpha=1.5")
-    assert [run.spec.seed for run in row.done] == [0, 1]
-    (moment,) = section.store.evaluations(row.runs[1])
-    assert moment.final
-    assert moment.values == pytest.approx({"bleu5": 0.31, "self_bleu5": 0.45})
-    assert section.store.epochs(row.runs[1]) == section.store.log(row.runs[1]) == []
+    mine = section.runs[section.runs["label"] == "mle alpha=1.5"]
+    assert (mine["seed"].to_list(), mine["status"].to_list()) == ([0, 1], ["done", "done"])
+    (run,) = [
+        row for row in read_store(results).rows if (row.spec.seed, row.spec.alpha) == (1, 1.5)
+    ]
+    (row,) = run.evaluations()
+    assert row["final"]
+    assert values(run) == [pytest.approx({"bleu5": 0.31, "self_bleu5": 0.45})]
+    assert run.log() == []
 
 
 def test_runs_are_counted_once(results: Path) -> None:
@@ -80,10 +96,12 @@ def test_what_was_computed_later_joins_the_final_evaluation(tmp_path: Path) -> N
     run = make_run(tmp_path, text_spec(), [QUALITY], final={**QUALITY, "ewmd_test": None})
     evaluated(run, 1.0, bleu5=0.9, ewmd_test=0.4, lm_score=5.0)
     evaluated(run, 1.0, samples=7, lm_score=6.0)
-    (first, last) = read_store(tmp_path).evaluations(read_store(tmp_path).runs[0])
-    assert first.values == QUALITY
-    assert last.values == {**QUALITY, "ewmd_test": 0.4, "lm_score": 5.0}  # bleu5 was there
-    assert last.protocols["lm_score"] == "lm_score/1 n=100"  # the run's own sample size
+    (found,) = read_store(tmp_path).runs
+    first, last = values(found)
+    assert first == QUALITY
+    assert last == {**QUALITY, "ewmd_test": 0.4, "lm_score": 5.0}  # bleu5 was there
+    protocol = found.evaluations()[-1]["metrics"]["lm_score"]["protocol"]
+    assert protocol == "lm_score/1 n=100"  # the run's own sample size
 
 
 def test_the_newest_value_wins_and_reasons_are_kept(tmp_path: Path) -> None:
@@ -91,10 +109,9 @@ def test_the_newest_value_wins_and_reasons_are_kept(tmp_path: Path) -> None:
     evaluated(run, 1.5, bleu5=None)
     evaluated(run, 1.5, self_bleu5=0.1)
     evaluated(run, 1.5, self_bleu5=0.2)
-    store = read_store(tmp_path)
-    (moment,) = store.evaluations(store.rows[1])
-    assert moment.missing("bleu5") == "no temperature"
-    assert moment.values["self_bleu5"] == 0.2
+    (row,) = read_store(tmp_path).rows[1].evaluations()
+    assert row["metrics"]["bleu5"]["reason"] == "no temperature"
+    assert row["metrics"]["self_bleu5"]["value"] == 0.2
 
 
 def test_tables_show_the_temperatures_they_list(results: Path, tmp_path: Path) -> None:
@@ -112,8 +129,8 @@ def test_tables_show_the_temperatures_they_list(results: Path, tmp_path: Path) -
 
 
 def test_lines_run_through_the_temperatures(results: Path) -> None:
-    (section,) = sections(read_store(results), row_names())
-    found = {line.row.label: line.points for line in sweeps(section, "bleu5", "self_bleu5")}
+    section = only(results)
+    found = {line.label: line.points for line in sweeps(section, "bleu5", "self_bleu5")}
     assert set(found) == {"mle", "cot:strong"}
     assert [alpha for alpha, _, _ in found["mle"]] == [0.5, 1.0, 1.5, 2.0]
     assert found["mle"][2][1:] == pytest.approx((0.305, 0.45))
@@ -131,32 +148,33 @@ def test_an_algorithm_looks_the_same_in_every_panel_and_as_elsewhere(results: Pa
     (run,) = (r for r in RunDirectory.find(results) if "/mle/s0" in r.name)
     for alpha, lm in ((0.5, 6.0), (1.0, 5.0)):
         evaluated(run, alpha, lm_score=lm, reverse_lm_score=7.0 - lm)
-    (section,) = sections(read_store(results), row_names())
+    section = only(results)
     (spec,) = (spec for spec in figure_specs() if spec.kind == "tradeoff")
-    figure = figures.draw(spec, section)
-    assert figure is not None
-    usual = figures.colours([row for row in section.rows if row.label == "mle"])
-    lines = [line for ax in figure.axes for line in ax.lines if line.get_label() == "MLE"]
-    assert len(lines) == len(figure.axes) == 2
-    assert {(line.get_color(), line.get_linestyle()) for line in lines} == {
-        (colour, "-") for colour, _ in usual.values()
-    }
+    styles = Styles([section])
+    drawn = figures.draw(spec, section, styles)
+    assert drawn is not None
+    alone = section.restricted(section.rows.index[section.rows["label"] == "mle"].to_list())
+    ((colour, _),) = styles.of(alone).values()
+    axes = drawn.figure.axes
+    lines = [line for ax in axes for line in ax.lines if line.get_label() == "MLE"]
+    assert len(lines) == len(axes) == 2
+    assert {(line.get_color(), line.get_linestyle()) for line in lines} == {(colour, "-")}
 
 
 def test_a_temperature_names_a_row_and_not_a_protocol() -> None:
     plain = text_spec("cot", variant="strong")
     tempered = replace(plain, alpha=1.5)
     assert tempered.label == "cot:strong alpha=1.5"
-    assert tempered.label in {row for row, _ in published_tables()["table2"].cells}
+    assert tempered.label in published.tables()["table2"].rows
     assert tempered.hash != plain.hash
 
 
 @pytest.mark.parametrize("name", ["table2", "table3", "table5"])
 def test_the_papers_text_tables_have_their_columns_and_rows(name: str) -> None:
     (table,) = (table for table in table_specs() if table.id == name)
-    cells = published_tables()[table.paper].cells
-    assert {column for _, column in cells} <= {column.id for column in table.columns}
-    assert {row for row, _ in cells} <= {row.label for row in table.rows}
+    paper = published.tables()[table.paper]
+    assert set(paper.columns) <= {column.id for column in table.columns}
+    assert set(paper.rows) <= {row.label for row in table.rows}
     if name != "table5":
         assert [row.label for row in table.rows[:2]] == ["real", "real_corrupted"]
 

@@ -14,10 +14,13 @@ import pytest
 import torch
 from ledgers import Watch, spent
 from textbench.algorithms.goal_generator import GoalFactoredGenerator
+from torch import Tensor
 
+from textbench.backbone.generator import Tempered
 from textbench.backbone.ledger import counting
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.backbone.rollout import rollouts
+from textbench.backbone.scoring import mean_entropy, token_nll
 from textbench.contracts.streams import stream
 from textbench.contracts.trainer import Context, Position, Trainer
 from textbench.plan import registry
@@ -34,6 +37,7 @@ SMALL: dict[str, Any] = {
     **{"d_samples": 8, "d_embedding": 3, "d_filters": ((1, 2), (2, 2)), "d_hidden": 3},
     **{"d_logits": 3, "rollouts": 2, "block": 2, "goal_size": 2, "hidden": 3},
     **{"pretrain_rounds": 1, "pretrain_d_steps": 1, "pretrain_g_epochs": 1, "clip": 0.0},
+    **{"rounds_per_epoch": 1, "d_dense": 2},
 }
 """Two minibatches of 8 are a load: 8 real sequences, 8 fakes."""
 
@@ -55,12 +59,21 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, int, int], tuple[int, int, int
     ("mle", {}, FIRST, (1, 0, 0, TOKENS)),
     ("mle", {"dropout": 0.5}, FIRST, (1, 0, 0, TOKENS)),
     ("scheduled_sampling", {"epochs": 9}, ("", 0, 0), (1, 0, 0, TOKENS)),
-    ("scheduled_sampling", {"epochs": 9}, ("", 8, 0), (1, 0, B * (T - 1), TOKENS)),
+    ("scheduled_sampling", {"epochs": 9, "least": 0.0}, ("", 8, 0), (1, 0, B * (T - 1), TOKENS)),
     ("policy_gradient", {}, FIRST, (1, 0, TOKENS, TOKENS)),
     # The likelihood, the states of x and of s, D on both; then the states of s again, and D.
     ("professor_forcing", {"g_above": 1.0}, FIRST, (1, 1, TOKENS, 5 * TOKENS)),
     ("professor_forcing", {"g_above": 0.0}, FIRST, (2, 1, TOKENS, 7 * TOKENS)),
     ("professor_forcing", {"d_below": 0.0}, FIRST, (1, 0, TOKENS, 5 * TOKENS)),
+    # Weights are found in the one pass that finds the likelihood.
+    ("mixce", {}, FIRST, (1, 0, 0, TOKENS)),
+    ("tailr", {}, FIRST, (1, 0, 0, TOKENS)),
+    ("emo", {}, FIRST, (1, 0, 0, TOKENS)),
+    # The policy, the older one, and maximum likelihood.
+    ("gold", {}, FIRST, (1, 0, 0, 3 * TOKENS)),
+    # G on its own sample, D on it and on real sequences.
+    ("relgan", {}, G_TURN, (1, 0, TOKENS, 3 * TOKENS)),
+    ("relgan", {}, D_TURN, (0, 1, TOKENS, 3 * TOKENS)),
     # G and M on s; M on the mixture of 16, once more where the balanced NLL is logged.
     ("cot", {}, ("cot", 0, 1), (1, 1, 2 * TOKENS, (2 + 2) * TOKENS)),
     ("cot", {}, ("cot", 0, 0), (1, 1, 2 * TOKENS, (2 + 2 + 2) * TOKENS)),
@@ -173,6 +186,28 @@ def test_evaluating_costs_nothing_and_training_data_neither(make_context: Contex
         generator.log_probs(torch.zeros(2, T, dtype=torch.int64))
         rollouts(generator, torch.zeros(2, T, dtype=torch.int64), 4, stream(0, "training"))
     assert ledger == {"tokens_sampled": 5 * T + 4 * 2 * (2 + 1), "tokens_scored": 2 * T}
+
+
+class OwnLaw(LSTMLanguageModel):
+    """Has no linear output: its law is not its parent's."""
+
+    def log_probs(self, tokens: Tensor) -> Tensor:
+        return super().log_probs(tokens)
+
+
+@pytest.mark.parametrize("kind", [LSTMLanguageModel, GoalFactoredGenerator, OwnLaw])
+@pytest.mark.parametrize("alpha", [1.0, 2.0])
+def test_scoring_reads_every_token_once(kind: type[Any], alpha: float) -> None:
+    model = kind(V, T, 3, 5)
+    model.initialise(stream(0, "initialise"))
+    scored = model if alpha == 1.0 else Tempered(model, alpha)
+    tokens = model.sample(6, stream(0, "draw"))
+    assert (model.linear_output(tokens) is None) == (kind is OwnLaw)
+    for score in (token_nll, mean_entropy):
+        ledger = {"tokens_sampled": 0, "tokens_scored": 0}
+        with counting(ledger):
+            score(scored, tokens)
+        assert ledger == {"tokens_sampled": 0, "tokens_scored": 6 * T}
 
 
 @pytest.mark.parametrize("kind", [LSTMLanguageModel, GoalFactoredGenerator])

@@ -52,6 +52,7 @@ def exact(P: Tabular, G: Tabular) -> dict[str, float]:
         "nll_oracle": -(g @ p.log()) / P.length,
         "nll_test": -(p @ g.log()) / P.length,
         "nll_train": -G.probs(train).log().mean() / P.length,
+        "nll_validation": -G.probs(P.law()[::2]).log().mean() / P.length,
         "generator_entropy": -(g @ g.log()) / P.length,
         "kl_forward": (p @ (p / g).log()) / P.length,
         "kl_reverse": (g @ (g / p).log()) / P.length,
@@ -88,7 +89,7 @@ def test_what_is_per_token_and_what_per_sequence(length: int) -> None:
     """At P = G = uniform, NLL and entropy are ln V per token whatever T."""
     uniform = Tabular(DENOMINATOR, length, 0)  # as many symbols as shares leave no choice
     found = values_of(evaluate(uniform, uniform, samples=DENOMINATOR**length))
-    for name in ("nll_oracle", "nll_test", "nll_train", "generator_entropy"):
+    for name in ("nll_oracle", "nll_test", "nll_train", "nll_validation", "generator_entropy"):
         assert found[name] == pytest.approx(math.log(DENOMINATOR))
 
 
@@ -214,6 +215,7 @@ def test_the_size_of_a_block_changes_no_value(
     reference: PairScores = score_pair(A, B, sample)
     nll = mean_nll(A, sample)
     monkeypatch.setattr(scoring, "CPU_ELEMENTS", elements)
+    monkeypatch.setattr(scoring, "CPU_POSITIONS", elements // V)
     found = score_pair(A, B, sample)
     assert torch.allclose(found.log_a, reference.log_a, atol=1e-6)
     assert torch.allclose(found.log_b, reference.log_b, atol=1e-6)
@@ -238,7 +240,7 @@ def test_without_an_oracle_there_is_a_reason_and_no_number() -> None:
     P, G = Tabular(V, T, 0), Tabular(V, T, 1)
     found = measure([metric() for metric in ALL], evaluate(P, G, hidden=True))
     expected = exact(P, G)
-    for name in ("nll_test", "nll_train", "generator_entropy"):
+    for name in ("nll_test", "nll_train", "nll_validation", "generator_entropy"):
         assert found[name]["value"] == pytest.approx(expected[name])
         assert found[name]["protocol"] and "reason" not in found[name]
     for name in ("nll_oracle", "kl_forward", "kl_reverse", "jsd_stepwise", "jsd_sequence"):
@@ -273,6 +275,7 @@ def test_protocols_name_the_definition_and_every_sample_size() -> None:
         "nll_oracle": "nll_oracle/1 n=50",
         "nll_test": "nll_test/1 n=50",
         "nll_train": "nll_train/1 n=50",
+        "nll_validation": f"nll_validation/1 n={N // 2 + N % 2}",
         "generator_entropy": "generator_entropy/1 full-vocabulary n=50",
         "kl_forward": "kl_forward/1 full-vocabulary n=50",
         "kl_reverse": "kl_reverse/1 full-vocabulary n=50",

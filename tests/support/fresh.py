@@ -19,6 +19,7 @@ SEEDS = "0:20"
 ALGORITHMS = (
     *("mle", "scheduled_sampling", "seqgan", "rankgan", "maligan"),
     *("leakgan", "professor_forcing", "policy_gradient", "cot"),
+    *("mixce", "tailr", "gold", "emo", "relgan"),
 )
 """What results/published/ci has: every shipped trainer that learns."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from textbench.algorithms import discriminator, leak_generator, rankgan, seqgan
+from textbench.algorithms import discriminator, leak_generator, rankgan, relgan, seqgan
 from textbench.algorithms.goal_generator import GoalFactoredGenerator
 from textbench.algorithms.professor_forcing import Discriminator
 from textbench.algorithms.scheduled_sampling import ScheduledSampling
@@ -72,6 +72,7 @@ class Watch:
         patch.setattr(leak_generator, "pool_prefixes", pooled)
         patch.setattr(Discriminator, "forward", judged)
         self._watch_samplers()
+        self._watch_relaxed()
 
     def _watch_samplers(self) -> None:
         for owner, name in ((LSTMLanguageModel, "sample"), (GoalFactoredGenerator, "complete")):
@@ -88,6 +89,22 @@ class Watch:
             return mix(trainer, batch, epsilon)
 
         self.patch.setattr(ScheduledSampling, "mixed_inputs", mixed)
+
+    def _watch_relaxed(self) -> None:
+        """RelGAN's D reads relaxed symbols, which are looked up nowhere."""
+        draw, relax = relgan.gumbel_max, relgan.relaxed
+
+        def drawn(*arguments: Any) -> tuple[Tensor, Tensor]:
+            tokens, noise = draw(*arguments)
+            self._add("tokens_sampled", tokens.numel())
+            return tokens, noise
+
+        def relaxed(model: Any, tokens: Tensor, *rest: Any) -> Tensor:
+            self._add("tokens_scored", tokens.numel())
+            return relax(model, tokens, *rest)
+
+        self.patch.setattr(relgan, "gumbel_max", drawn)
+        self.patch.setattr(relgan, "relaxed", relaxed)
 
     def _returning(self, sample: Any) -> Any:
         def watched(*arguments: Any, **keywords: Any) -> Tensor:

@@ -3,6 +3,7 @@
 Public for plugins, and imported when asked for:
 
 * `Generator`, the contract of a model, and `Tempered`, another one at an inverse temperature;
+* `LinearOutput`, the output layer of a model that has one, by which it is scored faster;
 * `LSTMLanguageModel`, whose teacher forcing, losses and sampling are fast, and its cell `LSTM`;
 * `rollouts`, completions of every prefix;
 * `draw`, one symbol per row of logits from one uniform number each;
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from textbench.backbone.cell import LSTM
     from textbench.backbone.generator import Generator, Tempered
     from textbench.backbone.ledger import reads
+    from textbench.backbone.linear_scores import LinearOutput
     from textbench.backbone.losses import linear_cross_entropy, linear_kl_rows
     from textbench.backbone.lstm import LSTMLanguageModel
     from textbench.backbone.rollout import rollouts
@@ -36,6 +38,7 @@ __all__ = [
     "LSTM",
     "Generator",
     "LSTMLanguageModel",
+    "LinearOutput",
     "PairScores",
     "Tempered",
     "draw",
@@ -53,6 +56,7 @@ _HOMES = {
     "cell": ("LSTM",),
     "generator": ("Generator", "Tempered"),
     "ledger": ("reads",),
+    "linear_scores": ("LinearOutput",),
     "losses": ("linear_cross_entropy", "linear_kl_rows"),
     "lstm": ("LSTMLanguageModel",),
     "rollout": ("rollouts",),

@@ -53,7 +53,8 @@ def reads(method: Callable[P, R]) -> Callable[P, R]:
     """Make a model's method count what it reads.
 
     Its first argument is a batch of sequences, ``(B, T)`` symbols or ``(B, T, ·)`` of what stands
-    for them: B·T tokens, unless methods that it calls have counted them.
+    for them: B·T tokens, unless methods that it calls have counted them. One that returns None had
+    nothing to read them for.
     """
 
     @wraps(method)
@@ -63,7 +64,7 @@ def reads(method: Callable[P, R]) -> Callable[P, R]:
             return method(*arguments, **keywords)
         before = ledger["tokens_scored"]
         result = method(*arguments, **keywords)
-        if ledger["tokens_scored"] == before:
+        if result is not None and ledger["tokens_scored"] == before:
             given: list[Any] = [*arguments[1:], *keywords.values()]
             ledger["tokens_scored"] += given[0].shape[0] * given[0].shape[1]
         return result

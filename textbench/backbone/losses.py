@@ -11,39 +11,24 @@ cost more than memory.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from textbench.backbone.output import LN_2, OutputLayer, largest_norm, with_one
+from textbench.backbone.output import LN_2, OutputLayer, largest_norm, row_chunks, with_one
 
-CPU_CHUNK = 64
-"""Rows of a chunk: their logits (1.3 MB at V = 5,000) fit a second- or third-level cache. Times at
-32 and 128 are within 5 % on processors with AVX2 and with AVX-512, so one number serves all, and
-results do not depend on the size of a cache."""
-WIDE = 128
-"""From this width of h on chunks are twice as long: reading and writing the weight's gradient once
-per chunk then costs more than the logits do (measured: 25 % of the whole loss at H = 528)."""
-CUDA_ELEMENTS = 1 << 28
-"""Numbers in a chunk on CUDA (1 GiB)."""
+Weigh = Callable[[Tensor], Tensor]
+"""A weight for each log-likelihood."""
 
 
-def _chunks(hidden: Tensor, vocab_size: int) -> list[slice]:
-    rows, width = hidden.shape
-    if hidden.is_cpu:
-        size = CPU_CHUNK if width < WIDE else 2 * CPU_CHUNK
-    else:
-        size = max(1, CUDA_ELEMENTS // vocab_size)
-    return [slice(first, min(first + size, rows)) for first in range(0, rows, size)]
-
-
-def _total(values: Tensor) -> Tensor:
+def summed(values: Tensor) -> Tensor:
     """Return the sum, on a CPU added up in float64."""
     return values.sum(dtype=torch.float64 if values.is_cpu else None).to(values.dtype)
 
 
-class _Gradients:
+class Gradients:
     """Sums up the gradients of Σ_i f_i·L_i, where d L_i / d logits_i = g_i is given in chunks.
 
     Args:
@@ -69,11 +54,12 @@ class _Gradients:
         self.folded.addmm_((rows * factor).t(), gradient)
 
     def save(self, ctx: Any) -> None:
-        """Keep the gradients of hidden, weight and bias for `_scaled_gradients`."""
+        """Keep the gradients of hidden, weight and bias for `scaled_gradients`."""
         ctx.save_for_backward(self.hidden, self.folded[:-1].t().contiguous(), self.folded[-1])
 
 
-def _scaled_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def scaled_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what `Gradients.save` kept, times the gradient of the sum."""
     hidden, weight, bias = ctx.saved_tensors
     return hidden * grad, weight * grad, bias * grad
 
@@ -83,18 +69,27 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, scale: Tensor
-    ) -> Tensor:
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        scale: Tensor,
+        weigh: Weigh | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         layer = OutputLayer(weight, bias, largest_norm(hidden))
         rows, y, w = with_one(hidden), targets.unsqueeze(1), scale.unsqueeze(1)
+        w = w.clone() if weigh else w
         total, chosen = torch.empty_like(w), torch.empty_like(w)
-        parts = _chunks(hidden, len(weight))
+        parts = row_chunks(hidden, len(weight))
         buffer = hidden.new_empty(parts[0].stop if parts else 0, len(weight))
-        gradients = _Gradients(hidden, weight) if any(ctx.needs_input_grad[:3]) else None
+        gradients = Gradients(hidden, weight) if any(ctx.needs_input_grad[:3]) else None
         for part in parts:
             p = layer.logits(rows[part], buffer[: part.stop - part.start])
             torch.gather(p, 1, y[part], out=chosen[part])
             torch.sum(p.exp2_(), 1, keepdim=True, out=total[part])
+            if weigh:
+                w[part] *= weigh(LN_2 * chosen[part] - total[part].log())
             if gradients:
                 gradients.add(part, rows[part], p, w[part] / total[part])
         if gradients:
@@ -102,11 +97,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
             gradients.hidden.addcmul_(weight.index_select(0, targets), w, value=-1.0)
             gradients.folded.index_add_(1, targets, (rows * w).t(), alpha=-1.0)
             gradients.save(ctx)
-        return _total(w * (total.log() - LN_2 * chosen))
+        surprisal = total.log() - LN_2 * chosen
+        ctx.mark_non_differentiable(surprisal, w)
+        ctx.set_materialize_grads(False)
+        return summed(w * surprisal), surprisal, w
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return *_scaled_gradients(ctx, grads[0]), None, None
+        return *scaled_gradients(ctx, grads[0]), None, None, None
 
 
 def linear_cross_entropy(
@@ -122,11 +120,39 @@ def linear_cross_entropy(
         scale: ``(N,)``, constants: 1/N for the mean, plus the reward of each for a policy gradient
             (−log G times the reward is descended, so rewarded symbols become likelier).
     """
+    return reweighted_cross_entropy(hidden, weight, bias, targets, scale, None)[0]
+
+
+def reweighted_cross_entropy(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    scale: Tensor,
+    weigh: Weigh | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return sum_i w_i · NLL_i with w_i = scale_i · weigh(−NLL_i), a constant; and its terms.
+
+    The weights are found in the pass that finds the likelihood: they cost no second one.
+
+    Args:
+        hidden: ``(N, H)``.
+        weight: ``(V, H)``.
+        bias: ``(V,)``.
+        targets: ``(N,)`` int64.
+        scale: ``(N,)``, constants.
+        weigh: Maps log-likelihoods (nats), of any shape, to weights of that shape; None for 1.
+
+    Returns:
+        The sum, which is differentiable once, and the constants NLL and w, ``(N,)`` each.
+    """
     if not torch.is_grad_enabled():
         # `needs_input_grad` ignores no_grad; scoring costs half without the gradients.
         hidden, weight, bias = hidden.detach(), weight.detach(), bias.detach()
-    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, bias, targets, scale)  # type: ignore[no-untyped-call]
-    return loss
+    loss, surprisal, w = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        hidden, weight, bias, targets, scale, weigh
+    )
+    return loss, surprisal.squeeze(1), w.squeeze(1)
 
 
 class _LinearKL(torch.autograd.Function):
@@ -149,9 +175,9 @@ class _LinearKL(torch.autograd.Function):
         other_layer = OutputLayer(other_weight, other_bias, largest_norm(other_hidden))
         rows, other_rows = with_one(hidden), with_one(other_hidden)
         kl = hidden.new_empty(len(hidden))
-        parts = _chunks(hidden, len(weight))
+        parts = row_chunks(hidden, len(weight))
         buffers = hidden.new_empty(3, parts[0].stop if parts else 0, len(weight))
-        gradients = _Gradients(hidden, weight)
+        gradients = Gradients(hidden, weight)
         for part in parts:
             p, q, ratio = buffers[:, : part.stop - part.start]
             layer.logits(rows[part], p)
@@ -169,11 +195,11 @@ class _LinearKL(torch.autograd.Function):
             gradients.add(part, rows[part], gradient, LN_2 / total)
         gradients.save(ctx)
         ctx.mark_non_differentiable(kl)
-        return _total(kl), kl
+        return summed(kl), kl
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return *_scaled_gradients(ctx, grads[0]), None, None
+        return *scaled_gradients(ctx, grads[0]), None, None
 
 
 def linear_kl_rows(

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from textbench.backbone.cell import LSTMLayer
 from textbench.backbone.generator import Generator
 from textbench.backbone.ledger import reads
-from textbench.backbone.losses import linear_cross_entropy
+from textbench.backbone.linear_scores import LinearOutput
+from textbench.backbone.losses import Weigh, linear_cross_entropy, reweighted_cross_entropy
+from textbench.backbone.output import rows_at_once
 from textbench.backbone.sampling import Drawer
 
 START = 0
@@ -61,8 +63,16 @@ class LSTMLanguageModel(LSTMLayer, Generator):
 
     def log_probs(self, tokens: Tensor) -> Tensor:
         """See `Generator.log_probs`."""
-        logits = self.hidden(tokens) @ self.head_weight.t() + self.head_bias
-        return logits.log_softmax(-1)
+        hidden = self.hidden(tokens)
+        # `addmm` on a matrix: a batched product would add the bias in a pass of its own.
+        logits = torch.addmm(self.head_bias, hidden.flatten(0, 1), self.head_weight.t())
+        return logits.log_softmax(-1).view(*tokens.shape, self.vocab_size)
+
+    def linear_output(self, tokens: Tensor) -> LinearOutput | None:
+        """See `Generator.linear_output`."""
+        if type(self).log_probs is not LSTMLanguageModel.log_probs:
+            return None  # a subclass with a law of its own
+        return LinearOutput(self.hidden(tokens).flatten(0, 1), self.head_weight, self.head_bias)
 
     def weighted_nll(
         self,
@@ -83,12 +93,8 @@ class LSTMLanguageModel(LSTMLayer, Generator):
             inputs: ``(B, T)`` input symbols in place of the shifted tokens (scheduled sampling).
         """
         hidden = self.hidden(tokens) if inputs is None else self.hidden_from(inputs)
-        if dropout > 0.0:
-            keep = torch.rand(hidden.shape, generator=rng, device=hidden.device) >= dropout
-            hidden = hidden * keep / (1.0 - dropout)
-        scale = (
-            torch.full_like(hidden[..., 0], 1.0 / tokens.numel()) if weights is None else weights
-        )
+        hidden = self.drop(hidden, dropout, rng)
+        scale = _shares(hidden, tokens) if weights is None else weights
         return linear_cross_entropy(
             hidden.flatten(0, 1),
             self.head_weight,
@@ -97,12 +103,57 @@ class LSTMLanguageModel(LSTMLayer, Generator):
             scale.detach().flatten(),
         )
 
+    def reweighted_nll(
+        self,
+        tokens: Tensor,
+        weigh: Weigh | None,
+        *,
+        dropout: float = 0.0,
+        rng: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the mean over tokens of w · (−log q), q the likelihood G(x_bt | x_b,<t).
+
+        The weight w = weigh(log q) is a constant.
+
+        Args:
+            tokens: ``(B, T)``.
+            weigh: Maps log-likelihoods (nats) to weights of the same shape; None for 1.
+            dropout: As in `weighted_nll`.
+            rng: As in `weighted_nll`.
+
+        Returns:
+            The mean; and the constants −log q and w of every token, ``(B, T)`` each.
+        """
+        hidden = self.drop(self.hidden(tokens), dropout, rng)
+        loss, surprisal, w = reweighted_cross_entropy(
+            hidden.flatten(0, 1),
+            self.head_weight,
+            self.head_bias,
+            tokens.flatten(),
+            _shares(hidden, tokens).flatten(),
+            weigh,
+        )
+        return loss, surprisal.view(tokens.shape), w.view(tokens.shape) * tokens.numel()
+
+    @staticmethod
+    def drop(hidden: Tensor, dropout: float, rng: torch.Generator | None) -> Tensor:
+        """Return ``hidden`` with each unit dropped with probability ``dropout``, others scaled."""
+        if dropout == 0.0:
+            return hidden
+        keep = torch.rand(hidden.shape, generator=rng, device=hidden.device) >= dropout
+        return hidden * keep / (1.0 - dropout)
+
+    @torch.no_grad()
+    def token_log_probs(self, tokens: Tensor) -> Tensor:
+        """Return log G(x_bt | x_b,<t) of ``tokens`` ``(B, T)``, constants, ``(B, T)``."""
+        return -self.reweighted_nll(tokens, None)[1]
+
     # -- sampling --------------------------------------------------------------------------
 
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
         """See `Generator.sample`."""
-        batch = SAMPLE_BATCH if self.device.type == "cpu" else max(n, 1)
+        batch = rows_at_once(SAMPLE_BATCH, self.vocab_size, self.device)
         table, drawer = self.input_table(), self.drawer(inverse_temperature)
         parts = []
         for size in [batch] * (n // batch) + [n % batch] * (n % batch > 0):
@@ -126,3 +177,8 @@ class LSTMLanguageModel(LSTMLayer, Generator):
         """Return what draws the next symbol from a state's h, while the parameters stay."""
         norm = self.weight_hh.shape[1] ** 0.5  # no |h| is above 1
         return Drawer(self.head_weight, self.head_bias, norm, inverse_temperature)
+
+
+def _shares(hidden: Tensor, tokens: Tensor) -> Tensor:
+    """Return every token's share in a mean over ``tokens`` ``(B, T)``, typed as ``hidden``."""
+    return torch.full_like(hidden.detach()[..., 0], 1.0 / tokens.numel())

@@ -7,12 +7,11 @@ from torch import Tensor
 
 from textbench.backbone.cell import LSTMState
 from textbench.backbone.lstm import START, LSTMLanguageModel
+from textbench.backbone.output import rows_at_once
 from textbench.backbone.sampling import Drawer
 
 CPU_CHUNK = 128
 """Rows advanced together on a CPU: their logits stay near the cache."""
-CUDA_CHUNK = 16384
-"""Rows advanced together on CUDA: bounds the logits at 330 MB for V = 5,000."""
 
 
 @torch.no_grad()
@@ -63,7 +62,7 @@ def _continue(
     uniforms: Tensor,
 ) -> Tensor:
     """Read one symbol per row and draw the next, chunk by chunk; the state changes in place."""
-    size = CPU_CHUNK if table.is_cpu else CUDA_CHUNK
+    size = rows_at_once(CPU_CHUNK, model.vocab_size, table.device)
     h, c = state
     drawn = torch.empty_like(symbols)
     for first in range(0, len(symbols), size):

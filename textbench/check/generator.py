@@ -47,7 +47,23 @@ def log_probs(laboratory: Laboratory, record: Record) -> str:
         )
     if not found.requires_grad:
         raise Violation("log_probs carries no gradient", "a differentiable function of parameters")
+    _linear_output(generator, tokens, found.detach())
     return f"{expected}, normalised to {off:.0e}, differentiable"
+
+
+@torch.no_grad()
+def _linear_output(generator: Generator, tokens: Tensor, log_probs: Tensor) -> None:
+    """Compare the output layer that evaluation goes by, if there is one."""
+    with undisturbed(generator):
+        output = generator.linear_output(tokens)
+    if output is None:
+        return
+    logits = output.hidden @ output.weight.t() + output.bias
+    off = float((logits.log_softmax(1).view_as(log_probs) - log_probs).abs().max())
+    if not off <= CLOSE:  # NaN is no agreement
+        raise Violation(
+            f"linear_output and log_probs differ by {off:.4f} nats", "one law, or no linear_output"
+        )
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from textbench.contracts.errors import UserError, did_you_mean, printable
 
 COMMANDS = {
     "run": "Train and evaluate; repeat the command to resume.",
+    "tune": "Try as many configurations of each trainer; write the best of each.",
     "report": "Write tables and figures of what is finished so far.",
     "compare": "Compare two result stores; exit code 1 on a regression.",
     "list": "List trainers, metrics, tasks and presets.",
@@ -21,7 +22,11 @@ COMMANDS = {
     "show": "Show a run, trainer, task, metric or preset in detail.",
     "sample": "Print sentences of a finished run's generator.",
     "evaluate": "Compute metrics of stored generators, at any temperature.",
+<<<<<<< HEAD
+    "verify": "Make the first steps of a run again and compare with its record.",
+=======
     "score": "Score sentences of any other system by the same metrics.",
+>>>>>>> door
     "convert": "Bring a store of an older version up to date.",
     "data": "List, download and locate the published corpora.",
     "check": "Check that a trainer, yours or ours, keeps the harness's promises.",

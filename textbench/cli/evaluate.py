@@ -166,7 +166,11 @@ def final_samples(spec: Spec) -> int:
 @contextmanager
 def locked(directory: RunDirectory) -> Iterator[None]:
     """Hold a run's lock; wait while another process does."""
+    waiting = False
     while not directory.acquire():
+        if not waiting:
+            click.echo(f"textbench: waiting for another process at {directory.name}", err=True)
+        waiting = True
         time.sleep(POLL)
     try:
         yield

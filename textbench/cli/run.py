@@ -146,6 +146,7 @@ def command(**given: Any) -> None:
     finished and resumes the others from their last checkpoints.
     """
     from textbench.plan.resolve import Request, expand
+    from textbench.plan.sizes import check_memory
     from textbench.run.engine import LocalEngine
     from textbench.run.limits import Limits
 
@@ -159,13 +160,15 @@ def command(**given: Any) -> None:
     keys = ("algos", "task", "preset", "seeds", "settings", "config", "plugins")
     request = Request(**{key: given[key] for key in keys})
     specs = expand(request, warn)[shard[0] :: shard[1]]
+    for spec in specs:
+        check_memory(spec)
     results: Path = given["results"]
     if given["retry"] == "failed":
         specs = [spec for spec in specs if _status(results, spec).status == "failed"]
     devices = choose_devices(given["device"])
-    jobs = given["jobs"] or _default_jobs(devices)
+    jobs = given["jobs"] or default_jobs(devices)
     if given["dry_run"]:
-        _say_what_would_run(results, specs)
+        say_what_would_run(results, specs)
         return
     engine = LocalEngine(
         results,
@@ -176,10 +179,10 @@ def command(**given: Any) -> None:
         limits=limits,
         retries=retries,
     )
-    sys.exit(_run(engine, specs))
+    sys.exit(run_specs(engine, specs))
 
 
-def _run(engine: LocalEngine, specs: Sequence[Spec]) -> int:
+def run_specs(engine: LocalEngine, specs: Sequence[Spec]) -> int:
     """Run the specs, show progress and the table; return the exit code."""
     from rich.console import Console
 
@@ -244,7 +247,8 @@ def _say_what_next(
     console.print("\n" + "\n".join(lines), highlight=False, soft_wrap=True, markup=False)
 
 
-def _say_what_would_run(results: Path, specs: Sequence[Spec]) -> None:
+def say_what_would_run(results: Path, specs: Sequence[Spec]) -> None:
+    """Print what a command would do with each run."""
     for spec in specs:
         status, wrong = _looked_at(results, spec)
         action = "skip" if status.status in FINISHED else "resume" if status.step else "run"
@@ -293,7 +297,8 @@ def choose_devices(device: str) -> list[str]:
     raise UserError(f"--device {device}: expected auto, cpu, cuda or cuda:I; {here}")
 
 
-def _default_jobs(devices: Sequence[str]) -> int:
+def default_jobs(devices: Sequence[str]) -> int:
+    """Return how many runs go at once, if nobody says."""
     return usable_cores() if devices[0] == "cpu" else len(devices)
 
 

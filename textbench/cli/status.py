@@ -19,9 +19,8 @@ from textbench.contracts.errors import UserError, printable
 from textbench.plan.codehash import code_hash
 from textbench.store.directory import RunDirectory
 from textbench.store.files import one_line
-from textbench.store.read import UNREADABLE, RecordedRun, read_run
+from textbench.store.read import UNREADABLE, RecordedRun, problems, read_run
 from textbench.store.rows import Status
-from textbench.store.verify import problems
 
 ORDER = ("done", "running", "queued", "interrupted", "timeout", "failed", "diverged", "damaged")
 
@@ -73,6 +72,7 @@ def command(results: Path, verify: bool, as_json: bool) -> None:
     for run in runs:
         try:
             recorded = read_run(run)
+            run.evaluations()
         except UNREADABLE as error:
             counts["damaged"] += 1
             rows.append([run.name, "damaged", "", "", "", one_line(error)])

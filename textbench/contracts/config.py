@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import to_json
 
 from textbench.contracts.errors import UserError, did_you_mean
@@ -36,6 +36,14 @@ class Config(BaseModel):
 
 
 C = TypeVar("C", bound=Config)
+
+
+def tunable(scale: Literal["linear", "log"], low: float, high: float) -> dict[str, JsonValue]:
+    """Declare the range that `textbench tune` draws an option from, beside the option.
+
+    For ``Field(..., json_schema_extra=tunable("log", 1e-4, 1e-1))``.
+    """
+    return {"tune": [scale, low, high]}
 
 
 def validate(schema: type[C], values: Mapping[str, Any], where: str) -> C:

@@ -271,7 +271,7 @@ def _length(key: str, value: object, published: int, longer: bool) -> Iterator[s
 
 def _warmup(record: Record, protocol: Protocol, published: TrainerProtocol) -> Iterator[str]:
     """Compare the warm-up's options; its length and rate are among the run's own."""
-    like = protocol.trainers.get("mle")
+    like = protocol.trainers.get(record.warmup.trainer) if record.warmup else None
     if record.warmup is None or like is None:
         return
     own = {"lr": published.options.get("warmup_lr")}

@@ -279,6 +279,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply") from None
 
 
 def read_variants(data: dict[str, Any], path: Path) -> dict[str, Variants]:

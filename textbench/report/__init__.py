@@ -25,6 +25,7 @@ from textbench.report.definitions import (
 from textbench.report.layout import layout, to_csv, to_latex, to_markdown
 from textbench.report.markup import render
 from textbench.report.output import Output
+from textbench.report.panels import Drawn
 from textbench.report.sections import Section, sections
 from textbench.report.styles import Styles
 from textbench.report.tables import build
@@ -240,7 +241,7 @@ def _write_figure(
     }
 
 
-def _caption(spec: FigureSpec, part: Section, drawn: figures.Drawn) -> Iterator[str]:
+def _caption(spec: FigureSpec, part: Section, drawn: Drawn) -> Iterator[str]:
     """Yield the sentences under a figure."""
     if spec.kind == "paths":
         yield (

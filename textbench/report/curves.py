@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -43,10 +43,12 @@ class Curve:
         """How many points the longest run has."""
         return int(self.points.groupby("run").size().max())
 
-    def lines(self) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
-        """Yield each run and its ``(points, 2)``."""
-        for run, one in self.points.groupby("run", sort=False):
-            yield str(run), one[["x", "value"]].to_numpy(float)
+    @cached_property
+    def lines(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Each run's ``(points, 2)``."""
+        places = self.points[["x", "value"]].to_numpy(float)
+        at = self.points.groupby("run", sort=False, observed=True).indices
+        return {str(run): places[at[run]] for run in self.points["run"].unique()}
 
     @cached_property
     def mean(self) -> pd.DataFrame:
@@ -113,7 +115,7 @@ def log_curves(section: Section, name: str) -> list[Curve]:
 
 def _curves(section: Section, points: pd.DataFrame) -> list[Curve]:
     runs = section.runs
-    row = points["run"].map(runs["row"])
+    row = points["run"].map(runs["row"]).astype(int)
     broken = frozenset(runs.index[runs["status"].isin(BROKEN)])
     warm = set(runs.loc[runs["warmup_label"] != "", "row"])
     grouped = dict(tuple(points.groupby(row)))
@@ -147,9 +149,9 @@ def sweeps(section: Section, x: str, y: str) -> list[Sweep]:
     done = (evaluated.at["status"] == "done") & evaluated.at["final"].astype(bool)
     ends = evaluated.at[["run"]].assign(x=evaluated.numbers([x])[:, 0])
     ends = ends.assign(y=evaluated.numbers([y])[:, 0])[done].dropna()
-    ends["row"] = ends["run"].map(section.runs["row"])
+    ends["row"] = ends["run"].map(section.runs["row"]).astype(int)
     means = ends.groupby("row")[["x", "y"]].mean()
-    means["alpha"] = section.runs.drop_duplicates("row").set_index("row")["alpha"]
+    means = means.join(section.runs.drop_duplicates("row").set_index("row")["alpha"])
     if (means["alpha"] == 1.0).all():
         return []
     about = section.rows.loc[[row for row in section.rows.index if row in means.index]]

@@ -30,16 +30,18 @@ def _column(values: pd.Series[Any]) -> list[str]:
     if values.name == "value":
         return ["" if value != value else repr(value) for value in values.to_list()]
     codes, known = pd.factorize(values, use_na_sentinel=True)
-    whole = values.dtype == float and bool(np.all(known == np.floor(known)))
-    shown = np.array([*(_field(one, whole) for one in list(known)), ""], dtype=object)
+    counts = values.name not in ("seconds", "cpu_seconds")  # of epochs, or of the ledger
+    shown = np.array([*(_field(one, counts) for one in list(known)), ""], dtype=object)
     found: list[str] = shown[codes].tolist()  # a missing value has the code -1, the last one
     return found
 
 
-def _field(value: Any, whole: bool) -> str:
+def _field(value: Any, counts: bool) -> str:
     if isinstance(value, str):
         return _quoted(value)
-    return str(int(value)) if whole and value.__class__ is not bool else str(value)
+    if counts and isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def _quoted(text: str) -> str:

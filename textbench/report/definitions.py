@@ -82,6 +82,8 @@ class TableSpec:
     """Patterns of the labels of the rows it is about; other tables leave those out."""
     listed_only: bool = False
     """Whether it shows no rows but the listed ones, which other tables have as well."""
+    needs: tuple[str, ...] = ()
+    """Patterns of labels; without such a row the table is not made."""
 
     def is_for(self, task: str) -> bool:
         """Tell whether the table is made for ``task``."""

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from textbench.judge import published
+from textbench.report import paths
 from textbench.report.curves import Curve, Sweep, log_curves, long_enough, metric_curves, sweeps
 from textbench.report.definitions import FigureSpec, axis_titles
-from textbench.report.panels import Strip, add_legend, draw_curves, figure_of, zoom
+from textbench.report.panels import Drawn, Strip, add_legend, draw_curves, figure_of, zoom
 from textbench.report.sections import Section
 from textbench.report.styles import DASHES, Style, Styles, by_name, groups, look, plain
 
@@ -24,25 +22,16 @@ LEFT, RIGHT = "#0173B2", "#D55E00"
 """The two axes of a twin panel."""
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A figure, and what its caption must say."""
-
-    figure: Figure
-    stubs: tuple[str, ...] = ()
-    """Rows that were left out, of too few evaluations to show a course."""
-    other_oracle: bool = False
-    """Whether published numbers in it are of another oracle."""
-
-
 def draw(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
     """Draw a figure; None where the store has nothing for it."""
-    kinds = {"curves": _curves, "twin": _twin, "tradeoff": _tradeoff, "paths": _paths}
+    kinds = {"curves": _curves, "twin": _twin, "tradeoff": _tradeoff, "paths": paths.draw}
     with look():
         drawn = kinds[spec.kind](spec, section, styles)
         if drawn is not None:
             # The layout is computed once, not for every file.
-            drawn.figure.draw_without_rendering()
+            engine = drawn.figure.get_layout_engine()
+            if engine is not None:
+                engine.execute(drawn.figure)
             drawn.figure.set_layout_engine("none")
     return drawn
 
@@ -140,6 +129,7 @@ def _end(spec: FigureSpec, curves: Sequence[Curve]) -> float:
 def _finish(ax: Axes, spec: FigureSpec, title: str, colour: str = "") -> None:
     ax.set_xlabel(axis_titles().get(spec.x, spec.x))
     label = ax.set_ylabel(title)
+    ax.locator_params(nbins=6)
     if colour:
         label.set_color(colour)
         ax.tick_params(axis="y", labelcolor=colour)
@@ -203,116 +193,3 @@ def _draw_sweep(ax: Axes, line: Sweep, style: Style) -> None:
     for i in (0, len(alphas) - 1) if len(alphas) > 1 else ():
         near: dict[str, Any] = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 7}
         ax.annotate(f"{alphas[i]:g}", (x[i], y[i]), color=style.colour, **near)
-
-
-# -- stopping time ---------------------------------------------------------------------------
-
-
-def _paths(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
-    """Draw one metric against another along training, and published pairs as points."""
-    x, y = spec.metrics
-    kept, short = long_enough(metric_curves(section, y, x))
-    strips = [(title, [c for c in kept if c.row in rows]) for title, rows in groups(section)]
-    strips = [(title, curves) for title, curves in strips if curves]
-    if not strips:
-        return None
-    plan = [Strip("", tuple(c.title for c in curves), 1) for _, curves in strips]
-    figure, parts = figure_of(plan, 6.4, 4.2)
-    looks = styles.of(section)
-    pairs = _published(spec, section)
-    for (subfigure, (ax,)), strip, (title, curves) in zip(parts, plan, strips, strict=True):
-        for curve in curves:
-            _draw_path(ax, curve, looks[curve.row])
-        shown: list[tuple[float, float]] = []
-        for row, values in sorted(pairs, key=lambda pair: pair[1]):
-            mine = section.rows.index[section.rows["label"] == row.id]
-            if not len(mine) or mine[0] in {c.row for c in curves}:
-                colour = looks[mine[0]].colour if len(mine) else "0.7"
-                _draw_pair(ax, row.title, values, colour, below=_crowded(values, shown))
-                shown.append(values)
-        _after_the_start(ax, curves, shown)
-        ax.set(xlabel=axis_titles().get(x, x), ylabel=axis_titles().get(y, y))
-        ax.set_title(title if len(strips) > 1 else "")
-        add_legend(subfigure, [ax], strip, figure.get_figwidth())
-    return Drawn(figure, tuple(c.title for c in short), _other_oracle(spec, section))
-
-
-def _draw_path(ax: Axes, curve: Curve, style: Style) -> None:
-    """Draw the seeds' paths thin and their mean by epoch, from an open circle to a full one."""
-    from matplotlib.collections import LineCollection
-
-    lines = [points for _, points in curve.lines()]
-    if len(lines) > 1:
-        ax.add_collection(LineCollection(lines, colors=style.colour, linewidths=0.5, alpha=0.4))
-    mean = curve.mean
-    if not len(mean):
-        return
-    at, value = mean["x"].to_numpy(float), mean["mean"].to_numpy(float)
-    line = ax.plot(at, value, color=style.colour, linewidth=1.5, label=plain(curve.title))[0]
-    if style.dash:
-        line.set_dashes(style.dash)
-    ax.plot(at[:1], value[:1], "o", color=style.colour, markersize=4, markerfacecolor="white")
-    ax.plot(at[-1:], value[-1:], "o", color=style.colour, markersize=5)
-    ax.annotate(
-        f"{mean['epoch'].iloc[-1]:g}",
-        (at[-1], value[-1]),
-        xytext=(5, 3),
-        textcoords="offset points",
-        fontsize=7,
-        color=style.colour,
-    )
-
-
-def _after_the_start(
-    ax: Axes, curves: Sequence[Curve], pairs: Sequence[tuple[float, float]]
-) -> None:
-    """Leave what precedes the second evaluation outside: untrained models lie far off."""
-    found = [c.points[c.points.duplicated("run")][["x", "value"]].to_numpy(float) for c in curves]
-    every = np.concatenate([*found, np.array(pairs, dtype=float).reshape(-1, 2)])
-    low, high = every.min(axis=0), every.max(axis=0)
-    margin = np.where(high > low, 0.06 * (high - low), 0.5)
-    ax.set_xlim(low[0] - margin[0], high[0] + margin[0])
-    ax.set_ylim(low[1] - margin[1], high[1] + margin[1])
-
-
-def _crowded(values: tuple[float, float], others: Sequence[tuple[float, float]]) -> bool:
-    """Tell whether another pair's name stands where this one's would."""
-    return any(abs(values[0] - x) < 0.4 and abs(values[1] - y) < 0.15 for x, y in others)
-
-
-def _draw_pair(
-    ax: Axes, title: str, values: tuple[float, float], colour: str, *, below: bool
-) -> None:
-    ax.plot(*values, "*", color=colour, markersize=11, markeredgecolor="0.15", zorder=5)
-    ax.annotate(
-        f"{title}, paper",
-        values,
-        xytext=(7, -11 if below else -3),
-        textcoords="offset points",
-        fontsize=7,
-        fontstyle="italic",
-        color="0.25",
-    )
-
-
-def _published(
-    spec: FigureSpec, section: Section
-) -> list[tuple[published.Row, tuple[float, float]]]:
-    """Return the published pairs, each with its row; one that stands twice once."""
-    table = published.tables().get(spec.published)
-    if table is None or table.protocol.task != section.task:
-        return []
-    found: dict[tuple[str, float, float], published.Row] = {}
-    for pair in spec.pairs:
-        for row in table.rows.values():
-            values = [v for column in pair for v in row.cells.get(column, published.Cell()).values]
-            if len(values) == 2:
-                found[row.id, values[0], values[1]] = row
-    return [(row, (x, y)) for (_, x, y), row in found.items()]
-
-
-def _other_oracle(spec: FigureSpec, section: Section) -> bool:
-    table = published.tables().get(spec.published)
-    if table is None or table.protocol.task != section.task:
-        return False
-    return table.protocol.oracle not in ("", *section.oracles)

@@ -27,6 +27,17 @@ SAME = 0.004
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """A figure, and what its caption must say."""
+
+    figure: Figure
+    stubs: tuple[str, ...] = ()
+    """Rows that were left out, of too few evaluations to show a course."""
+    other_oracle: bool = False
+    """Whether published numbers in it are of another oracle."""
+
+
+@dataclass(frozen=True)
 class Strip:
     """A row of panels with one legend: of a few algorithms."""
 
@@ -147,10 +158,10 @@ def _draw_curve(ax: Axes, curve: Curve, style: Style, *, wide: bool, dotted: boo
     from matplotlib.collections import LineCollection
 
     colour = style.colour
-    lines = [points for _, points in curve.lines()]
+    lines = list(curve.lines.values())
     if len(lines) > 1 or curve.broken:
         ax.add_collection(LineCollection(lines, colors=colour, linewidths=0.5, alpha=0.3))
-    ends = [points[-1] for run, points in curve.lines() if run in curve.broken]
+    ends = [points[-1] for run, points in curve.lines.items() if run in curve.broken]
     if ends:
         ax.plot(*np.transpose(ends), "x", color=colour, markersize=6)
     mean = curve.mean

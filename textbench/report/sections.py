@@ -153,7 +153,7 @@ def sections(frames: Frames, names: Mapping[str, str]) -> list[Section]:
         slug += f"-{fingerprint[:8]}" if several else ""
         rows, mine["row"] = _rows(mine, names)
         logs = frames.logs[frames.logs["run"].isin(used)]
-        logs = logs.assign(row=logs["run"].map(mine["row"]))
+        logs = logs.assign(row=logs["run"].map(mine["row"]).astype(int))
         evaluations = evaluated.of(mine.index)
         found.append(Section(task, preset, fingerprint, slug, rows, mine, evaluations, logs))
     return found

@@ -32,11 +32,11 @@ def pick(section: Section, column: ColumnSpec) -> pd.DataFrame:
     shown = ["protocol", "reason", *numbers, "in_warmup", "grid", "epochs", "squares"]
     picked = section.runs[["row", "seed", "status"]].join(found.reindex(columns=shown))
     done = picked.pop("status") == "done"
-    picked["reason"] = picked["reason"].where(done, UNFINISHED).fillna("")
+    picked["reason"] = picked["reason"].astype(object).where(done, UNFINISHED).fillna("")
     absent = ~done | (picked["reason"] != "")
-    picked.loc[absent, numbers] = np.nan
-    picked["protocol"] = picked["protocol"].where(~absent, "").fillna("")
-    picked["in_warmup"] = picked["in_warmup"].fillna(False).astype(bool)
+    picked[numbers] = picked[numbers].astype(float).mask(absent)
+    picked["protocol"] = picked["protocol"].astype(object).where(~absent, "").fillna("")
+    picked["in_warmup"] = picked["in_warmup"].eq(True)
     return picked
 
 
@@ -187,7 +187,7 @@ def epoch_times(section: Section, column: ColumnSpec) -> pd.DataFrame:
     own = own[own["phase"] == own.groupby("run")["phase"].transform("last")]
     values = own.groupby("run")["value"]
     found = pd.DataFrame({0: values.mean(), "epochs": values.size()})
-    apart = (own["value"] - own["run"].map(found[0])) ** 2
+    apart = (own["value"] - own["run"].map(found[0]).astype(float)) ** 2
     where = section.runs["hardware"].reindex(found.index)
     found["squares"] = apart.groupby(own["run"]).sum()
     found["protocol"] = f"{clock}/1 on " + where

@@ -12,7 +12,7 @@ import pandas as pd
 from textbench.judge import published
 from textbench.judge.ranking import rank
 from textbench.judge.stats import summarise
-from textbench.report.definitions import ColumnSpec, TableSpec, references
+from textbench.report.definitions import ColumnSpec, TableSpec, matches, references
 from textbench.report.markup import latex
 from textbench.report.sections import Section, records
 from textbench.report.select import UNFINISHED, pick, relative
@@ -92,6 +92,8 @@ class Table:
 
 def build(spec: TableSpec, section: Section) -> Table | None:
     """Select, summarise and join the paper; None where the table has nothing to show."""
+    if spec.needs and not any(matches(label, spec.needs) for label in section.rows["label"]):
+        return None
     if spec.listed_only:
         part = section.rows["label"].isin([row.label for row in spec.rows])
         section = section.restricted(section.rows.index[part].to_list())

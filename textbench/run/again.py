@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from textbench.backbone.generator import Generator, Tempered
 from textbench.contracts.errors import UserError
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric
-from textbench.contracts.spec import Spec
+from textbench.contracts.spec import Spec, digest
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
 from textbench.run import assemble, checkpoint
@@ -120,6 +121,7 @@ def evaluate(
             return None
         measured = measure(due, evaluation)
     row: LaterRow = {
+        "run": stored.spec.hash,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "textbench": __version__,
         "alpha": alpha,
@@ -127,6 +129,7 @@ def evaluate(
         "metrics": measured,
         "options": [options_of(metric) for metric in due],
     }
+    row["checksum"] = digest(json.loads(json.dumps(row)))
     stored.directory.check_lock()
     stored.directory.append(EVALUATIONS, row)
     stored.directory.sync(EVALUATIONS)

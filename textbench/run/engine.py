@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import FrameType
 
@@ -116,6 +117,8 @@ class LocalEngine:
         self._outcomes: dict[Path, Status] = {}
         self._refused: dict[Path, Status] = {}
         """Runs whose directories cannot be used, and why."""
+        self._notes: dict[Path, str] = {}
+        """What was put aside before a run could be looked at."""
         self._failures: Counter[Path] = Counter()
         self._broken: dict[Path, str] = {}
         """What is wrong with runs that say they are done; each is looked at once."""
@@ -185,7 +188,8 @@ class LocalEngine:
         for spec in specs:
             directory = self._directory(spec)
             try:
-                directory.create(spec)
+                if note := directory.create(spec):
+                    self._notes[directory.path] = note
             except (OSError, UserError) as error:
                 strerror = getattr(error, "strerror", None)
                 last = str(strerror or error)
@@ -195,6 +199,9 @@ class LocalEngine:
                     raise UserError(f"cannot write results to {self.results}: {last}") from None
 
     def _settle(self, spec: Spec, status: Status) -> Status:
+        path = self._directory(spec).path
+        if path in self._notes and not status.reason:
+            status.reason = self._notes[path]  # shown once, and not put on record
         self._outcomes[self._directory(spec).path] = status
         return status
 
@@ -263,7 +270,8 @@ class LocalEngine:
     def _start(self, spec: Spec) -> bool:
         """Start a run's worker; False where its log cannot be opened."""
         directory = self._directory(spec)
-        slot = min(set(range(self.jobs)) - {job.slot for job in self._running})
+        taken = {job.slot for job in self._running}
+        slot = next(slot for slot in count() if slot not in taken)
         command = [*self.worker, str(directory.path)]
         command += ["--device", self.devices[slot % len(self.devices)]]
         command += ["--checkpoint-every", self.checkpoint_every]

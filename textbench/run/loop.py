@@ -104,6 +104,8 @@ class Run:
         self.schedule = Schedule(self.trainer.phases(), start_epoch=start)
         if not self.schedule.total:
             raise UserError(f"{trainer_class.name}: with these options its schedule has no steps")
+        if self.schedule.total >= 2**63:
+            raise UserError(f"{trainer_class.name}: {self.schedule.total:.0e} steps never end")
         self.status = Status("running", device=str(options.device), total=self.schedule.total)
         self.step = 0
         self.stopped = False

@@ -152,6 +152,7 @@ def _mended(directory: RunDirectory, generator: bool) -> str | None:
         if os.path.lexists(directory.path / GENERATOR) and _is_complete(directory, spec):
             return None
         return status.note if status.status == "queued" else ""
+    generator = generator or bool(status.checksums)  # of textbench 0.1.0 it may be elsewhere
     if wrong := verify.contradiction(directory, spec.hash, status, generator=generator):
         return checkpoint.discard(directory, f"it was not done: {wrong}")
     return None

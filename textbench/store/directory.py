@@ -54,7 +54,7 @@ class RunDirectory:
         """
         folders = [results]
         for level in range(3):
-            inside: list[Path] = []
+            inside = [folder for folder in folders if folder.name == "?"]
             for folder in folders:
                 try:
                     inside += [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()]
@@ -223,6 +223,9 @@ class RunDirectory:
         try:
             content = files.read_bytes(self.path / name, files.LARGEST)
         except FileNotFoundError:
+            if self.path.name == "?":
+                remedy = "see to its permissions"
+                raise DamagedError(f"folder {self.path.parent} cannot be listed", remedy) from None
             raise DamagedError(f"{name} is missing") from None
         return files.parse_object(content, name)
 

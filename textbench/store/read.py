@@ -12,10 +12,20 @@ from typing import Any
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.store import verify
+from textbench.store import seal, verify
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, one_line
-from textbench.store.rows import METRICS, EpochRow, EvaluationRow, LaterRow, LossRow, Status
+from textbench.store.rows import (
+    CHECKPOINT,
+    EVALUATIONS,
+    METRICS,
+    PREVIOUS,
+    EpochRow,
+    EvaluationRow,
+    LaterRow,
+    LossRow,
+    Status,
+)
 
 UNREADABLE = (OSError, UserError)
 """What reading a damaged record raises: every value is checked by `textbench.store.records`."""
@@ -115,7 +125,25 @@ def read_run(directory: RunDirectory) -> RecordedRun:
     if status.status == "done" and (wrong := verify.contradiction(directory, spec.hash, status)):
         raise DamagedError(f"it is not done: {wrong}")
     env = directory.environment()
+    if any(row.get("run", spec.hash) != spec.hash for row in directory.later()):
+        raise DamagedError(f"{EVALUATIONS} is another run's", "remove that file")
     return RecordedRun(directory, spec, status, env, spec.hash, spec.group)
+
+
+def problems(directory: RunDirectory) -> list[str]:
+    """Read a whole run and say everything that is wrong with it, a line each."""
+    recorded = read_run(directory)
+    spec, status = recorded.spec, recorded.status
+    found = []
+    if status.status == "done":
+        found.append(verify.contradiction(directory, spec.hash, status, generator=True))
+    else:
+        for name in (CHECKPOINT, PREVIOUS):
+            content = directory.content(name)
+            wrong = seal.broken(content, spec.hash) if content else ""
+            found.append(wrong and f"{name} {wrong}")
+    directory.evaluations(), directory.curve()
+    return [one for one in found if one]
 
 
 def _tempered(run: RecordedRun) -> list[RecordedRun]:

@@ -13,7 +13,7 @@ from dataclasses import fields
 from typing import Any, cast, get_args
 
 from textbench.contracts.number import Direction
-from textbench.contracts.spec import Spec
+from textbench.contracts.spec import Spec, digest
 from textbench.store.files import DamagedError
 from textbench.store.rows import (
     EpochRow,
@@ -163,6 +163,9 @@ def later(row: Mapping[str, Any], what: str) -> LaterRow:
             raise DamagedError(f"{what}: options must be pairs of a name and a table")
         if type(pair[1]) is not dict:
             raise DamagedError(f"{what}: options must be pairs of a name and a table")
+    rest = {key: value for key, value in row.items() if key != "checksum"}
+    if "checksum" in row and row["checksum"] != digest(rest):
+        raise DamagedError(f"{what} was changed: its checksum does not fit")
     return cast(LaterRow, row)
 
 

@@ -79,6 +79,8 @@ class EvaluationRow(TypedDict):
 class LaterRow(TypedDict):
     """A line of ``evaluations.jsonl``."""
 
+    run: NotRequired[str]
+    """The hash of the run's spec; textbench 0.1.0 did not write it."""
     time: str
     textbench: str
     alpha: float
@@ -87,6 +89,8 @@ class LaterRow(TypedDict):
     metrics: dict[str, Measurement]
     options: list[tuple[str, dict[str, Any]]]
     """The metrics that were computed, by name, and their options."""
+    checksum: NotRequired[str]
+    """`textbench.contracts.spec.digest` of all the rest."""
 
 
 class LossRow(TypedDict):

@@ -7,7 +7,7 @@ import os
 from textbench.store import seal
 from textbench.store.directory import RunDirectory
 from textbench.store.files import checksum
-from textbench.store.rows import CHECKPOINT, GENERATOR, LOGS, PREVIOUS, Status
+from textbench.store.rows import GENERATOR, LOGS, Status
 
 
 def checksums(directory: RunDirectory) -> dict[str, str]:
@@ -41,21 +41,3 @@ def contradiction(
         if checksum(content) != status.checksums.get(name, checksum(content)):
             return f"{name} is not what the run wrote: its checksum does not fit"
     return ""
-
-
-def problems(directory: RunDirectory) -> list[str]:
-    """Read a whole run and say everything that is wrong with it, a line each."""
-    spec, status = directory.spec(), directory.status()
-    directory.check_place("it is not read")
-    found = []
-    if directory.path.name != spec.directory(directory.store).name:
-        found.append("its spec is another run's: the folder's name does not fit")
-    if status.status == "done":
-        found.append(contradiction(directory, spec.hash, status, generator=True))
-    else:
-        for name in (CHECKPOINT, PREVIOUS):
-            content = directory.content(name)
-            wrong = seal.broken(content, spec.hash) if content else ""
-            found.append(wrong and f"{name} {wrong}")
-    directory.evaluations(), directory.later(), directory.curve(), directory.environment()
-    return [one for one in found if one]

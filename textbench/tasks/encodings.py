@@ -84,6 +84,8 @@ def refuse_no_text(text: str, where: str) -> None:
 def _content(path: Path, what: str) -> bytes:
     if path.is_dir():
         raise UserError(f"{what}: {path} is a folder; give a file with one sentence a line")
+    if path.exists() and not path.is_file():  # it is read again for every run
+        raise UserError(f"{what}: {path} is a pipe or a device; give a file that stays")
     try:
         content = path.read_bytes()
     except OSError as error:

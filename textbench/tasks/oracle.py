@@ -67,6 +67,8 @@ def load_parameters(path: Path) -> dict[str, Array]:
             arrays do not fit together.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"oracle {path} is not a regular file")
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"oracle file {path}: {error.strerror}") from None

@@ -12,7 +12,7 @@ import seaborn as sns
 
 HERE = Path(__file__).parent
 TASK, PRESET = "synthetic", "quick"
-METRICS = ["nll_oracle", "jsd_stepwise", "bleu5", "self_bleu5", "lm_score", "reverse_lm_score", "nll_test"]
+METRICS = ["nll_oracle", "nll_test", "jsd_stepwise", "bleu5", "self_bleu5", "lm_score", "reverse_lm_score"]
 X = "epoch"  # or seconds, generator_updates, critic_updates, tokens_sampled, tokens_scored
 
 text = ["overrides", "preset", "reason", "na_reason", "protocol"]

@@ -1,0 +1,233 @@
+"""The lock where the kernel has none, and what becomes of a dead owner's."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textbench.contracts.errors import UserError
+from textbench.store import files, lock
+from textbench.store.directory import RunDirectory
+
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(tmp_path)
+
+
+def no_locks(descriptor: int, operation: int) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+@pytest.fixture(params=["granted to everybody", "refused", "no fcntl"])
+def useless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """File systems whose locks keep nobody out."""
+    if request.param == "no fcntl":
+        monkeypatch.setattr(lock, "fcntl", None)
+    else:
+        flock = no_locks if request.param == "refused" else lambda *_: None
+        monkeypatch.setattr(lock.fcntl, "flock", flock)
+    return str(request.param)
+
+
+def owner(run: RunDirectory, **changes: Any) -> None:
+    """Write an owner as a process elsewhere, or one of this machine, would."""
+    (run.path / "owner.json").write_text(json.dumps({**lock.identity(), "token": "t", **changes}))
+
+
+def age(run: RunDirectory, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(run.path / "owner.json", (then, then))
+
+
+def test_a_second_owner_is_kept_out_where_locks_are_useless(
+    run: RunDirectory, useless: str
+) -> None:
+    other = RunDirectory(run.path)
+    assert run.acquire()
+    assert not other.acquire() and other.is_locked()
+    run.release()
+    assert not other.is_locked() and other.acquire()
+    other.release()
+    assert [path.name for path in run.path.iterdir()] == ["lock"]
+
+
+def test_an_owner_elsewhere_lives_by_its_heartbeat(run: RunDirectory, useless: str) -> None:
+    owner(run, host="elsewhere")
+    age(run, lock.TAKEOVER - 30)
+    assert run.is_locked() and not run.acquire()
+    age(run, lock.TAKEOVER + 1)
+    assert not run.is_locked() and run.acquire()
+    run.release()
+
+
+def test_an_owner_here_lives_as_long_as_its_process(run: RunDirectory, useless: str) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    owner(run, pid=process.pid, start=lock.started(process.pid))
+    age(run, 10 * lock.TAKEOVER)  # it was suspended, perhaps
+    assert run.is_locked() and not run.acquire()
+    owner(run, pid=process.pid, start="another process of the same number")
+    assert not run.is_locked()
+    owner(run, pid=process.pid, start=lock.started(process.pid))
+    process.kill()
+    deadline = time.monotonic() + 20
+    while run.is_locked() and time.monotonic() < deadline:  # a zombie is dead
+        time.sleep(0.02)
+    assert run.acquire()
+    process.communicate()
+    run.release()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"pid": "x"}', '{"pid": -1}'])
+def test_an_owner_that_cannot_be_read_is_none(run: RunDirectory, content: str) -> None:
+    (run.path / "owner.json").write_text(content)
+    age(run, lock.TAKEOVER + 1)
+    assert not run.is_locked()
+    assert run.acquire()
+    assert json.loads((run.path / "owner.json").read_text())["pid"] == os.getpid()
+    run.release()
+
+
+def test_whoever_was_taken_over_stops_writing(run: RunDirectory) -> None:
+    assert run.acquire()
+    run.check_lock()
+    owner(run, host="elsewhere")
+    with pytest.raises(UserError, match="another process has taken this run"):
+        run.check_lock()
+    run.release()
+    assert (run.path / "owner.json").exists()  # it is not ours to remove
+
+
+def test_the_heartbeat_beats(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "BEAT", 0.02)
+    assert run.acquire()
+    age(run, 500)
+    deadline = time.monotonic() + 20
+    while time.time() - (run.path / "owner.json").stat().st_mtime > 100:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    run.release()
+
+
+def test_a_child_that_is_left_behind_holds_no_lock(run: RunDirectory) -> None:
+    """A plug-in's data loader forks, and outlives its worker."""
+    ours, theirs = FORK.Pipe()
+
+    def worker() -> None:
+        mine = RunDirectory(run.path)
+        assert mine.acquire()
+        orphan = os.fork()
+        if orphan == 0:
+            time.sleep(60)
+            os._exit(0)
+        theirs.send(orphan)
+        os._exit(9)  # as if killed: it lets go of nothing
+
+    process = FORK.Process(target=worker)
+    process.start()
+    orphan = ours.recv()
+    process.join()
+    try:
+        assert not run.is_locked() and run.acquire()
+        run.release()
+    finally:
+        os.kill(orphan, 9)
+
+
+def test_temporary_names_are_of_one_process_on_one_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {files.temporary(tmp_path / "x") for _ in range(3)}
+    monkeypatch.setattr(files.socket, "gethostname", lambda: "node/../7")
+    names.add(files.temporary(tmp_path / "x"))
+    monkeypatch.setattr(files.os, "getpid", lambda: 1)
+    names.add(files.temporary(tmp_path / "x"))
+    assert len(names) == 5 and all(name.parent == tmp_path for name in names)
+
+
+def test_what_a_killed_writer_left_is_removed(run: RunDirectory) -> None:
+    left = run.path / ".checkpoint.pt.elsewhere.1.2.tmp"
+    left.write_bytes(b"half")
+    assert run.acquire()
+    assert not left.exists()
+    run.release()
+
+
+def test_modules_import_without_fcntl_and_affinity(tmp_path: Path) -> None:
+    """Windows has no fcntl, and macOS no `sched_getaffinity`."""
+    code = (
+        "import os, sys\n"
+        "sys.modules['fcntl'] = None\n"
+        "sys.modules['resource'] = None\n"
+        "del os.sched_getaffinity, os.register_at_fork\n"
+        "from textbench.cli.run import usable_cores\n"
+        "from textbench.run import engine\n"
+        "from textbench.store.directory import RunDirectory\n"
+        "from pathlib import Path\n"
+        "run = RunDirectory(Path(sys.argv[1]))\n"
+        "assert run.acquire() and not RunDirectory(run.path).acquire()\n"
+        "run.release()\n"
+        "assert usable_cores() == os.cpu_count()\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+# -- a disk that is full -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+@pytest.mark.parametrize("where", ["fsync", "replace"])
+def test_a_file_that_cannot_be_replaced_stays_and_nothing_is_left(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, number: int, where: str
+) -> None:
+    run.replace("status.json", b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, where, full)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        run.replace("status.json", b"new")
+    assert [path.name for path in run.path.iterdir()] == ["status.json"]
+    assert (run.path / "status.json").read_bytes() == b"old"
+
+
+def test_a_line_that_does_not_fit_is_taken_back(tmp_path: Path) -> None:
+    """On a real file that may not grow: its limit stands for a full disk."""
+    code = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from textbench.store.directory import RunDirectory\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "run = RunDirectory(Path(sys.argv[1]))\n"
+        "run.append('metrics.jsonl', {'a': 1})\n"
+        "try:\n"
+        "    run.append('metrics.jsonl', {'a': 'x' * 200})\n"
+        "except OSError:\n"
+        "    sys.exit(7)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)]).returncode == 7
+    assert (tmp_path / "metrics.jsonl").read_bytes() == b'{"a": 1}\n'
+
+
+def test_a_log_of_what_was_printed_is_bounded_and_read_from_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_bytes(b"x" * 5_000_000 + b"\nthe end\n")
+    with open(path, "ab") as writer:  # who goes on writing appends to what is left
+        files.bound(path, 1_000_000)
+        writer.write(b"and more\n")
+    assert path.stat().st_size < 600_000
+    assert files.tail(path, 100).endswith("\nthe end\nand more\n")
+    assert files.tail(tmp_path / "absent") == ""

@@ -1,0 +1,203 @@
+"""Time to target: first meetings by hand, misses that stay, intervals that cover, profiles."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stores import make_run, spec
+
+from textbench.judge.targets import (
+    COSTS,
+    Target,
+    best_of,
+    load_targets,
+    median_interval,
+    meetings,
+    performance_profile,
+    time_to_target,
+    tuning,
+)
+from textbench.store.frames import load_results
+
+EASY = Target("easy", "", "synthetic", "", {"nll_validation": 7.6, "nll_oracle": 9.4})
+HARD = Target("hard", "", "synthetic", "", {"nll_validation": 7.0, "nll_oracle": 9.0})
+
+
+def frame(label: str, points: list[tuple[float, float]], **more: Any) -> pd.DataFrame:
+    """Return a run of `load_results`; evaluation i costs i·100 updates, i·2000 tokens, i·10 s."""
+    seed = more.get("seed", 0)
+    identity: dict[str, Any] = {
+        **{"run": f"{label}/s{seed}", "label": label, "title": label.upper(), "overrides": ""},
+        **{"task": "synthetic", "task_fingerprint": "f", "group": label, "seed": seed},
+        **{"status": "done", "warmup": False},
+        **more,
+    }
+    rows = [
+        {
+            **identity,
+            **{"evaluation": i, "epoch": i, "metric": name, "value": value},
+            **{"generator_updates": 100 * i, "cpu_seconds": 10.0 * i},
+            **{"tokens_sampled": 500 * i, "tokens_scored": 1500 * i},
+        }
+        for i, values in enumerate(points)
+        for name, value in zip(("nll_validation", "nll_oracle"), values, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_both_numbers_must_be_reached_by_one_evaluation() -> None:
+    one = frame("mle", [(8.0, 9.0), (7.5, 9.6), (7.7, 9.3), (7.6, 9.4), (7.5, 9.0)])
+    (met,) = meetings(one, [EASY]).to_dict("records")
+    assert (met["outcome"], met["epoch"]) == ("met", 3)
+    assert [met[cost] for cost in COSTS] == [300, 6000, 30.0]
+
+
+def test_a_miss_is_infinite_and_an_unfinished_run_is_neither() -> None:
+    never = [(8.0, 9.9), (7.9, 9.8)]
+    older = frame("old", never)
+    store = pd.concat(
+        [
+            frame("missed", never),
+            frame("gone", never, status="diverged"),
+            frame("going", never, status="running"),
+            older[older["metric"] != "nll_validation"],
+            frame("elsewhere", never, task="text"),
+        ]
+    )
+    found = meetings(store, [EASY]).set_index("label")
+    assert found["outcome"].to_dict() == {
+        **{"missed": "missed", "gone": "missed", "going": "unfinished", "old": "unmeasured"}
+    }
+    assert found.loc["missed", "tokens"] == math.inf and found.loc["missed", "epoch"] == 1
+    assert math.isnan(found.loc["going", "tokens"])
+    table, notes = time_to_target(meetings(store, [EASY]))
+    assert list(table["label"]) == ["gone", "missed"]
+    assert list(table["misses"]) == ["1 not within 1 epochs"] * 2
+    assert [note.partition(": ")[2] for note in notes] == [
+        "going: 1 run(s) left out, training is not over and the target not met yet",
+        "old: 1 run(s) left out, a number of the target is not on record "
+        "(runs of an older version)",
+    ]
+
+
+def test_the_median_over_seeds_keeps_the_misses() -> None:
+    met_at = [3, 1, None, 2, None]
+    runs = []
+    for seed, when in enumerate(met_at):
+        points = [(8.0, 9.9)] * 5
+        if when is not None:
+            points[when] = (7.0, 9.0)
+        runs.append(frame("cot", points, seed=seed))
+    table, _ = time_to_target(meetings(pd.concat(runs), [EASY]))
+    (row,) = table.to_dict("records")
+    assert (row["seeds"], row["reached"], row["misses"]) == (5, 3, "2 not within 4 epochs")
+    assert row["generator_updates"] == 300
+    assert (row["generator_updates_low"], row["generator_updates_high"]) == (100, math.inf)
+    assert row["coverage"] == pytest.approx(1 - 2 * 0.5**5)
+
+
+def test_cheapest_first_and_seconds_of_one_machine_only() -> None:
+    fast, slow = [(8.0, 9.9), (7.0, 9.0)], [(8.0, 9.9), (8.0, 9.9), (7.0, 9.0)]
+    met = meetings(pd.concat([frame("slow", slow), frame("fast", fast)]), [EASY])
+    table, notes = time_to_target(met, {"slow/s0": "a", "fast/s0": "a"})
+    assert list(table["label"]) == ["fast", "slow"] and "cpu_seconds" in table and not notes
+    table, notes = time_to_target(met, {"slow/s0": "a", "fast/s0": "b"})
+    assert "cpu_seconds" not in table and "cpu_seconds_low" not in table
+    assert notes == ["processor seconds are of several machines and are left out"]
+    assert time_to_target(met.iloc[:0])[0].empty
+
+
+def test_a_profile_is_the_share_of_targets_within_a_factor() -> None:
+    early, late = [(8.0, 9.9), (7.5, 9.3), (6.9, 8.9)], [(8.0, 9.9), (8.0, 9.9), (7.5, 9.3)]
+    met = meetings(pd.concat([frame("a", early), frame("b", late)]), [EASY, HARD])
+    profile = performance_profile(time_to_target(met)[0])
+    steps = {(row.label, row.tau): row.share for row in profile.itertuples()}
+    assert steps == {("a", 1.0): 1.0, ("a", 2.0): 1.0, ("b", 1.0): 0.0, ("b", 2.0): 0.5}
+
+
+def test_a_warm_up_counts_and_is_named(tmp_path: Path) -> None:
+    curve = [
+        {"nll_validation": 8.0, "nll_oracle": 9.9},
+        {"nll_validation": 7.5, "nll_oracle": 9.3},
+    ]
+    warmup = spec("mle", config={"epochs": 1})
+    make_run(tmp_path, warmup, curve)
+    make_run(tmp_path, spec("seqgan", warmup=warmup), [curve[0]])
+    found = meetings(load_results(tmp_path), [EASY]).set_index("label")
+    assert found["outcome"].to_dict() == {"mle": "met", "seqgan": "met"}
+    assert bool(found.loc["seqgan", "in_warmup"]) and not found.loc["mle", "in_warmup"]
+    for cost in COSTS:
+        expected = pytest.approx(found.loc["mle", cost], nan_ok=True)  # made without tokens
+        assert found.loc["seqgan", cost] == expected
+    assert found.loc["seqgan", "generator_updates"] == 10
+
+
+@given(st.lists(st.floats(0, 1e9) | st.just(math.inf), min_size=1, max_size=30))
+def test_intervals_hold_the_median_and_are_ordered(values: list[float]) -> None:
+    low, median, high, coverage = median_interval(values)
+    assert low <= median <= high and 0 <= coverage < 1
+    assert low in values and high in values
+    assert coverage >= 0.95 or len(values) < 6
+
+
+@pytest.mark.parametrize("n", [3, 6, 15])
+def test_intervals_cover_as_often_as_they_say(n: int) -> None:
+    rng = np.random.default_rng(n)
+    hits = 0
+    for _ in range(2000):
+        low, _, high, coverage = median_interval(rng.exponential(size=n).tolist())
+        hits += low <= math.log(2) <= high
+    assert hits / 2000 == pytest.approx(coverage, abs=0.03)
+
+
+def test_what_has_no_median() -> None:
+    for values in ([], [1.0, math.nan]):
+        with pytest.raises(ValueError, match="a median needs numbers"):
+            median_interval(values)
+    assert median_interval([1.0, math.inf])[1] == math.inf
+
+
+def test_how_a_row_was_tuned_is_in_its_name() -> None:
+    assert tuning("mle:tuned-k4") == "tuned (4)"
+    assert tuning("mle") == tuning("cot:readme") == "as published"
+    assert tuning("mle", "mle.lr=0.1") == "changed by hand"
+
+
+def test_shipped_targets_have_two_sides_a_source_and_validation_data(tmp_path: Path) -> None:
+    rules, targets = load_targets()
+    assert rules >= 1 and len({target.name for target in targets}) == len(targets)
+    for target in targets:
+        assert target.title and target.source
+        assert {"nll_validation", "nll_oracle"} <= target.at_most.keys()
+        assert not any("test" in name for name in target.at_most)
+    lone = 'rules = 1\n[[target]]\nname = "x"\ntitle = ""\ntask = "synthetic"\nsource = ""\n'
+    path = tmp_path / "targets.toml"
+    path.write_text(lone + "at_most = { nll_oracle = 9.0 }\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="target x: one number alone can be gamed"):
+        load_targets(path)
+
+
+def test_the_best_row_is_reached_by_most_then_cheapest_then_nearest() -> None:
+    far, near, good = (8.0, 9.9), (7.7, 9.4), (7.5, 9.3)
+    store = pd.concat(
+        [
+            *(frame("twice", [far, far, far, good], seed=s) for s in (0, 1)),
+            *(frame("once", [good] if s else [far], seed=s) for s in (0, 1)),
+            *(frame("sooner", [far, good], seed=s) for s in (0, 1)),
+            *(frame("near", [far, near], seed=s) for s in (0, 1)),
+            *(frame("far", [far, (7.4, 9.9)], seed=s) for s in (0, 1)),
+        ]
+    )
+    assert best_of(store, EASY, ["once", "twice", "sooner"]) == "sooner"
+    assert best_of(store, EASY, ["once", "twice"]) == "twice"
+    assert best_of(store, EASY, ["far", "near"]) == "near"
+    assert best_of(store, EASY, ["near", "near"]) == "near"
+    with pytest.raises(ValueError, match="absent has no finished run that measured target easy"):
+        best_of(store, EASY, ["near", "absent"])

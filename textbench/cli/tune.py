@@ -1,0 +1,146 @@
+"""`textbench tune`: try as many configurations of each trainer, choose the best at a target."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textbench.contracts.errors import UserError
+from textbench.plan.arguments import parse_seeds
+
+if TYPE_CHECKING:
+    from textbench.judge.targets import Target
+
+EPILOG = """\b
+Examples:
+  textbench tune --algos mle,cot --task synthetic --trials 16 --out tuned.toml
+  textbench run --config tuned.toml --seeds 0:5
+
+\b
+Exit codes: as of `textbench run`. Repeating a command skips the trials that are finished."""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--algos", required=True, metavar="A,B", help="Trainers, comma-separated.")
+@click.option("--task", required=True, metavar="NAME", help="What to learn.")
+@click.option("--preset", default="quick", show_default=True, metavar="NAME", help="Schedules.")
+@click.option(
+    "--trials",
+    default=8,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Configurations per trainer.",
+)
+@click.option(
+    "--seeds",
+    default="100:102",
+    show_default=True,
+    metavar="LIST",
+    help="Seeds of the trials; not those of the report.",
+)
+@click.option(
+    "--target", default="", metavar="NAME", help="Chooses the best.  [default: the task's first]"
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("tuning"),
+    show_default=True,
+    metavar="DIR",
+    help="The store of the trials, apart from that of the report.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("tuned.toml"),
+    show_default=True,
+    metavar="FILE",
+    help="The config file of what was chosen; FILE.trials.toml has all that is tried.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Runs at once.")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:I]")
+@click.option("--dry-run", is_flag=True, help="Write FILE.trials.toml; say what would run.")
+def command(**given: Any) -> None:
+    """Try K configurations of every trainer and write the best of each as a config file.
+
+    Configurations are drawn from the ranges that options declare, the same number for all. They
+    run as ordinary runs; validation data at the target choose.
+    """
+    from textbench.cli.run import choose_devices, default_jobs, run_specs, say_what_would_run
+    from textbench.plan.resolve import Request, expand
+    from textbench.run.engine import LocalEngine
+
+    names = [name.strip() for name in given["algos"].split(",") if name.strip()]
+    target, rules = _target(given["target"], given["task"])
+    seeds = ",".join(map(str, parse_seeds(given["seeds"])))
+    trials = _write_trials(names, target, given)
+    specs = expand(Request(config=trials, seeds=seeds))
+    if given["dry_run"]:
+        say_what_would_run(given["results"], specs)
+        return
+    devices = choose_devices(given["device"])
+    jobs = given["jobs"] or default_jobs(devices)
+    code = run_specs(LocalEngine(given["results"], jobs=jobs, devices=devices), specs)
+    if code in (0, 1):  # what diverged or failed is out of the running
+        _choose(names, target, rules, given)
+    sys.exit(code)
+
+
+def _target(name: str, task: str) -> tuple[Target, int]:
+    from textbench.judge.targets import load_targets
+
+    rules, targets = load_targets()
+    fitting = [one for one in targets if one.task == task and name in ("", one.name)]
+    if not fitting:
+        known = ", ".join(f"{one.name} (of {one.task})" for one in targets)
+        asked = f"no target {name!r} of task {task}" if name else f"task {task} has no target"
+        raise UserError(f"{asked}; there are {known}")
+    return fitting[0], rules
+
+
+def _write_trials(names: list[str], target: Target, given: dict[str, Any]) -> Path:
+    from textbench.plan.tune import config_file, draw, trial_name
+
+    count = given["trials"]
+    variants = {
+        f"{name}:{trial_name(count, number)}": options
+        for name in names
+        for number, options in enumerate(draw(name, count))
+    }
+    comment = [f"{count} configurations of each trainer, drawn by `textbench tune`."]
+    path: Path = given["out"].with_suffix(".trials.toml")
+    top = {"task": given["task"], "preset": given["preset"]}
+    path.write_text(config_file(comment, top, variants), encoding="utf-8")
+    return path
+
+
+def _choose(names: list[str], target: Target, rules: int, given: dict[str, Any]) -> None:
+    from textbench.judge.targets import best_of
+    from textbench.plan.tune import config_file, draw, trial_name, tuned_name
+    from textbench.store.frames import load_results
+
+    count = given["trials"]
+    results = load_results(given["results"])
+    chosen, comment = {}, []
+    for name in names:
+        rows = [f"{name}:{trial_name(count, number)}" for number in range(count)]
+        measured = [row for row in rows if (results["label"] == row).any()]
+        try:
+            best = best_of(results, target, measured)
+        except ValueError as error:
+            raise UserError(f"{name}: nothing to choose from; {error}") from None
+        chosen[f"{name}:{tuned_name(count)}"] = draw(name, count)[rows.index(best)]
+        comment.append(f"{name}: {best.partition(':')[2]} of {len(measured)} that were measured")
+    opening = [
+        f"Tuned: the best of {count} configurations of each trainer at target {target.name},",
+        f"rules {rules}, on validation data and seeds {given['seeds']} (`textbench tune`).",
+        "Report other seeds.",
+        "",
+    ]
+    top = {"task": given["task"], "preset": given["preset"]}
+    given["out"].write_text(config_file(opening + comment, top, chosen), encoding="utf-8")
+    click.echo("\n".join([f"\nWritten: {given['out']}", *(f"  {line}" for line in comment)]))

@@ -1,0 +1,92 @@
+"""`textbench verify`: is the record of a run what the run would write?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from textbench.contracts.errors import printable
+from textbench.plan import registry
+
+EPILOG = """\b
+Examples:
+  textbench verify results/synthetic/cot/s0-0123abcd
+  textbench verify cot/s0 --steps 500
+
+\b
+Exit codes: 0 everything is as it should be, 1 something is not, 2 usage."""
+
+MOST = 5
+"""Differences that are shown."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Training steps to make again.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    metavar="DIR",
+    help="The store to look for RUN in.",
+)
+@click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda[:I]")
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Python file with the run's trainer or task, if it is yours; may be repeated.",
+)
+def command(run: str, steps: int, results: Path, device: str, plugins: tuple[Path, ...]) -> None:
+    """Read the whole record of RUN, make its first steps again, and compare.
+
+    RUN is a run's directory, or any part of its name or hash that no other run of the store shares.
+    """
+    from textbench.cli.run import choose_devices
+    from textbench.cli.show import find_run
+    from textbench.store.files import one_line
+    from textbench.store.read import UNREADABLE, problems
+
+    registry.load_plugins(plugins)
+    directory = find_run(run, results)
+    try:
+        wrong = problems(directory)
+    except UNREADABLE as error:
+        wrong = [one_line(error).removeprefix("it is not done: ")]
+    _say("files", wrong, "every file is what the run wrote")
+    if wrong:  # nothing can be compared with a record that is damaged
+        sys.exit(1)
+    import torch
+
+    from textbench.run.repeat import repeat
+
+    torch.set_num_threads(1)
+    found = repeat(directory, steps, choose_devices(device)[0])
+    agreed = f"{found.compared} numbers of {found.steps} steps are the same to the bit"
+    if found.elsewhere:
+        click.echo(printable(f"note    this is another place: {', '.join(found.elsewhere)}"))
+        agreed = f"{found.compared} numbers of {found.steps} steps are the same, or"
+        agreed += f" within the band of {found.replicates} replicate(s)"
+    _say("steps", found.differences, agreed)
+    sys.exit(1 if found.differences else 0)
+
+
+def _say(what: str, wrong: list[str], right: str) -> None:
+    for line in wrong[:MOST]:
+        click.echo(printable(f"FAILED  {what}: {line}"))
+    if len(wrong) > MOST:
+        click.echo(f"FAILED  {what}: and {len(wrong) - MOST} more")
+    if not wrong:
+        click.echo(f"ok      {what}: {right}")

@@ -1,0 +1,159 @@
+"""Is a record what the run would write? Its first steps, made again and compared.
+
+On the processor and with the versions that made it every number must be the same to the bit.
+Elsewhere sums round otherwise and training amplifies it: there a number must lie within the band of
+the run's replicates, as far as the store has any.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from textbench.contracts.errors import UserError
+from textbench.contracts.spec import Spec
+from textbench.run import worker
+from textbench.run.loop import Conditions
+from textbench.store.directory import RunDirectory
+from textbench.store.read import UNREADABLE
+from textbench.store.rows import CURVE, GENERATOR, METRICS
+
+PLACE = ("textbench", "torch", "cpu", "device", "threads")
+"""What of an environment may move the last bits."""
+BAND = 3.0
+"""A number may be off its record by so many ranges of the replicates', elsewhere; the range is that
+of the replicates and the number, and the record is not asked how wide it is."""
+
+Key = tuple[str, int, bool, str]
+"""File, step, whether final, and what: one number of a record."""
+
+
+@dataclass
+class Repetition:
+    """What came of it."""
+
+    steps: int = 0
+    compared: int = 0
+    """Numbers."""
+    elsewhere: list[str] = field(default_factory=list)
+    """What of the environment is another, ``torch 2.12.0 instead of 2.13.0``."""
+    replicates: int = 0
+    differences: list[str] = field(default_factory=list)
+    """Numbers that are not what they should be, a line each."""
+
+
+def repeat(directory: RunDirectory, steps: int, device: str = "cpu") -> Repetition:
+    """Make the first steps of a run again, in a store of its own, and compare the records.
+
+    Args:
+        directory: The run; nothing of it is changed.
+        steps: How many training steps; the whole run, if it has no more.
+        device: Where.
+
+    Raises:
+        UserError: The run cannot be made again here: its trainer or data are not the same, or its
+            warm-up's parameters are not in the store.
+    """
+    spec = directory.spec()
+    if device != "cpu":
+        torch.use_deterministic_algorithms(True, warn_only=True)  # as the worker does
+    with tempfile.TemporaryDirectory(prefix="textbench-verify-") as folder:
+        again = RunDirectory(spec.directory(Path(folder)))
+        again.create(spec)
+        _bring_warmup(spec, directory.store, Path(folder))
+        taken = _Steps(steps)
+        worker.execute(again, Conditions(torch.device(device), math.inf, stop=taken.enough))
+        status = again.status()
+        if status.status not in ("done", "interrupted"):
+            raise UserError(f"{directory.name} cannot be made again: {status.reason}")
+        found = Repetition(steps=taken.taken, elsewhere=_elsewhere(directory, again))
+        _compare(found, directory, again, spec)
+    return found
+
+
+class _Steps:
+    """Says stop after so many training steps: it is asked once after each."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.taken = most, 0
+
+    def enough(self) -> bool:
+        self.taken += 1
+        return self.taken >= self.most
+
+
+def _bring_warmup(spec: Spec, store: Path, target: Path) -> None:
+    if spec.warmup is None:
+        return
+    source = RunDirectory(spec.warmup.directory(store))
+    if not (source.path / GENERATOR).is_file():
+        raise UserError(
+            f"the run starts from {source.name}, whose {GENERATOR} is not in {store}; "
+            "it is needed to make the run again"
+        )
+    shutil.copytree(source.path, spec.warmup.directory(target))
+
+
+def _elsewhere(directory: RunDirectory, again: RunDirectory) -> list[str]:
+    here = again.environment()["starts"][-1]
+    starts = directory.environment().get("starts", [])
+    then = {key: {str(start.get(key, "unknown")) for start in starts} for key in PLACE}
+    return [
+        f"{key} {here.get(key)} instead of {' and '.join(sorted(then[key])) or 'unknown'}"
+        for key in PLACE
+        if then[key] != {str(here.get(key))}
+    ]
+
+
+def _compare(found: Repetition, directory: RunDirectory, again: RunDirectory, spec: Spec) -> None:
+    recorded, made = dict(_numbers(directory)), dict(_numbers(again))
+    others = list(_replicates(directory, spec)) if found.elsewhere else []
+    found.compared, found.replicates = len(made), len(others)
+    expected = {key: value for key, value in recorded.items() if key[1] < found.steps}
+    for key in sorted(made.keys() | expected.keys(), key=str):
+        value, record = made.get(key), recorded.get(key)
+        band = [other[key] for other in others if other.get(key) is not None]
+        if record != value and not (band and _within(record, value, band)):
+            file, step, _, name = key
+            found.differences.append(
+                f"{file}, step {step}: {name} is {record} on record and {value} when made again"
+            )
+
+
+def _within(record: Any, value: Any, replicates: list[Any]) -> bool:
+    numbers = [record, value, *replicates]
+    if not all(isinstance(one, float | int) for one in numbers):
+        return False
+    spread = max(value, *replicates) - min(value, *replicates)
+    return bool(abs(record - value) <= BAND * spread)
+
+
+def _numbers(directory: RunDirectory) -> Iterator[tuple[Key, Any]]:
+    """Yield every number of a record that a run of the same spec must repeat: no times."""
+    for loss in directory.curve():
+        values = loss["values"] if loss["kind"] == "loss" else loss["ledger"]
+        for name, value in values.items():
+            yield (CURVE, loss["step"], loss["kind"] == "epoch", name), value
+    for row in directory.evaluations():
+        for name, one in row["metrics"].items():
+            yield (METRICS, row["step"], row["final"], name), one["value"]
+        for name, count in row["ledger"].items():
+            yield (METRICS, row["step"], row["final"], name), count
+
+
+def _replicates(directory: RunDirectory, spec: Spec) -> Iterator[dict[Key, Any]]:
+    """Yield the records of the store's other runs of this spec, which have other seeds."""
+    for other in RunDirectory.find(directory.store):
+        try:
+            same = other.spec().group == spec.group and other.path != directory.path
+            if same:
+                yield dict(_numbers(other))
+        except UNREADABLE:
+            continue  # a damaged run is no replicate
