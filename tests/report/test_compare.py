@@ -125,6 +125,69 @@ def test_missing_rows_and_metrics_are_listed_and_fail_only_if_strict(call: Call)
     assert "## textbench compare: Incomplete" in strict.stdout
 
 
+def test_one_stray_seed_is_reported_and_fails_only_if_strict(call: Call) -> None:
+    store("base", VALUES)
+    store("new", [3.0, 3.1, 9.0], first=20)
+    result = call()
+    assert result.exit_code == 0
+    _, _, strayed = result.stdout.partition("### A seed has broken out")
+    assert "within tolerance (broke out: seed 22)" in strayed
+    assert call("base new --strict").exit_code == 1
+    store("new", [9.0, 9.5, 30.0], first=20)
+    assert call().exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("base", "new", "lost"),
+    [
+        (range(3), (0, 1), "2"),
+        (range(10), range(9), "9"),
+        (range(10), (0, 1, 2), ""),
+        (range(10), (20, 21, 22), ""),
+    ],
+)
+def test_strict_misses_a_lost_seed(
+    call: Call, base: Sequence[int], new: Sequence[int], lost: str
+) -> None:
+    for seed in base:
+        make_run(Path("base"), spec("mle", seed), [{"nll_test": VALUES[seed]}])
+    for seed in new:
+        make_run(Path("new"), spec("mle", seed), [{"nll_test": 3.0 + 0.001 * seed}])
+    result = call()
+    assert result.exit_code == 0
+    line = f"- MLE (synthetic, preset quick): no finished run in NEW of seed {lost}\n"
+    assert (f"### Lost in NEW\n\n{line}" in result.stdout) == bool(lost)
+    assert call("base new --strict").exit_code == bool(lost)
+
+
+def test_a_seed_that_other_rows_have_is_lost_where_a_row_lacks_it(call: Call) -> None:
+    store("base", VALUES)
+    for seed, value in enumerate(VALUES):
+        make_run(Path("base"), spec("cot", seed), [{"nll_test": value}])
+    store("new", VALUES[:3])
+    for seed in range(2):
+        make_run(Path("new"), spec("cot", seed), [{"nll_test": VALUES[seed]}])
+    assert "- CoT (synthetic, preset quick): no finished run in NEW of seed 2" in call().stdout
+    assert call("base new --strict").exit_code == 1
+
+
+def test_strict_misses_a_metric_that_one_seed_lost(call: Call) -> None:
+    store("base", VALUES)
+    store("new", VALUES[:2])
+    make_run(Path("new"), spec("mle", 2), [{"nll_test": None}])
+    result = call()
+    assert result.exit_code == 0
+    assert "nll\\_test of seed 2: no oracle here" in result.stdout.partition("Lost in NEW")[2]
+    assert call("base new --strict").exit_code == 1
+
+
+def test_a_comparison_says_its_power(call: Call) -> None:
+    store("base", VALUES[:3])
+    store("new", [3.01, 2.99, 3.02], first=20)
+    _, _, power = call().stdout.partition("### What this comparison notices")
+    assert "3 seeds against 3, 1 number judged together: a change of 5.5 standard" in power
+
+
 def test_unfinished_runs_are_said_so(call: Call) -> None:
     store("base", VALUES)
     store("new", VALUES[:2])
@@ -132,6 +195,7 @@ def test_unfinished_runs_are_said_so(call: Call) -> None:
     result = call()
     assert result.exit_code == 0
     assert "1 of 3 run(s) of NEW are not finished" in result.stdout
+    assert call("base new --strict").exit_code == 1
 
 
 def test_other_protocols_and_other_data_are_never_compared(call: Call) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import pytest
-from framed import SYNTHETIC, TASK, Made
+from framed import SYNTHETIC, TASK, Made, finals, near
 
 from textbench.judge import measures
 from textbench.judge.claims import ANSWERS, counted, judge_claims
 from textbench.judge.published import protocols
-from textbench.judge.ranking import rankings
 from textbench.judge.statements import CURVE, Claim, Measure, Selector, claims
 
 ROWS = ("mle", "scheduled_sampling", "professor_forcing", "seqgan", "rankgan", "maligan")
@@ -24,20 +23,6 @@ def judged(made: Made, id: str, subject: str = "cot") -> Any:
     found = judge_claims(made.results, made.runs, made.logs, mine).verdicts
     (one,) = found[found["subject"].str.startswith(subject)].itertuples()
     return one
-
-
-def near(label: str, seed: int, size: float = 0.01) -> float:
-    """Noise of a seed's own in each row: equal offsets would be differences without spread."""
-    return size * math.sin(3.7 * seed + 1.3 * len(label) + sum(map(ord, label)))
-
-
-def finals(made: Made, label: str, values: Sequence[float], metric: str, **record: Any) -> None:
-    for seed, value in enumerate(values):
-        made.run(label, seed, final={metric: value}, **record)
-
-
-def falling(start: float, step: float, epochs: range) -> dict[int, dict[str, float]]:
-    return {e: {"jsd_stepwise": start + step * i} for i, e in enumerate(epochs)}
 
 
 # -- the faults of the first reports ---------------------------------------------------------
@@ -366,123 +351,6 @@ def test_counts_need_no_spread() -> None:
     assert set(counts["answer"]) == {"worse"}
     seconds = found[(found["id"] == "cheaper") & found["measure"].str.contains("cpu")]
     assert set(seconds["answer"]) == {"undecided"}
-
-
-# -- measures --------------------------------------------------------------------------------
-
-
-def test_the_best_is_taken_on_one_common_grid() -> None:
-    made = Made()
-    often = {e: {"nll_test": 8.0 - 0.1 * e} for e in range(13)} | {5: {"nll_test": 1.0}}
-    made.run("mle", 0, curve=often)
-    made.run("cot", 0, curve={e: {"nll_test": 8.0} for e in range(0, 13, 4)})
-    found = measures.best(made.results, ["nll_test"]).set_index("label")
-    assert found.loc["mle", "value"] == pytest.approx(6.8) and found.loc["mle", "epoch"] == 12
-    assert set(found["evaluations"]) == {4}
-    assert found.loc["cot", "grid"] == "4 evaluations, epochs 0 to 12, every 4"
-    free = measures.best(made.results, ["nll_test"], common=False).set_index("label")
-    assert free.loc["mle", "value"] == 1.0
-    assert free.loc["mle", "grid"] == "13 evaluations, epochs 0 to 12"
-
-
-def test_without_a_common_grid_each_grid_is_printed() -> None:
-    made = Made()
-    made.run("mle", 0, curve={e: {"nll_test": 8.0} for e in (0, 1, 3)})
-    made.run("cot", 0, curve={e: {"nll_test": 8.0} for e in (0, 2, 5)})
-    assert measures.common_spacing(measures.curves(made.results, ["nll_test"])) is None
-    found = measures.best(made.results, ["nll_test"])
-    assert found["grid"].tolist() == [
-        "3 evaluations, epochs 0 to 3",
-        "3 evaluations, epochs 0 to 5",
-    ]
-
-
-def test_a_final_value_of_another_protocol_is_not_on_the_curve() -> None:
-    made = Made()
-    made.run("cot", 0, curve={0: {"nll_test": 8.0}, 4: {"nll_test": 7.0}}, final={})
-    made._results.append(
-        made._results[-1] | {"final": True, "evaluation": 2, "value": 1.0, "protocol": "nll_test/9"}
-    )
-    assert measures.best(made.results, ["nll_test"])["value"].tolist() == [7.0]
-    assert measures.final(made.results, ["nll_test"])["value"].tolist() == [1.0]
-
-
-def test_a_sum_needs_all_its_metrics_and_unfinished_runs_count_nowhere() -> None:
-    made = Made()
-    made.run("mle", 0, final={"nll_oracle": 9.0, "nll_test": 8.0})
-    made.run("mle", 1, final={"nll_oracle": 9.0}, reasons={"nll_test": "no test set"})
-    made.run("mle", 2, curve={1: {"nll_oracle": 1.0, "nll_test": 1.0}}, status="running")
-    found = measures.final(made.results, ["nll_oracle", "nll_test"])
-    assert found["value"].tolist() == [17.0]
-    assert found["protocol"].tolist() == ["nll_oracle/1 n=9984 + nll_test/1 n=9984"]
-
-
-def test_late_is_the_second_half_of_own_training() -> None:
-    made = Made()
-    made.run(
-        "cot", 0, curve={e: {"jsd_stepwise": 8.0 - e if e < 5 else e - 1.0} for e in range(11)}
-    )
-    assert measures.late(made.results, ["jsd_stepwise"])["value"].tolist() == [5.0]
-
-
-def test_a_row_of_two_protocols_counts_with_the_one_of_most_seeds() -> None:
-    made = Made()
-    for seed, protocol in enumerate(("/1", "/2", "/1")):
-        made.run("mle", seed, final={"nll_test": float(seed)}, protocol=protocol)
-    frame = measures.final(made.results, ["nll_test"])
-    values, protocol = measures.sample(frame, "mle", frame["group"].iloc[0])
-    assert (values, protocol) == ({0: 0.0, 2: 2.0}, "nll_test/1")
-
-
-# -- rankings on frames ----------------------------------------------------------------------
-
-
-def test_rows_are_ranked_per_task_and_metric_with_a_sentence() -> None:
-    made = Made()
-    for label, base in (("mle:dropout", 7.50), ("cot", 7.52), ("mle", 8.0), ("mle:fresh", 5.0)):
-        for seed in range(3):
-            value = base + 0.02 * math.sin(seed * 5 + len(label))
-            made.run(
-                label,
-                seed,
-                final={"nll_test": value, "distinct2": -value},
-                fresh_data="fresh" in label,
-            )
-    lower, higher = rankings(made.results, made.runs, ["nll_test", "distinct2", "absent"])
-    assert lower.sentence.startswith("mle:dropout and cot are not separated in nll_test; ")
-    assert lower.rows["place"].tolist()[:3] == [1, 1, 2] and lower.rows["place"].isna().iloc[3]
-    assert lower.rows["in_ranking"].tolist() == [True, True, True, False]
-    second = lower.rows.iloc[2]
-    assert second["distance_low"] < second["distance"] < second["distance_high"]
-    assert second["separated"] and second["paired"]
-    assert (higher.direction, higher.rows["place"].tolist()[:3]) == ("higher", [1, 1, 2])
-
-
-def test_two_groups_of_one_label_have_names_of_their_own() -> None:
-    made = Made()
-    for epochs in (20, 120):
-        finals(made, "mle", (9.0, 9.1, 9.2), "nll_test", config={"epochs": epochs})
-    finals(made, "mle", (8.0, 8.1, 8.2), "nll_test", config={"lr": 0.1}, overrides={"mle.lr": 0.1})
-    (found,) = rankings(made.results, made.runs, ["nll_test"])
-    assert sorted(found.rows["name"]) == ["mle (120 epochs)", "mle (20 epochs)", "mle [lr=0.1]"]
-    assert "their runs" not in found.sentence
-
-
-def test_thirty_rows_and_names_of_any_script() -> None:
-    made = Made()
-    for row in range(30):
-        label = f"ryw:Übung-{row}-列"
-        finals(made, label, [row + near(label, seed, 1e-3) for seed in range(5)], "nll_test")
-    (found,) = rankings(made.results, made.runs, ["nll_test"])
-    assert found.rows["place"].tolist() == list(range(1, 31))
-    assert found.sentence.startswith("ryw:Übung-0-列 has the lowest nll_test")
-
-
-def test_a_metric_without_a_direction_is_not_ranked() -> None:
-    made = Made()
-    finals(made, "mle", (9.0, 9.1, 9.2), "mean_length")
-    frame = made.results.assign(direction="none")
-    assert rankings(frame, made.runs, ["mean_length"]) == []
 
 
 # -- the data file ---------------------------------------------------------------------------

@@ -313,7 +313,18 @@ def test_a_best_says_what_it_was_selected_from() -> None:
         )
     found = verdict(made, column="NLL_test, best")
     assert found.outcome == "reproduced"
-    assert found.selected == "5 evaluations, epochs 0 to 4, every 1"
+    assert found.selected == "5 evaluations, epochs 0 to 4"
+
+
+def test_a_best_of_fewer_evaluations_is_another_number() -> None:
+    made = Made()
+    plan = {"every": 5, "samples": 9984, "final_samples": 9984}
+    for seed in range(3):
+        points = {e: {"nll_test": 7.6 + 0.01 * seed + 0.1 * e} for e in (0, 5, 10)}
+        made.run("mle", seed, curve=points, evaluation=plan)
+    found = verdict(made, column="NLL_test, best")
+    assert found.reasons == ("evaluated every 5 epochs instead of every 1",)
+    assert verdict(made, column="NLL_test, final").reasons == ()
 
 
 # -- records ---------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 Every way in which the run is not the published experiment is a reason, and all are listed: other or
 less data, another oracle, a smaller backbone, other options, a shorter schedule, fewer evaluation
-samples, another metric protocol. Evaluating more often, or on more samples, is no difference.
+samples, a best of fewer evaluations, another metric protocol. Evaluating more often, or on more
+samples, is no difference.
 """
 
 from __future__ import annotations
@@ -290,5 +291,8 @@ def _evaluation(
     samples = record.evaluation.get(key, math.nan)
     if protocol.samples and not samples >= protocol.samples:
         yield f"evaluated on {samples:,} instead of {protocol.samples:,} samples"
+    every = record.evaluation.get("every", math.nan)
+    if protocol.every and column.select == "best" and not curve and not every <= protocol.every:
+        yield f"evaluated every {every:g} epochs instead of every {protocol.every}"
     if column.protocol and measured and not fnmatchcase(measured, column.protocol):
         yield f"another protocol: {measured}"

@@ -54,11 +54,20 @@ class Side:
     grid: str = ""
 
 
-def measured(measure: Measure, row: Contestant, section: Section) -> Side:
-    """Return a row's number by seed."""
+def measured(
+    measure: Measure, row: Contestant, section: Section, beside: Contestant | None = None
+) -> Side:
+    """Return a row's number by seed.
+
+    Args:
+        measure: What is measured.
+        row: Of whom.
+        section: Where they were run.
+        beside: Whom they are compared with: a best is taken on the common grid of both.
+    """
     if measure.stat == "grid":
         return _grid(measure, row, section)
-    frame = _frame(measure, section, row)
+    frame = _frame(measure, section, row, beside)
     if frame is None:
         return Side({}, why=f"no log of {measure.log or 'epochs'}")
     why = ""
@@ -82,8 +91,18 @@ def measured(measure: Measure, row: Contestant, section: Section) -> Side:
     return Side({}, why=still if measure.stat == "rise" else f"no {measure.name} on record")
 
 
-def _frame(measure: Measure, section: Section, row: Contestant) -> pd.DataFrame | None:
+def _frame(
+    measure: Measure, section: Section, row: Contestant, beside: Contestant | None
+) -> pd.DataFrame | None:
     """Return every run's number, as `measures` gives it; None without the logs that it takes."""
+    if measure.stat == "best":
+        keys = {line.key for one in (row, beside) if one for line in one.lines}
+        rows = pd.MultiIndex.from_frame(section.results[list(measures.KEY)])
+        of_both = rows.isin(list(keys))
+        return section.once(
+            (measure.stat, measure.metrics, frozenset(keys)),
+            lambda: measures.best(section.results[of_both], list(measure.metrics)),
+        )
     length = float(row.lines[0].record.task_config.get("length", math.nan))
     if measure.stat in ("epoch", "translation") and section.logs is None:
         return None
@@ -94,8 +113,6 @@ def _frame(measure: Measure, section: Section, row: Contestant) -> pd.DataFrame 
 def _measure(measure: Measure, section: Section, length: float) -> pd.DataFrame:
     results, metrics, logs = section.results, list(measure.metrics), section.logs
     match measure.stat:
-        case "best":
-            return measures.best(results, metrics)
         case "change":
             return measures.change(results, metrics)
         case "late":

@@ -97,9 +97,9 @@ def _prepared(
     for side in (mine, theirs):
         if side is not None and not any(line.seeds for line in side.lines):
             return replace(draft, why=f"no finished run of {side.name}"), None
-    left = measured(measure, mine, section)
+    left = measured(measure, mine, section, theirs)
     right = (
-        measured(measure, theirs, section)
+        measured(measure, theirs, section, mine)
         if theirs
         else Side(dict.fromkeys(left.values, claim.bound), left.protocol)
     )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from textbench.judge.comparable import own_overrides
-from textbench.judge.sections import BROKEN
+from textbench.judge.sections import BROKEN, with_tempered
 
 IDENTITY = ("config", "backbone", "evaluation", "metrics", "warmup")
 """The columns of a runs frame that decide a run's numbers, its task's data and version aside."""
@@ -76,12 +76,7 @@ class Place:
 
 def places(store: Store) -> list[Place]:
     """Divide a store into its rows."""
-    runs = store.runs
-    # Rows that `textbench evaluate` made at other temperatures are no runs of their own.
-    again = store.results[~store.results["run"].isin(runs["run"])]
-    if len(again):
-        heads = again.drop_duplicates("run")
-        runs = pd.concat([runs, heads[[c for c in heads if c in runs]]], ignore_index=True)
+    runs = with_tempered(store.results, store.runs)
     finals = store.results[store.results["final"].astype(bool)]
     found = []
     for _, members in runs.groupby(AT, sort=True, dropna=False):

@@ -122,13 +122,17 @@ def best(
 def common_spacing(curve: pd.DataFrame) -> int | None:
     """Return the smallest k for which every run was evaluated at all multiples of k epochs.
 
-    From the first to the last epoch of its curve. None where no k leaves two evaluations each.
+    From the first to the last epoch of its curve. None where there is none, or where it would leave
+    a run less than `LEAST_EVALUATIONS` of more: a sharp best between them would be overlooked.
     """
     sets = [set(one["epoch"].astype(float)) for _, one in curve.groupby("run")]
     shortest = min((int(max(epochs)) for epochs in sets), default=0)
     for k in range(1, shortest // 2 + 1):
-        if all(set(range(k * max(1, -(-int(min(e)) // k)), int(max(e)) + 1, k)) <= e for e in sets):
-            return k
+        kept = [set(range(-(-int(min(one)) // k) * k, int(max(one)) + 1, k)) for one in sets]
+        if all(few <= one for few, one in zip(kept, sets, strict=True)):
+            left = zip(kept, sets, strict=True)
+            enough = all(len(few) >= min(LEAST_EVALUATIONS, len(one)) for few, one in left)
+            return k if enough else None
     return None
 
 

@@ -66,6 +66,8 @@ class Protocol:
     backbone: Mapping[str, int] = field(default_factory=dict)
     samples: int = 0
     """Generated sequences per evaluation, at least."""
+    every: int = 0
+    """Epochs between evaluations, at most; it matters to a best."""
     not_stated: str = ""
     trainers: Mapping[str, TrainerProtocol] = field(default_factory=dict)
 

@@ -122,6 +122,24 @@ def _line(members: pd.DataFrame) -> Line:
     )
 
 
+def with_tempered(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Add the rows that `textbench evaluate` made of runs at other inverse temperatures.
+
+    They are no runs of their own, so `load_runs` has none of them; they are named after their run,
+    ``RUN alpha=1.5``, and have its record.
+    """
+    again = results[~results["run"].isin(runs["run"])].drop_duplicates("run")
+    if not len(again):
+        return runs
+    whose = again["run"].str.rpartition(" alpha=")
+    found = runs.set_index("run").reindex(whose[0]).reset_index(drop=True)
+    own = ["run", "label", "group", "seed", "status"]
+    found = found.assign(**{key: again[key].to_numpy() for key in own}, warmup_run="")
+    made = pd.concat([runs, found[found["trainer"].notna()]], ignore_index=True)
+    made.attrs.update(runs.attrs)
+    return made
+
+
 def sections(
     results: pd.DataFrame, runs: pd.DataFrame, logs: pd.DataFrame | None = None
 ) -> Iterator[Section]:
@@ -132,6 +150,7 @@ def sections(
         runs: Frame of `load_runs`, with the details of the spec that `Record.of` names.
         logs: Frame of `load_curves`, where claims about logged quantities are to be judged.
     """
+    runs = with_tempered(results, runs)
     at = ["task", "preset", "task_fingerprint"]
     for (task, preset, fingerprint), members in runs.groupby(at, sort=True):
         # A warm-up may have been made, and labelled, by a command with another preset.

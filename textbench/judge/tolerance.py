@@ -112,9 +112,10 @@ def move(base: ArrayLike, new: ArrayLike, level: ArrayLike) -> Moved:
     difference = fresh.mean(-1) - mean
     pooled = np.sqrt(((n - 1) * s**2 + (m - 1) * t**2) / (n + m - 2))
     beyond = special.stdtrit(n + m - 2, 1 - np.asarray(level)) * pooled
-    parts = s**2 / n, t**2 / m
-    freedom = (parts[0] + parts[1]) ** 2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (m - 1))
-    own = special.stdtrit(freedom, 1 - OWN) * np.sqrt(parts[0] + parts[1])
+    error = np.hypot(s / math.sqrt(n), t / math.sqrt(m))
+    share = np.divide(s / math.sqrt(n), error, out=np.full_like(error, 0.7), where=error > 0) ** 2
+    freedom = 1 / (share**2 / (n - 1) + (1 - share) ** 2 / (m - 1))  # Welch's and Satterthwaite's
+    own = special.stdtrit(freedom, 1 - OWN) * error
     tolerance = np.maximum(beyond * math.sqrt(1 / n + 1 / m), own)
     return Moved(difference, tolerance, stray(old, fresh, level), pooled)
 

@@ -132,9 +132,9 @@ def _judged(table: Table, there: Sequence[Section]) -> Iterator[Verdict]:
 
 
 def _measure(section: Section, column: Column) -> pd.DataFrame:
-    """Return each run's number for a column; of a best, looked for on the common grid."""
+    """Return each run's number for a column; a best is of all its evaluations, as the paper's."""
     if column.select == "best":
-        return best(section.results, column.metrics, higher=column.higher)
+        return best(section.results, column.metrics, higher=column.higher, common=False)
     if column.select == "final":
         return final(section.results, column.metrics)
     return pd.DataFrame()
