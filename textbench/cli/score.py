@@ -106,7 +106,7 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
         if long:
             warn(
                 f"{path}: {long:,} of {len(words):,} sentences have more than T = {task.length} "
-                "words; metrics of sequences (LM scores, eWMD, novelty) see their first T"
+                "words; metrics of token sequences see their first T"
             )
         measured, evaluation = score(task, words, metrics, seed)
         click.secho(printable(f"{path}: {len(words):,} sentences"), bold=True)
