@@ -18,18 +18,18 @@ from textbench.metrics.nll import NLLTestWord
 
 
 class Spread(Metric):
-    """How many different symbols the samples have; {shift} more than there are."""
+    """The samples' mean symbol, and {shift} more."""
 
     name = "spread"
     direction = "higher"
     unit = "symbols"
-    summary = "different symbols in the samples"
+    summary = "mean symbol of the samples"
 
     def protocol(self, evaluation):
         return "spread/1"
 
     def compute(self, evaluation):
-        return float(len(evaluation.samples.unique())) + {shift}
+        return float(evaluation.samples.double().mean()) + {shift}
 
 
 class Slots(NLLTestWord):
@@ -60,7 +60,7 @@ class Pair(Metric):
     def compute(self, evaluation):
         from textbench.contracts.metric import NotApplicableError
 
-        return {{"low": 1.0 + {shift}, "none_such": NotApplicableError("not here")}}
+        return {{"low": float(evaluation.samples.double().std()) + {shift}, "none_such": NotApplicableError("not here")}}
 '''
 
 
@@ -88,7 +88,7 @@ def test_the_record_says_what_the_plugin_said(stores: Path) -> None:
     frame = load_results(stores / "new")
     known = frame.drop_duplicates("metric").set_index("metric")
     assert known.loc["spread", ["direction", "unit"]].tolist() == ["higher", "symbols"]
-    assert known.loc["spread", "summary"] == "different symbols in the samples"
+    assert known.loc["spread", "summary"] == "mean symbol of the samples"
     assert known.loc["slots", ["direction", "unit"]].tolist() == ["lower", "nats/word"]
     assert known.loc["slots", "summary"].startswith("generator's NLL")
     assert known.loc["none_such", "na_reason"] == "not here"
@@ -109,4 +109,4 @@ def test_compare_knows_which_way_is_better(stores: Path) -> None:
 def test_a_report_describes_it(stores: Path) -> None:
     assert textbench("report --results new --out out").exit_code == 0
     text = (stores / "out" / "report.md").read_text()
-    assert "different symbols in the samples" in text
+    assert "mean symbol of the samples" in text
