@@ -313,6 +313,16 @@ def test_rows_that_copy_the_data_or_see_new_data_are_never_bold(tmp_path: Path) 
     assert set(table.cells.loc[table.cells["best"], "label"]) == {"cot"}
 
 
+def test_nothing_is_bold_while_a_row_of_one_seed_looks_better(tmp_path: Path) -> None:
+    table = table1(ranked_store(tmp_path))
+    bold = table.cells[table.cells["best"]]
+    assert not len(bold[bold["column"] == "nll_oracle"])
+    assert "has the best mean" in to_markdown(layout(table))
+    shutil.rmtree(tmp_path / "synthetic" / "y")
+    bold = table1(tmp_path).cells.query("best and column == 'nll_oracle'")
+    assert set(bold["label"]) == {"cot"}
+
+
 def test_counts_have_separated_thousands_and_no_spread_of_nothing(tmp_path: Path) -> None:
     training = next(table for table in table_specs() if table.id == "table_training")
     for seed in (0, 1):

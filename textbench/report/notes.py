@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from textbench.judge.power import LEAST
 from textbench.report.definitions import row_names
 from textbench.report.provenance import codes, progress
 from textbench.report.sections import records
@@ -31,14 +32,19 @@ def _how_to_read(table: Table) -> Iterator[str]:
         "Mean ± standard deviation over the seeds of finished runs; "
         "95 % t-intervals are in the CSV file."
     )
-    judged = [column.separated for column in table.columns]
+    ranked = (c for c in table.columns if not c.spec.is_time and c.spec.direction != "none")
+    judged = [column.separated for column in ranked]
     if any(judged):
         yield (
             "Bold: the rows that share the first place of a column, because no row is separated "
-            "from them and better (paired t-tests of all pairs of rows; Holm; 5 %)."
+            "from them and better (paired t-tests of all pairs of rows; Holm; 5 %). Rows of fewer "
+            f"than {LEAST} seeds compete for no place."
         )
-    if False in judged:
-        yield "Nothing is bold in a column in which no two rows are separated."
+    if not all(judged):
+        yield (
+            "Nothing is bold in a column in which no two rows are separated, or in which a row of "
+            f"fewer than {LEAST} seeds has the best mean."
+        )
     if table.section.changed:
         yield f"Changed for every row: {table.section.changed}."
     if table.section.note:

@@ -176,7 +176,11 @@ def _places(column: Column, section: Section) -> dict[Hashable, int]:
     outside = set(section.rows.index[out])
     found = column.measured().seeds()
     inside = {row: values for row, values in found.items() if row not in outside}
-    return rank(inside, spec.direction)[1] if len(inside) > 1 else {}
+    if len(inside) < 2:
+        return {}
+    order, places, _ = rank(inside, spec.direction)
+    # Nothing is the best while a row of too few seeds to compete looks better.
+    return places if order[0] in places else {}
 
 
 def _cells(
