@@ -31,7 +31,10 @@ def text_spec(trainer: str = "mle", seed: int = 0, **changes: Any) -> Spec:
 def evaluated(directory: RunDirectory, alpha: float, samples: int = 100, **values: Any) -> None:
     """Append what `textbench evaluate` writes."""
     found = measured(values, f"/1 n={samples}", "no temperature")
-    directory.append("evaluations.jsonl", {"alpha": alpha, "samples": samples, "metrics": found})
+    made = {"time": "2026-11-25T12:00:00+00:00", "textbench": "0.1.0", "options": []}
+    directory.append(
+        "evaluations.jsonl", {**made, "alpha": alpha, "samples": samples, "metrics": found}
+    )
 
 
 def only(results: Path) -> Section:

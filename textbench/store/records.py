@@ -34,7 +34,7 @@ _NAMES: dict[type, str] = {
     list: "a list",
     type(None): "null",
 }
-_NAME = re.compile(r"[A-Za-z0-9_][^/\\\x00-\x1f\x7f]{0,199}")
+_NAME = re.compile(r"\w[^/\\\x00-\x1f\x7f]{0,199}")
 _LARGEST = 2**63
 _WARMUPS = 4
 """How many warm-ups may have warm-ups of their own."""
