@@ -60,7 +60,8 @@ class Pair(Metric):
     def compute(self, evaluation):
         from textbench.contracts.metric import NotApplicableError
 
-        return {{"low": float(evaluation.samples.double().std()) + {shift}, "none_such": NotApplicableError("not here")}}
+        low = float(evaluation.samples.double().std()) + {shift}
+        return {{"low": low, "none_such": NotApplicableError("not here")}}
 '''
 
 
