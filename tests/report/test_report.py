@@ -665,3 +665,15 @@ def test_the_report_knows_no_trainer_by_name() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 assert node.value not in trainers, f"{file.name}:{node.lineno}"
+
+
+def test_a_row_whose_gate_never_opened_is_marked(tmp_path: Path) -> None:
+    for trainer, share in (("idle", 0.0), ("busy", 0.25)):
+        for seed in (0, 1):
+            shares = [0.0, share] if seed else [0.0, 0.0]
+            run = spec(trainer, seed)
+            make_run(tmp_path, run, nlls((9.0, 8.0), (8.5, 7.9)), log={"g_follows": shares})
+    make_run(tmp_path, spec("mle"), nlls((9.0, 8.0), (8.5, 7.9)))
+    text = to_markdown(layout(table1(tmp_path)))
+    assert "| idle‡ |" in text and "| busy |" in text and "| MLE |" in text
+    assert "‡ The gate on the critic's accuracy never opened" in text and "alone (idle)" in text

@@ -9,7 +9,13 @@ import pandas as pd
 
 from textbench.report.definitions import ColumnSpec, row_names
 from textbench.report.markup import MISSING, counted, number, render
-from textbench.report.notes import OTHER_ORACLE, OWN_GENERATOR, notes
+from textbench.report.notes import (
+    NEVER_FOLLOWED,
+    OTHER_ORACLE,
+    OWN_GENERATOR,
+    never_followed,
+    notes,
+)
 from textbench.report.sections import records
 from textbench.report.tables import CSV_COLUMNS, Table, has_paper
 
@@ -39,13 +45,14 @@ def layout(table: Table) -> dict[str, Any]:
         for i, column in enumerate(table.columns)
     ]
     rows = []
-    for at, row in enumerate(records(table.rows)):
+    lines = _lines(table)
+    for at, line in enumerate(lines):
         mine = [
             cells[at, i] if head["paper"] else cells[at, i] | {"paper": None}
             for i, head in enumerate(heads)
         ]
         theirs = any(cell["paper"] not in (None, MISSING) for cell in mine)
-        rows.append(_line(row) | {"cells": mine, "has_paper": theirs})
+        rows.append(line | {"cells": mine, "has_paper": theirs})
     return common | {
         "corner": "Algorithm",
         "stub": "seeds",
@@ -53,11 +60,18 @@ def layout(table: Table) -> dict[str, Any]:
     }
 
 
-def _line(row: Any) -> dict[str, Any]:
+def _lines(table: Table) -> list[dict[str, Any]]:
+    idle = never_followed(table)
+    places = zip(table.rows.index, records(table.rows), strict=True)
+    return [_line(row, idle=place in idle) for place, row in places]
+
+
+def _line(row: Any, *, idle: bool) -> dict[str, Any]:
+    own = OWN_GENERATOR if row.own_generator else ""
     return {
         "name": row.name,
         "options": row.options,
-        "mark": OWN_GENERATOR if row.own_generator else "",
+        "mark": own + (NEVER_FOLLOWED if idle else ""),
         "stub": seeds(row.done, row.runs) if row.group else MISSING,
     }
 
@@ -68,7 +82,7 @@ def seeds(done: int, runs: int) -> str:
 
 
 def _metrics_down(table: Table, cells: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    lines = [_line(row) for row in records(table.rows)]
+    lines = _lines(table)
     named = [
         line["name"] + line["mark"] + (f" [{line['options']}]" if line["options"] else "")
         for line in lines

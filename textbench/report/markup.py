@@ -36,6 +36,7 @@ _LATEX = {
     "”": "''",
     "·": r"$\cdot$",
     "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
     "§": r"$^\S$",
     "\N{LEFT SINGLE QUOTATION MARK}": "`{}",
     "\N{RIGHT SINGLE QUOTATION MARK}": "'{}",

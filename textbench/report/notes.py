@@ -13,6 +13,9 @@ from textbench.report.tables import Column, Table
 
 OTHER_ORACLE = "†"
 OWN_GENERATOR = "§"
+NEVER_FOLLOWED = "‡"
+FOLLOWS = "g_follows"
+"""What a trainer logs whose generator follows its critic only at times: the share of such steps."""
 
 
 def notes(table: Table) -> list[str]:
@@ -23,8 +26,26 @@ def notes(table: Table) -> list[str]:
         *_about_columns(table),
         *_paper(table),
         *_missing(table),
+        *_never_followed(table),
         *_unfinished(table),
     ]
+
+
+def never_followed(table: Table) -> frozenset[int]:
+    """Return the rows whose generator never followed its critic in any finished run."""
+    logs = table.section.logs
+    shares = logs[(logs["name"] == FOLLOWS) & ~logs["warmup"] & (logs["status"] == "done")]
+    highest = shares.groupby("row")["value"].max()
+    return frozenset(highest.index[highest == 0.0])
+
+
+def _never_followed(table: Table) -> Iterator[str]:
+    rows = table.rows[table.rows.index.isin(never_followed(table))]
+    if len(rows):
+        yield (
+            f"{NEVER_FOLLOWED} The gate on the critic's accuracy never opened: the generator was "
+            f"trained by likelihood alone ({', '.join(rows['title'])})."
+        )
 
 
 def _how_to_read(table: Table) -> Iterator[str]:
