@@ -538,11 +538,17 @@ def test_every_section_of_a_preset_is_valid(name: str) -> None:
 
 @pytest.mark.parametrize("name", presets.names())
 def test_the_warm_up_of_a_preset_is_its_plain_run(name: str) -> None:
-    """So that the MLE row and curve are there without asking."""
+    """So that the MLE row and curve are there without asking.
+
+    But for RelGAN's under `paper`: its code warms up for 150 epochs, SeqGAN's for 120.
+    """
     for trainer in registry.names("trainer"):
         specs = expand(Request(algos=trainer, task="synthetic-tiny", preset=name))
         for warmup in specs[:-1]:
             plain = expand(Request(algos=warmup.label, task="synthetic-tiny", preset=name))
+            if (trainer, name) == ("relgan", "paper"):
+                assert (warmup.config["epochs"], plain[-1].config["epochs"]) == (150, 120)
+                continue
             assert warmup.hash == plain[-1].hash, trainer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,9 +66,10 @@ class Pair(Metric):
 '''
 
 
-@pytest.fixture
-def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Stores ``base`` and ``new``, whose plug-in is deleted; the metrics moved between them."""
+    tmp_path, monkeypatch = tmp_path_factory.mktemp("plugin"), pytest.MonkeyPatch()
     monkeypatch.chdir(tmp_path)
     for name, shift in (("base", 0), ("new", 5)):
         monkeypatch.setattr(registry, "_plugins", {})
@@ -77,8 +79,16 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         done = textbench(f"{line} --plugin mine.py --set mle.epochs=1 --results {name}")
         assert done.exit_code == 0, done.output
         plugin.unlink()
+    monkeypatch.undo()
+    yield tmp_path
+
+
+@pytest.fixture
+def stores(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The stores, in the folder that they are in, with no plug-in loaded."""
+    monkeypatch.chdir(trained)
     monkeypatch.setattr(registry, "_plugins", {})
-    return tmp_path
+    return trained
 
 
 def textbench(line: str) -> Result:

@@ -119,7 +119,7 @@ def test_the_command_of_a_recorded_run_still_means_it(path: Path) -> None:
     recorded = Spec.from_json({k: v for k, v in data.items() if k not in ("hash", "schema")})
     settings = [f"{k}={v}" for k, v in recorded.overrides.items() if k != "synthetic.oracle"]
     request = Request(
-        algos=recorded.label,
+        algos=LATER.get((recorded.label, recorded.version), recorded.label),
         task=recorded.task,
         preset=recorded.preset,
         seeds=str(recorded.seed),
@@ -130,6 +130,10 @@ def test_the_command_of_a_recorded_run_still_means_it(path: Path) -> None:
     assert data["hash"].startswith(path.parent.name.rpartition("-")[2])
     assert again.version >= recorded.version
     assert _as_of(again, recorded).identity() == recorded.identity()
+
+
+LATER = {("scheduled_sampling", 1): "scheduled_sampling:to_zero"}
+"""Rows that are called otherwise since another default has their old name."""
 
 
 def _as_of(spec: Spec, recorded: Spec) -> Spec:

@@ -68,7 +68,7 @@ def read(results: Path) -> Record:
             digest.update(key.encode() + value.numpy().tobytes())
         lines = (path.parent / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         values = final_values(json.loads(lines[-1]))
-        found["/".join(path.parts[-4:-2])] = {"generator": digest.hexdigest(), "metrics": values}
+        found["/".join(path.parts[-4:-1])] = {"generator": digest.hexdigest(), "metrics": values}
     return found
 
 

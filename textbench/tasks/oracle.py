@@ -68,7 +68,7 @@ def load_parameters(path: Path) -> dict[str, Array]:
     """
     try:
         if path.exists() and not path.is_file():
-            raise UserError(f"oracle {path} is not a regular file")
+            raise UserError(f"oracle file {path} is not a regular file")
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"oracle file {path}: {error.strerror}") from None
