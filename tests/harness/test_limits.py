@@ -148,7 +148,7 @@ def test_a_worker_whose_engine_is_gone_stops_at_a_checkpoint(tmp_path: Path) -> 
     (spec,) = kinds.specs("0", settings=("mle.epochs=100000",))
     directory = RunDirectory(spec.directory(tmp_path))
     directory.create(spec)
-    command = [sys.executable, "-m", "textbench.run.worker", str(directory.path)]
+    command = [sys.executable, "-P", "-m", "textbench.run.worker", str(directory.path)]
     environment = {**os.environ, PARENT: str(os.getpid() + 1)}  # not this process
     assert subprocess.run(command, env=environment).returncode == worker.TRY_AGAIN
     assert directory.status().status == "interrupted"

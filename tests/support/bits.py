@@ -44,7 +44,7 @@ def rows() -> list[str]:
 
 def train(results: Path, algos: Sequence[str], *options: str) -> None:
     """Run rows by the command line."""
-    command = [sys.executable, "-m", "textbench", "run", "--algos", ",".join(algos)]
+    command = [sys.executable, "-P", "-m", "textbench", "run", "--algos", ",".join(algos)]
     command += ["--results", str(results), "--jobs", "2", *options]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
