@@ -49,17 +49,23 @@ def max_over_time_of_many(tokens: Tensor, embedding: Tensor, kernels: Sequence[T
         embedding: ``(V, E)``.
         kernels: As in `max_over_time`.
     """
-    pooled = [_max_of_many(tokens, embedding, kernel) for kernel in kernels]
-    return torch.cat(pooled, 1)
+    chunks = tokens.split(SCORE_CHUNK if tokens.is_cpu else CUDA_SCORE_CHUNK)
+    if not tokens.is_cpu or not _worth_a_table(tokens, 1, len(embedding)):
+        return torch.cat([max_over_time(F.embedding(x, embedding), kernels) for x in chunks])
+    return torch.cat([_max_of_many(tokens, embedding, kernel) for kernel in kernels], 1)
+
+
+def _worth_a_table(tokens: Tensor, width: int, vocab_size: int) -> bool:
+    """Tell whether so many windows pay for a row per symbol and offset."""
+    return len(tokens) * (tokens.shape[1] - width + 1) > 2 * vocab_size
 
 
 def _max_of_many(tokens: Tensor, embedding: Tensor, kernel: Tensor) -> Tensor:
-    """Return one kernel's part of `max_over_time_of_many`."""
+    """Return one kernel's part of `max_over_time_of_many`, on a CPU."""
     vocab, size = embedding.shape
     width, filters = len(kernel) // size, kernel.shape[1]
-    starts = tokens.shape[1] - width + 1
-    chunks = tokens.split(SCORE_CHUNK if tokens.is_cpu else CUDA_SCORE_CHUNK)
-    if not tokens.is_cpu or len(tokens) * starts <= 2 * vocab:
+    chunks = tokens.split(SCORE_CHUNK)
+    if not _worth_a_table(tokens, width, vocab):
         return torch.cat([max_over_time(F.embedding(x, embedding), [kernel]) for x in chunks])
     by_offset = kernel.view(width, size, filters).transpose(0, 1).flatten(1)
     table = (embedding @ by_offset).view(vocab * width, filters)  # row v·w + j: v at offset j
@@ -68,7 +74,7 @@ def _max_of_many(tokens: Tensor, embedding: Tensor, kernel: Tensor) -> Tensor:
     for x in chunks:
         rows = (x * width).unfold(1, width, 1) + offsets
         answers = F.embedding_bag(rows.flatten(0, 1), table, mode="sum")
-        pooled.append(answers.view(len(x), starts, filters).amax(1))
+        pooled.append(answers.view(len(x), -1, filters).amax(1))
     return torch.cat(pooled)
 
 
