@@ -75,14 +75,14 @@ def test_nothing_published_names_a_folder_of_a_machine() -> None:
 
 
 @pytest.mark.parametrize("count", [10, 3])
-def test_false_alarms_over_150_pairs_of_resampled_stores(base: Results, count: int) -> None:
+def test_false_alarms_over_500_pairs_of_resampled_stores(base: Results, count: int) -> None:
     """Ten recorded seeds against ``count`` others: some number is an alarm in 1 % at most."""
     numbers = recorded(base)
     better = directions(base)
     seeds = sorted(next(iter(numbers.values())))
     rng = np.random.default_rng(count)
     alarms = 0
-    for _ in range(150):
+    for _ in range(500):
         drawn = rng.permutation(seeds).tolist()
         old, new = drawn[:10], drawn[10 : 10 + count]
         pairs = [
@@ -90,13 +90,14 @@ def test_false_alarms_over_150_pairs_of_resampled_stores(base: Results, count: i
             for (_, metric), values in numbers.items()
         ]
         alarms += any(one.alarm for one in judge(pairs))
-    assert alarms <= 3
+    assert alarms <= 5
 
 
 def test_the_seeds_that_are_run_again_would_pass_by_tolerance_alone(base: Results) -> None:
     """Another machine rounds otherwise; then nothing is identical, and every number is judged."""
+    better = directions(base)
     pairs = [
-        Pair(values, {s: values[s] * (1 + 1e-7) for s in range(3)}, directions(base)[metric])
+        Pair(values, {s: values[s] * (1 + 1e-7) for s in range(3)}, better[metric])
         for (_, metric), values in recorded(base).items()
     ]
     assert {one.verdict for one in judge(pairs)} == {"within"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shlex
@@ -24,8 +23,8 @@ from textbench.run.loop import Conditions
 from textbench.store import records, seal
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, parse_object
-from textbench.store.frames import load_curves, load_results, load_runs
-from textbench.store.read import UNREADABLE, RecordedRun, read_store
+from textbench.store.frames import frames, load_curves, load_results, load_runs
+from textbench.store.read import read_store
 
 CPU = torch.device("cpu")
 JSON_FILES = ("spec.json", "status.json", "env.json", "metrics.jsonl", "curve.jsonl")
@@ -150,8 +149,7 @@ def test_every_value_may_be_of_the_wrong_type(store: Store, name: str) -> None:
         for what, damage in kinds.each_value(path, value):
             with kinds.damaged(path, other, damage):
                 found = read_store(store.path)
-                for run in found.rows:
-                    _read(run)
+                frames(found)  # notes what it cannot read, and reads all the rest
                 assert all("\n" not in reason for reason in found.unreadable.values()), what
                 assert store.neighbour.name not in found.unreadable, what
 
@@ -540,11 +538,3 @@ def test_checkpoints_hold_what_is_checked(interrupted: RunDirectory) -> None:
     spec = interrupted.spec()
     state = checkpoint._read(interrupted, "checkpoint.pt", spec.hash)
     assert set(state["checksums"]) == set(state["offsets"]) == set(checkpoint.LOGS)
-
-
-def _read(run: RecordedRun) -> None:
-    """Read all logs of a run; a damaged one says so, and nothing else is raised."""
-    with contextlib.suppress(*UNREADABLE):
-        run.evaluations()
-    with contextlib.suppress(*UNREADABLE):
-        run.log()

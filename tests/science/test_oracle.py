@@ -335,7 +335,7 @@ def test_an_npz_of_objects_is_not_unpickled(tmp_path: Path) -> None:
 
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
     assert "No such file" in _complaint(tmp_path / "absent.pkl")
-    assert "is not a regular file" in _complaint(tmp_path)
+    assert "directory" in _complaint(tmp_path).lower()
 
 
 def _complaint(path: Path) -> str:

@@ -97,14 +97,12 @@ class Plain(Generator):
     def __init__(self, inner: Generator) -> None:
         super().__init__()
         self.inner, self.vocab_size, self.length = inner, inner.vocab_size, inner.length
-        self.log_probs = inner.log_probs  # type: ignore[method-assign]
-        self.sample = inner.sample  # type: ignore[method-assign]
 
     def log_probs(self, tokens: Tensor) -> Tensor:
-        raise NotImplementedError
+        return self.inner.log_probs(tokens)
 
     def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
-        raise NotImplementedError
+        return self.inner.sample(n, rng, inverse_temperature=inverse_temperature)
 
 
 def lstm(seed: int) -> LSTMLanguageModel:

@@ -173,7 +173,7 @@ def test_a_home_folder_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ("options", "complaint"),
     [
         ({"oracle": "publishd"}, "no file 'publishd'; use seeded, published or a file"),
-        ({"oracle": "."}, "is not a regular file"),
+        ({"oracle": "."}, "directory"),
         ({"oracle_seed": -1}, "greater than or equal to 0"),
         ({"vocab_size": 1}, "greater than or equal to 2"),
         ({"length": 0}, "greater than or equal to 1"),

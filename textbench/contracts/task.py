@@ -9,6 +9,7 @@ from torch import Tensor
 
 from textbench.backbone.generator import Generator
 from textbench.contracts.config import Config
+from textbench.contracts.errors import UserError
 
 C = TypeVar("C", bound=Config)
 
@@ -64,8 +65,11 @@ class Task(ABC, Generic[C]):
         """Return pass ``number`` of training sequences that never repeat, ``(N, T)``.
 
         Pass 0 is that of `train`. Only for tasks with `draws_fresh`.
+
+        Raises:
+            UserError: The task has none: the law of its sequences is not known.
         """
-        raise NotImplementedError
+        raise UserError(f"task {self.name} has no fresh training data: its law is not known")
 
     @abstractmethod
     def validation(self) -> Tensor:

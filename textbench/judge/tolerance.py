@@ -20,6 +20,7 @@ docs/evidence.md has the rates, and what a comparison notices.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -139,6 +140,7 @@ def _spread(values: Floats) -> Floats:
     return np.asarray(np.maximum(values.std(-1, ddof=1), ROUNDING * np.abs(values).max(-1)))
 
 
+@functools.cache
 def noticeable(n: int, m: int, numbers: int, level: float = LEVEL) -> float:
     """Return what n recorded and m new seeds notice four times in five, in standard deviations.
 

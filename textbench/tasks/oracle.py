@@ -68,7 +68,8 @@ def load_parameters(path: Path) -> dict[str, Array]:
     """
     try:
         if path.exists() and not path.is_file():
-            raise UserError(f"oracle file {path} is not a regular file")
+            kind = "directory" if path.is_dir() else "pipe or a device"
+            raise UserError(f"oracle file {path} is a {kind}; expected a .npz or a pickle")
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"oracle file {path}: {error.strerror}") from None
