@@ -10,45 +10,22 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from textbench.backbone.generator import Generator
 from textbench.contracts.config import Config
-from textbench.contracts.metric import NotApplicableError
+from textbench.contracts.stored import StoredSequences
 from textbench.contracts.trainer import Phase, Position, Trainer
 
 
-class Archive(Generator):
-    """Draws stored sequences ``(N, T)`` without replacement; it has no likelihood."""
+class Archive(StoredSequences):
+    """Draws stored text without replacement."""
 
-    def __init__(self, sequences: Tensor, vocab_size: int) -> None:
-        super().__init__()
-        self.vocab_size, self.length = vocab_size, sequences.shape[1]
-        self.sequences: Tensor
-        self.register_buffer("sequences", sequences)
-
-    def log_probs(self, tokens: Tensor) -> Tensor:
-        """Refuse: stored sequences are no distribution that has seen everything.
-
-        Raises:
-            NotApplicableError: Always.
-        """
-        raise NotApplicableError("stored text has no likelihood")
-
-    def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
-        """See `Generator.sample`; all sequences, where more are asked for than there are."""
-        if inverse_temperature != 1.0:
-            raise NotApplicableError("stored text has no temperature")
-        order = torch.randperm(len(self.sequences), generator=rng, device=self.device)
-        return self.sequences[order[:n]]
+    def order(self, rng: torch.Generator) -> Tensor:
+        """See `StoredSequences.order`: a random one."""
+        return torch.randperm(len(self.sequences), generator=rng, device=self.device)
 
     @property
     def archive(self) -> Tensor:
         """The sequences: those of the training set, perhaps changed, in its order."""
         return self.sequences
-
-    @property
-    def device(self) -> torch.device:
-        """Where the sequences are."""
-        return self.sequences.device
 
 
 class Real(Trainer[Config]):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from textbench.cli import options
 from textbench.contracts.errors import UserError
 from textbench.plan import registry
 
@@ -33,21 +34,8 @@ Exit codes: 0 all promises kept, 1 some broken, 2 usage."""
 @click.option(
     "--preset", default="ci", show_default=True, metavar="NAME", help="Sizes and schedules."
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change an option, e.g. mine.epochs=2; may be repeated.",
-)
-@click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Python file with the task; may be repeated.",
-)
+@options.settings("Change an option, e.g. mine.epochs=2")
+@options.plugins("Python file with the task")
 @click.option(
     "--steps",
     type=click.IntRange(min=1),

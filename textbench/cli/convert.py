@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from textbench.cli import options
 from textbench.contracts.errors import UserError, printable
 from textbench.contracts.number import Number
 from textbench.plan import presets, registry
@@ -21,14 +22,7 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("store", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Python file with a metric of yours that the store has numbers of; may be repeated.",
-)
+@options.plugins("Python file with a metric of yours that the store has numbers of")
 def command(store: Path, plugins: tuple[Path, ...]) -> None:
     """Rewrite the records of STORE in the present schema, in place; values stay as they are.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from textbench.cli import options
 from textbench.cli.run import choose_devices
 from textbench.cli.show import find_run, read
 from textbench.contracts.errors import DivergedError, UserError, printable
@@ -64,36 +65,10 @@ Exit codes: 0 all evaluated, 1 some could not be, 2 usage, or none could be."""
     metavar="N",
     help="Sequences to draw.  [default: as in the run's final evaluation]",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change an option of a metric, e.g. ewmd.steps=400; may be repeated.",
-)
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results"),
-    show_default=True,
-    metavar="DIR",
-    help="The store to look for the runs in.",
-)
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="auto|cpu|cuda[:I]",
-    help="Where to compute.",
-)
-@click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Python file with a metric of yours; may be repeated.",
-)
+@options.settings("Change an option of a metric, e.g. ewmd.steps=400")
+@options.results("The store to look for the runs in.")
+@options.device("Where to compute.")
+@options.plugins("Python file with a metric of yours")
 def command(
     runs: tuple[str, ...],
     alphas: str,
@@ -225,10 +200,10 @@ def check_settings(settings: Sequence[str]) -> None:
     from textbench.contracts.config import validate
 
     sections = registry.metric_sections()
-    for section, options in parse_settings(settings).items():
+    for section, chosen in parse_settings(settings).items():
         if section not in sections:
             raise UserError(f"--set {section}: not a metric's section; only metrics are computed")
-        validate(registry.load_metric(sections[section]).config_schema, options, section)
+        validate(registry.load_metric(sections[section]).config_schema, chosen, section)
 
 
 def resolve(names: Sequence[str], spec: Spec, settings: Sequence[str]) -> list[Metric]:

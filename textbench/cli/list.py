@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from textbench.cli import options
 from textbench.contracts.errors import printable
 from textbench.plan import grids, presets, registry
 
@@ -19,14 +20,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="List what this Python file defines, too; may be repeated.",
-)
+@options.plugins("List what this Python file defines, too")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, an array per kind.")
 def command(plugins: tuple[Path, ...], as_json: bool) -> None:
     """List trainers with their variants, metrics, tasks, presets and grids."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from textbench.cli import options
 from textbench.cli.terminal import refuse_folder_of_stores
 
 EPILOG = """\b
@@ -15,14 +16,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results"),
-    show_default=True,
-    metavar="DIR",
-    help="The store that `textbench run` wrote.",
-)
+@options.results("The store that `textbench run` wrote.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),

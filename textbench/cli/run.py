@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from textbench.cli import options
 from textbench.cli.terminal import reasons, warn
 from textbench.contracts.errors import UserError, printable
 from textbench.plan.arguments import (
@@ -64,48 +65,22 @@ Files = tuple[Path, ...]
 @click.option(
     "--seeds", default="", metavar="LIST", help="0:5 (end not included) or 0,3,7.  [default: 0]"
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change an option, e.g. cot.g_lr=1e-3; may be repeated.",
-)
+@options.settings("Change an option, e.g. cot.g_lr=1e-3")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
     metavar="FILE|GRID",
     help="TOML file with algos, task, preset, seeds and sections of options; or a shipped grid.",
 )
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    metavar="DIR",
-    help="The store.",
-)
+@options.results("The store.", may_be_new=True)
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
     help="Runs at once.  [default: one per usable core, or per GPU]",
 )
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="auto|cpu|cuda[:I]",
-    help="Where to train; auto takes the GPUs if there are any.",
-)
-@click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Python file with a trainer, metric or task of yours; may be repeated.",
-)
+@options.device("Where to train; auto takes the GPUs if there are any.")
+@options.plugins("Python file with a trainer, metric or task of yours")
 @click.option(
     "--time-budget", metavar="TIME", help="Checkpoint and stop after this long, e.g. 30m."
 )

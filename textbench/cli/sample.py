@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from textbench.cli import options
 from textbench.cli.show import find_run, read
 from textbench.contracts.errors import printable
 from textbench.plan import registry
@@ -41,22 +42,8 @@ Examples:
     metavar="N",
     help="Seed of the draw.  [default: the run's]",
 )
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results"),
-    show_default=True,
-    metavar="DIR",
-    help="The store to look for RUN in.",
-)
-@click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Python file with the run's trainer or task, if it is yours; may be repeated.",
-)
+@options.results("The store to look for RUN in.")
+@options.plugins("Python file with the run's trainer or task, if it is yours")
 def command(
     run: str,
     number: int,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from textbench.cli import options
 from textbench.cli.terminal import warn
 from textbench.contracts.errors import UserError, printable
 from textbench.plan import registry
@@ -47,33 +48,13 @@ show it beside trained rows, `textbench status` lists it."""
     help="Instead of a task: reference sentences, one a line.",
 )
 @click.option("--metrics", default="", metavar="A,B", help="Which.  [default: all that apply]")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change an option of the task or a metric; may be repeated.",
-)
+@options.settings("Change an option of the task or a metric")
 @click.option(
     "--preset", default="quick", show_default=True, metavar="NAME", help="Options of the task."
 )
 @click.option("--name", default="", metavar="NAME", help="Record the files as a row of that name.")
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results"),
-    show_default=True,
-    metavar="DIR",
-    help="The store to record it in.",
-)
-@click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Python file with a task or metric of yours; may be repeated.",
-)
+@options.results("The store to record it in.")
+@options.plugins("Python file with a task or metric of yours")
 def command(files: tuple[Path, ...], **given: Any) -> None:
     """Score sentences, one a line, as the samples of a trained generator are scored.
 
@@ -168,10 +149,10 @@ def _references(
     layer = parse_settings(settings)
     config = validate(CorpusConfig, layer.pop(REFERENCES, {}), REFERENCES)
     sections = registry.metric_sections()
-    for section, options in layer.items():
+    for section, chosen in layer.items():
         if section not in sections:
             raise UserError(f"--set {section}: neither {REFERENCES} nor a metric's section")
-        validate(registry.load_metric(sections[section]).config_schema, options, section)
+        validate(registry.load_metric(sections[section]).config_schema, chosen, section)
     cut = [
         tokenise(part, config.tokeniser, config.case)
         for part in (read_lines(path, "--references"), *lines)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from textbench.cli import options
 from textbench.contracts.errors import UserError, printable
 from textbench.plan import grids, presets, registry
 from textbench.store.directory import RunDirectory
@@ -35,22 +36,8 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("what", metavar="RUN|trainer:NAME|task:NAME|metric:NAME|preset:NAME|grid:NAME")
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results"),
-    show_default=True,
-    metavar="DIR",
-    help="The store to look for RUN in.",
-)
-@click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Load this Python file first; may be repeated.",
-)
+@options.results("The store to look for RUN in.")
+@options.plugins("Load this Python file first")
 def command(what: str, results: Path, plugins: tuple[Path, ...]) -> None:
     """Show one thing in detail.
 

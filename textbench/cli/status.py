@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from textbench.cli import options
 from textbench.cli.terminal import NARROW, print_narrow, refuse_folder_of_stores
 from textbench.contracts.errors import UserError, printable
 from textbench.plan.codehash import code_hash
@@ -36,14 +37,7 @@ Exit codes: 0; with --verify 1 if anything is damaged."""
 
 
 @click.command(epilog=EPILOG)
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results"),
-    show_default=True,
-    metavar="DIR",
-    help="The store that `textbench run` wrote.",
-)
+@options.results("The store that `textbench run` wrote.")
 @click.option(
     "--verify",
     is_flag=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from textbench.cli import options
 from textbench.contracts.errors import UserError
 from textbench.plan.arguments import parse_seeds
 
@@ -45,13 +46,8 @@ Exit codes: as of `textbench run`. Repeating a command skips the trials that are
 @click.option(
     "--target", default="", metavar="NAME", help="Chooses the best.  [default: the task's first]"
 )
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("tuning"),
-    show_default=True,
-    metavar="DIR",
-    help="The store of the trials, apart from that of the report.",
+@options.results(
+    "The store of the trials, apart from that of the report.", "tuning", may_be_new=True
 )
 @click.option(
     "--out",
@@ -62,7 +58,7 @@ Exit codes: as of `textbench run`. Repeating a command skips the trials that are
     help="The config file of what was chosen; FILE.trials.toml has all that is tried.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Runs at once.")
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:I]")
+@options.device("Where to train.")
 @click.option("--dry-run", is_flag=True, help="Write FILE.trials.toml; say what would run.")
 def command(**given: Any) -> None:
     """Try K configurations of every trainer and write the best of each as a config file.

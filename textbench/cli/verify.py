@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from textbench.cli import options
 from textbench.contracts.errors import printable
 from textbench.plan import registry
 
@@ -32,23 +33,9 @@ MOST = 5
     metavar="N",
     help="Training steps to make again.",
 )
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results"),
-    show_default=True,
-    metavar="DIR",
-    help="The store to look for RUN in.",
-)
-@click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda[:I]")
-@click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Python file with the run's trainer or task, if it is yours; may be repeated.",
-)
+@options.results("The store to look for RUN in.")
+@options.device("Where to make them.", "cpu")
+@options.plugins("Python file with the run's trainer or task, if it is yours")
 def command(run: str, steps: int, results: Path, device: str, plugins: tuple[Path, ...]) -> None:
     """Read the whole record of RUN, make its first steps again, and compare.
 

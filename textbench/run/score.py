@@ -8,15 +8,12 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from textbench.backbone.generator import Generator
 from textbench.backbone.ledger import LEDGER
 from textbench.contracts.errors import UserError
 from textbench.contracts.evaluation import Evaluation
-from textbench.contracts.metric import Metric, NotApplicableError
+from textbench.contracts.metric import Metric
 from textbench.contracts.spec import Spec
+from textbench.contracts.stored import StoredSequences
 from textbench.contracts.task import TextTask
 from textbench.plan.resolve import EvaluationConfig
 from textbench.run import checkpoint
@@ -34,33 +31,11 @@ PHASE = "given"
 """What the record calls the phase of a run that trained nothing."""
 
 
-class Given(Generator):
-    """Stored sequences ``(N, T)`` of another system, in their order; it has no likelihood."""
+class Given(StoredSequences):
+    """Sentences of another system."""
 
-    def __init__(self, sequences: Tensor, vocab_size: int) -> None:
-        super().__init__()
-        self.vocab_size, self.length = vocab_size, sequences.shape[1]
-        self.sequences: Tensor
-        self.register_buffer("sequences", sequences)
-
-    def log_probs(self, tokens: Tensor) -> Tensor:
-        """Refuse.
-
-        Raises:
-            NotApplicableError: Always.
-        """
-        raise NotApplicableError("only samples were given, so there is no likelihood")
-
-    def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
-        """Return the first ``n``; all, where more are asked for."""
-        if inverse_temperature != 1.0:
-            raise NotApplicableError("given samples have no temperature")
-        return self.sequences[:n]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the sequences are."""
-        return self.sequences.device
+    no_likelihood = "only samples were given, so there is no likelihood"
+    no_temperature = "given samples have no temperature"
 
 
 class GivenEvaluation(Evaluation):
