@@ -140,7 +140,7 @@ def test_progress_counts_the_part_of_an_epoch_that_trains_the_generator() -> Non
 
 
 def test_the_grid_of_evaluations_may_be_closer_at_first() -> None:
-    plan = EvaluationConfig(every=5, early_every=2, early_until=20)
+    plan = EvaluationConfig(every=5, early_every=2, early_until=18)
     due = [epoch for epoch in range(1, 41) if plan.due(epoch)]
     assert due == [*range(2, 21, 2), 25, 30, 35, 40]
     schedule = Schedule([Phase("a", 40, 3)])

@@ -35,7 +35,8 @@ from textbench.store.frames import frames, load_results
 from textbench.store.read import read_store
 from textbench.store.rows import Status
 
-NASTY = r"a_b%c&d#e$f{g}h~i^j<l>m|n`o--p*q," + '"r"'
+NASTY = r"a_b%c&d#e$f{g}h~i^j\k<l>m|n`o--p*q," + '"r"'
+NASTY_NAME = NASTY.replace("\\", "")  # a name is part of a path
 TABLE1 = next(table for table in table_specs() if table.id == "table1")
 ALL = next(table for table in table_specs() if table.id == "all")
 
@@ -400,7 +401,7 @@ def nasty_store(folder: Path) -> Path:
     make_run(folder, spec("mle"), nlls((9.0, 8.0)), protocol=f"/1 {NASTY}")
     make_run(folder, spec("b_c%d"), nlls((8.0, 8.0)), protocol=f"/1 {NASTY}")
     changed = {f"{NASTY}.x": NASTY}
-    run = spec(NASTY.replace("/", ""), config={"x": NASTY}, overrides=changed)
+    run = spec(NASTY_NAME, config={"x": NASTY}, overrides=changed)
     failed = Status("failed", reason=NASTY)
     make_run(folder, run, nlls((9.0, 8.0)))
     make_run(folder, spec(run.trainer, 1, config=run.config), [], final=None, status=failed)
