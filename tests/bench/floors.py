@@ -9,11 +9,11 @@ than the plain algorithm may therefore come out above 100 %.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
+
+from textbench.run import rates
 
 
 @dataclass(frozen=True)
@@ -63,30 +63,12 @@ class Rates:
 
 def measured_rates() -> Rates:
     """Measure this machine, in a tenth of a second of processor time."""
-    a, b, c = (torch.randn(256, 256) for _ in range(3))
-    logits, p = torch.randn(64, 5000), torch.empty(64, 5000)
     large, copy = torch.randn(1 << 23), torch.empty(1 << 23)
-    exponentials: Iterable[Callable[[], object]] = (
-        lambda: torch.exp(logits, out=p),
-        lambda: torch.exp2(logits, out=p),
-    )
     return Rates(
-        flops=2 * 256**3 / _seconds(lambda: torch.mm(a, b, out=c), 20),
-        exps=logits.numel() / min(_seconds(f, 20) for f in exponentials),
-        bytes=8 * large.numel() / _seconds(lambda: copy.copy_(large), 1),
+        flops=rates.product_rate(20),
+        exps=rates.exponential_rate(20),
+        bytes=8 * large.numel() / rates.seconds(lambda: copy.copy_(large), 1),
     )
-
-
-def _seconds(function: Callable[[], object], calls: int) -> float:
-    """Return the least processor time of one call, in five tries."""
-    function()
-    found = []
-    for _ in range(5):
-        begin = time.process_time()
-        for _ in range(calls):
-            function()
-        found.append((time.process_time() - begin) / calls)
-    return min(found)
 
 
 # -- parts -------------------------------------------------------------------------------------

@@ -52,6 +52,12 @@ def frame(label: str, points: list[tuple[float, float]], **more: Any) -> pd.Data
     return pd.DataFrame(rows)
 
 
+def made_on(where: dict[str, tuple[str, float]]) -> pd.DataFrame:
+    """Return what `load_runs` says of runs' machines and of the rates found there."""
+    rows = [{"run": run, "hardware": h, "product_rate": rate} for run, (h, rate) in where.items()]
+    return pd.DataFrame(rows)
+
+
 def test_both_numbers_must_be_reached_by_one_evaluation() -> None:
     one = frame("mle", [(8.0, 9.0), (7.5, 9.6), (7.7, 9.3), (7.6, 9.4), (7.5, 9.0)])
     (met,) = meetings(one, [EASY]).to_dict("records")
@@ -106,12 +112,27 @@ def test_the_median_over_seeds_keeps_the_misses() -> None:
 def test_cheapest_first_and_seconds_of_one_machine_only() -> None:
     fast, slow = [(8.0, 9.9), (7.0, 9.0)], [(8.0, 9.9), (8.0, 9.9), (7.0, 9.0)]
     met = meetings(pd.concat([frame("slow", slow), frame("fast", fast)]), [EASY])
-    table, notes = time_to_target(met, {"slow/s0": "a", "fast/s0": "a"})
-    assert list(table["label"]) == ["fast", "slow"] and "cpu_seconds" in table and not notes
-    table, notes = time_to_target(met, {"slow/s0": "a", "fast/s0": "b"})
-    assert "cpu_seconds" not in table and "cpu_seconds_low" not in table
-    assert notes == ["processor seconds are of several machines and are left out"]
+    table, notes = time_to_target(met, made_on({"slow/s0": ("a", 1e11), "fast/s0": ("a", 9e10)}))
+    assert list(table["label"]) == ["fast", "slow"] and not notes
+    assert list(table["cpu_seconds"]) == [10.0, 20.0]
+    table, notes = time_to_target(met, made_on({"slow/s0": ("a", math.nan), "fast/s0": ("b", 1e9)}))
+    assert table["cpu_seconds"].isna().all() and table["cpu_seconds_low"].isna().all()
+    assert notes == ["processor seconds are of a and b, not all of known rates, and are left out"]
     assert time_to_target(met.iloc[:0])[0].empty
+
+
+def test_seconds_of_machines_of_known_rates_are_put_on_one_scale() -> None:
+    slow, fast = [(8.0, 9.9), (8.0, 9.9), (7.0, 9.0)], [(8.0, 9.9), (7.0, 9.0)]
+    met = meetings(pd.concat([frame("slow", slow), frame("fast", fast)]), [EASY])
+    where = made_on({"slow/s0": ("a", 4e10), "fast/s0": ("b", 12e10)})
+    table, notes = time_to_target(met, where)
+    assert table.set_index("label")["cpu_seconds"].to_dict() == {"slow": 10.0, "fast": 15.0}
+    assert notes == [
+        "processor seconds are of a and b; they are put on the scale of a machine that multiplies "
+        "matrices at 80 GF/s"
+    ]
+    where.loc[0, "hardware"] = "a, NVIDIA A100"
+    assert time_to_target(met, where)[0]["cpu_seconds"].isna().all()
 
 
 def test_a_profile_is_the_share_of_targets_within_a_factor() -> None:

@@ -5,7 +5,8 @@ benchmarks of training algorithms (AlgoPerf) therefore compare the cost to a fix
 are data (``targets.toml``) and two-sided; costs are read from the record, a warm-up's included; a
 seed that does not get there counts as infinitely expensive and is shown, never dropped.
 
-Costs are known to the next evaluation only, and processor seconds compare within one machine.
+Costs are known to the next evaluation only. Processor seconds compare within one machine, and
+between machines whose rates are on record.
 """
 
 from __future__ import annotations
@@ -121,13 +122,13 @@ def _costs(moment: pd.Series[Any]) -> dict[str, Any]:
 
 
 def time_to_target(
-    met: pd.DataFrame, hardware: Mapping[str, str] | None = None
+    met: pd.DataFrame, runs: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, list[str]]:
     """Summarise `meetings` over seeds.
 
     Args:
         met: What `meetings` returned.
-        hardware: The machine of each run; processor seconds of several are not compared.
+        runs: `textbench.store.frames.load_runs`: where each run was made (`on_one_scale`).
 
     Returns:
         One row per target and row of a table: ``seeds`` that finished, ``reached``, ``misses`` in
@@ -137,8 +138,8 @@ def time_to_target(
     """
     import pandas as pd
 
-    machines = set((hardware or {}).get(run, "") for run in met["run"])
-    rows, notes = [], []
+    rows: list[dict[str, Any]] = []
+    met, notes = on_one_scale(met, runs)
     for (target, *key), group in met.groupby(["target", *ROW], sort=True):
         name = f"{target}: {key[1]}{' ' if key[2] else ''}{key[2]}"
         for outcome in ("unfinished", "unmeasured"):
@@ -157,16 +158,47 @@ def time_to_target(
         row["in_warmup"] = bool(over["in_warmup"].any())
         row["tuning"] = tuning(str(key[1]), str(key[2]))
         for cost in COSTS:
-            low, median, high, row["coverage"] = median_interval(over[cost].tolist())
+            low = median = high = math.nan
+            if not over[cost].isna().any():
+                low, median, high, row["coverage"] = median_interval(over[cost].tolist())
             row |= {cost: median, f"{cost}_low": low, f"{cost}_high": high}
         rows.append(row)
     table = pd.DataFrame(rows)
-    if len(machines) > 1 and len(table):
-        notes.append("processor seconds are of several machines and are left out")
-        table = table.drop(columns=[c for c in map(str, table) if c.startswith("cpu_seconds")])
     if len(table):
         table = table.sort_values(["target", "generator_updates", "label"], ignore_index=True)
     return table, notes
+
+
+def on_one_scale(met: pd.DataFrame, runs: pd.DataFrame | None) -> tuple[pd.DataFrame, list[str]]:
+    """Put the processor seconds of several machines on one scale, or leave them out, and say so.
+
+    A second counts by the rate at which its machine multiplies matrices, which is most of what
+    training does: the scale is that of the runs' median rate.
+
+    Args:
+        met: What `meetings` returned.
+        runs: `textbench.store.frames.load_runs`; None means one machine.
+
+    Returns:
+        The meetings, NaN for seconds that cannot be compared, and notes.
+    """
+    if runs is None or met.empty:
+        return met, []
+    known = runs.set_index("run")
+    machines = known["hardware"].reindex(met["run"]).fillna("")
+    if machines.nunique() == 1 and machines.iloc[0]:
+        return met, []
+    rates = known["product_rate"].reindex(met["run"]).to_numpy(float)
+    kinds = " and ".join(sorted(set(machines) - {""})) or "machines that are not named"
+    if np.isnan(rates).any() or machines.str.contains("GPU|NVIDIA", regex=True).any():
+        left_out = f"processor seconds are of {kinds}, not all of known rates, and are left out"
+        return met.assign(cpu_seconds=math.nan), [left_out]
+    middle = float(np.median(rates))
+    scaled = met["cpu_seconds"] * rates / middle
+    return met.assign(cpu_seconds=scaled), [
+        f"processor seconds are of {kinds}; they are put on the scale of a machine that multiplies "
+        f"matrices at {middle / 1e9:.0f} GF/s"
+    ]
 
 
 _WHY = {

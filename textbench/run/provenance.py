@@ -1,4 +1,4 @@
-"""What a number was made with: versions, commit, machine, threads, determinism."""
+"""What a number was made with: versions, commit, machine and its rates, threads, determinism."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def provenance(device: str, code: str) -> dict[str, Any]:
     import torch
 
     import textbench
+    from textbench.run import rates
 
     cuda = torch.device(device).type == "cuda"
     return {
@@ -43,6 +44,8 @@ def provenance(device: str, code: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if cuda else "cpu",
         "cuda": torch.version.cuda if cuda else None,
         "threads": torch.get_num_threads(),
+        "product_rate": float(f"{rates.product_rate():.3g}"),
+        "exponential_rate": float(f"{rates.exponential_rate():.3g}"),
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         "code": code,
         "command": os.environ.get(COMMAND, " ".join(sys.argv)),

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from textbench.store.columns import Columns, evaluation_columns, log_columns
 from textbench.store.files import one_line
-from textbench.store.read import UNREADABLE, RecordedRun, Results, hardware, read_store
+from textbench.store.read import (
+    UNREADABLE,
+    RecordedRun,
+    Results,
+    hardware,
+    product_rate,
+    read_store,
+)
 from textbench.store.rows import CURVE, METRICS
 
 if TYPE_CHECKING:
@@ -32,7 +39,8 @@ RUN_COLUMNS = (
 )
 """What identifies the run; these columns open every frame."""
 DETAIL_COLUMNS = (
-    *("phase", "step", "total", "warmup_run", "hardware", "hash", "version", "alpha"),
+    *("phase", "step", "total", "warmup_run", "hardware", "product_rate", "hash"),
+    *("version", "alpha"),
     *("config", "task_config", "oracle", "task_note", "preset_summary", "backbone", "evaluation"),
     *("metrics", "changes", "warmup", "starts", "traceback", "path"),
 )
@@ -108,7 +116,7 @@ def load_runs(directory: str | Path) -> pd.DataFrame:
 
     ``config``, ``task_config``, ``backbone``, ``evaluation``, ``metrics``, ``changes`` (what the
     user set) and ``warmup`` (the spec of the run that it started from, or None) are mappings, as in
-    ``spec.json``.
+    ``spec.json``. ``product_rate`` is that of the machine (`textbench.run.rates`).
     """
     store = read_store(directory)
     return _reported(_runs(store, store.runs), store, directory)
@@ -176,6 +184,7 @@ def _details(store: Results, run: RecordedRun) -> dict[str, Any]:
         "total": status.total,
         "warmup_run": warmup.name if warmup else "",
         "hardware": hardware(run.env),
+        "product_rate": product_rate(run.env),
         "hash": run.hash,
         **{key: getattr(spec, key) for key in (*copied, "backbone", "evaluation", "metrics")},
         "changes": spec.overrides,

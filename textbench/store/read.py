@@ -5,9 +5,11 @@ Nothing here needs torch or pandas. A directory that cannot be read is noted, ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from textbench.contracts.errors import UserError
@@ -166,3 +168,13 @@ def hardware(env: Mapping[str, Any]) -> str:
     (cpu, device), (count,) = kinds.pop(), threads
     parts = (cpu, device if device != "cpu" else "", f"{count} thread(s)" if count else "")
     return ", ".join(part for part in parts if part)
+
+
+def product_rate(env: Mapping[str, Any]) -> float:
+    """Return the floating-point operations per second of matrix products that a run's starts found.
+
+    The median of its starts; NaN where none recorded it.
+    """
+    found = [start.get("product_rate") for start in env.get("starts", [])]
+    rates = [rate for rate in found if isinstance(rate, int | float) and rate > 0]
+    return median(rates) if rates else math.nan
