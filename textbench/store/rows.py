@@ -2,7 +2,8 @@
 
 ====================  ===========================================================================
 ``spec.json``         the spec, labels included (`textbench.contracts.spec.Spec`)
-``env.json``          versions, commit, machine and its rates, threads, trainer code hash; one entry per start
+``env.json``          versions, commit, machine and its rates, threads, hash of the trainer's code;
+                      one entry per start
 ``curve.jsonl``       training log, append-only: `LossRow` and `EpochRow`
 ``metrics.jsonl``     evaluations made during training, append-only: `EvaluationRow`
 ``evaluations.jsonl`` evaluations made afterwards by `textbench evaluate`: `LaterRow`
