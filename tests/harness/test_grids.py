@@ -75,6 +75,10 @@ AFTER: dict[str, Rows] = {
         f"relgan:beta{beta}": {"largest_beta": float(beta)} for beta in (2, 5, 10, 100)
     },
 }
+REGULARISATION: Rows = {
+    **{f"cot:drop{p}": {"m_dropout": float(p)} for p in ("0", "1e-1", "2e-1", "3e-1", "5e-1")},
+    **{f"mle:drop{p}": {"dropout": float(p)} for p in ("2e-1", "35e-2", "5e-1", "65e-2")},
+}
 WARMED = ("figure2a", "gold_constants", "relgan_temperature")
 """Grids whose rows share one warm-up."""
 STATED: dict[str, Rows] = {
@@ -82,10 +86,12 @@ STATED: dict[str, Rows] = {
     "figure2a": FIGURE2A,
     "figure2b": FIGURE2B,
     "cot_ablations": ABLATIONS,
+    "cot_regularisation": REGULARISATION,
 }
 EPOCHS: dict[str, dict[str, Any]] = {
     **{name: {} for name in (*AFTER, "figure2a")},
     **{"figure2b": {"epochs": 30}, "cot_ablations": {"epochs": 120}},
+    "cot_regularisation": {"epochs": 60},
 }
 """The schedule under preset `paper`, where the preset has none."""
 
@@ -122,6 +128,7 @@ def test_a_dry_run_lists_every_row_once(name: str, folder: Path) -> None:
     count = len(STATED[name]) + len(warmup)
     counts = {"figure2a": 5, "figure2b": 15, "cot_ablations": 10, "mixce_eta": 7}
     counts |= {"tailr_gamma": 6, "gold_constants": 7, "relgan_temperature": 5}
+    counts |= {"cot_regularisation": 9}
     assert count == counts[name]
     assert result.stdout.endswith(f"\n{count} runs; nothing was started (--dry-run)\n")
     assert not list(folder.iterdir())
@@ -131,14 +138,22 @@ def test_a_dry_run_lists_every_row_once(name: str, folder: Path) -> None:
 def test_rows_differ_from_the_default_in_what_they_state_and_in_nothing_else(
     name: str, folder: Path
 ) -> None:
-    trainer = next(iter(STATED[name])).partition(":")[0]
-    default = expand(Request(algos=trainer, task="synthetic", preset="paper"))[-1]
+    trainers = {label.partition(":")[0] for label in STATED[name]}
+    default = {
+        trainer: expand(Request(algos=trainer, task="synthetic", preset="paper"))[-1]
+        for trainer in trainers
+    }
     rows = {spec.label: spec for spec in grid(name) if spec.label in STATED[name]}
     assert rows.keys() == STATED[name].keys()
     for label, spec in rows.items():
-        assert spec.config == {**default.config, **EPOCHS[name], **STATED[name][label]}, label
+        assert spec.config == {
+            **default[spec.trainer].config,
+            **EPOCHS[name],
+            **STATED[name][label],
+        }, label
         assert (spec.task, spec.preset, spec.seed) == ("synthetic", "paper", 0)
-        assert spec.evaluation == default.evaluation and spec.warmup == default.warmup
+        alike = default[spec.trainer]
+        assert spec.evaluation == alike.evaluation and spec.warmup == alike.warmup
     assert len({spec.hash for spec in rows.values()}) == len(rows)
 
 
@@ -147,14 +162,15 @@ def test_rows_differ_from_the_default_in_what_they_state_and_in_nothing_else(
 def test_what_makes_a_row_holds_under_every_preset_and_the_schedule_is_the_preset_s(
     name: str, preset: str, folder: Path
 ) -> None:
-    trainer = next(iter(STATED[name])).partition(":")[0]
     given = {"task": "synthetic-tiny", "preset": preset}
-    plain = expand(Request(algos=trainer, **given))[-1]
     schedule = EPOCHS[name] if preset == "paper" else {}
     for spec in grid(name, **given)[-len(STATED[name]) :]:
+        plain = expand(Request(algos=spec.trainer, **given))[-1]
         assert spec.config == {**plain.config, **schedule, **STATED[name][spec.label]}
         assert (spec.task, spec.preset) == ("synthetic-tiny", preset)
-        assert spec.overrides == {f"cot@paper.{key}": value for key, value in schedule.items()}
+        assert spec.overrides == {
+            f"{spec.trainer}@paper.{key}": value for key, value in schedule.items()
+        }
 
 
 def test_the_figures_four_rows_share_one_warm_up(folder: Path) -> None:

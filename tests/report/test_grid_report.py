@@ -93,7 +93,13 @@ def test_every_row_of_a_shipped_grid_has_its_place() -> None:
     assert {row.label for row in ABLATIONS.rows} == set(rows["cot_ablations"])
     for row in rows["cot_ablations"]:
         assert any(figures_match(row, pattern) for pattern in ABLATIONS.only)
-    others = {"mixce_eta", "tailr_gamma", "gold_constants", "relgan_temperature"}
+    others = {
+        "cot_regularisation",
+        "mixce_eta",
+        "tailr_gamma",
+        "gold_constants",
+        "relgan_temperature",
+    }
     assert set(rows) == {"figure2a", "figure2b", "cot_ablations"} | others
 
 

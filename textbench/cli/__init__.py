@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": "Compute metrics of stored generators, at any temperature.",
     "verify": "Make the first steps of a run again and compare with its record.",
     "score": "Score sentences of any other system by the same metrics.",
+    "publish": "Write compact records of finished runs, to be kept.",
     "convert": "Bring a store of an older version up to date.",
     "data": "List, download and locate the published corpora.",
     "check": "Check that a trainer, yours or ours, keeps the harness's promises.",

@@ -1,0 +1,105 @@
+"""`textbench publish`: compact records of finished runs, to be kept and cited."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from textbench.contracts.errors import UserError, printable
+from textbench.store import publish
+from textbench.store.directory import RunDirectory
+from textbench.store.files import one_line, replace
+from textbench.store.read import UNREADABLE, RecordedRun, read_store
+
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+EPILOG = """\b
+Examples:
+  textbench publish results oracle
+  textbench publish results mine --to ~/paper/results --only cot --only mle/s0
+
+\b
+Numbers stay as they are. The training log is reduced to its means over each epoch,
+samples.txt to its first lines, and one generator per row goes along. Repeating the
+command adds what has finished since.
+
+\b
+Exit codes: 0 published, 1 some finished runs were left out, 2 usage, or none is published."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("store", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("name")
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results/published"),
+    show_default=True,
+    metavar="DIR",
+    help="The folder of published stores.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="PART",
+    help="Publish the runs whose names contain PART; may be repeated.",
+)
+def command(store: Path, name: str, folder: Path, only: tuple[str, ...]) -> None:
+    """Write compact records of STORE's finished runs into the published store NAME.
+
+    Every run is checked first: its record must fit together, its generator be what it wrote, and
+    its code be a commit without changes.
+    """
+    if not NAME.fullmatch(name):
+        raise UserError(f"{name!r} is no name of a store: letters, digits, and - _ . between them")
+    target = folder / name
+    if target.resolve() == store.resolve():
+        raise UserError(f"{store} would be published into itself; name another store")
+    sound, left_out = _sound(store, only)
+    counts = {True: 0, False: 0}
+    chosen = publish.with_generators(sound, target)
+    for run in sound:
+        try:
+            changed = publish.publish(run, target, generator=run.hash in chosen)
+            counts[changed] += 1
+        except UNREADABLE as error:
+            left_out[run.name] = one_line(error)
+    for run_name, reason in left_out.items():
+        click.echo(printable(f"textbench: {run_name} is left out: {reason}"), err=True)
+    if not any(counts.values()):
+        raise UserError(f"no run of {store} is published")
+    _write_page(target)
+    again = f", {counts[False]} as they were" if counts[False] else ""
+    click.echo(f"{target}: {counts[True]} run(s) published{again}")
+    if left_out:
+        sys.exit(1)
+
+
+def _sound(store: Path, only: tuple[str, ...]) -> tuple[list[RecordedRun], dict[str, str]]:
+    """Return the runs to publish, and why others are left out.
+
+    Raises:
+        UserError: There is no run, or none that was meant.
+    """
+    found = [
+        run
+        for run in RunDirectory.find(store)
+        if not only or any(part.strip("/") in run.name for part in only)
+    ]
+    if not found:
+        raise UserError(f"no run in {store}" + (f" is called {' or '.join(only)}" if only else ""))
+    sound, left_out = [], {}
+    for directory in found:
+        try:
+            sound.append(publish.checked(directory))
+        except UNREADABLE as error:
+            left_out[directory.name] = one_line(error)
+    return sound, left_out
+
+
+def _write_page(target: Path) -> None:
+    there = read_store(target)
+    replace(target / "README.md", publish.page(target.name, there.runs).encode())

@@ -1,0 +1,181 @@
+"""Compact records of finished runs, to be kept for good: `textbench publish`.
+
+What a reader, a report or a comparison needs of a run goes along: spec, environment, evaluations,
+samples and the training log as its means over each epoch. Checkpoints stay behind, and of the final
+generators all but one per row, so that a store of a hundred runs fits a repository.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from itertools import groupby
+from pathlib import Path
+
+from textbench.contracts.errors import UserError
+from textbench.store import verify
+from textbench.store.directory import RunDirectory
+from textbench.store.files import DamagedError, checksum
+from textbench.store.read import RecordedRun, read_run
+from textbench.store.rows import (
+    CURVE,
+    ENVIRONMENT,
+    EVALUATIONS,
+    FINISHED,
+    GENERATOR,
+    METRICS,
+    SAMPLES,
+    SPEC,
+    STATUS,
+    EpochRow,
+    LossRow,
+)
+
+SAMPLE_LINES = 20
+"""Lines of ``samples.txt`` that are kept."""
+_ORDER = (SPEC, ENVIRONMENT, METRICS, EVALUATIONS, CURVE, SAMPLES, GENERATOR, STATUS)
+"""In which files are written: a record that is cut off in the middle is no finished run."""
+
+
+def checked(directory: RunDirectory) -> RecordedRun:
+    """Read a run and refuse one that is no evidence.
+
+    Raises:
+        UserError: It is not finished, its record does not fit together, or it was made by code
+            that nobody can look up.
+    """
+    run = read_run(directory)
+    status = run.status
+    if status.status not in FINISHED:
+        raise UserError(f"it is {status.status}; only finished runs are published")
+    done = status.status == "done"
+    if done and (wrong := verify.contradiction(directory, run.hash, status, generator=True)):
+        raise DamagedError(wrong, "`textbench run` with the same command makes it again")
+    starts = run.env.get("starts", [])
+    if not starts:
+        raise DamagedError(f"{ENVIRONMENT} does not say what it was made with")
+    for start in starts:
+        if start.get("dirty"):
+            raise UserError(
+                f"it was made from a checkout of {str(start.get('commit'))[:12]} with changes that "
+                "were not committed; run it from a clean one"
+            )
+    return run
+
+
+def publish(run: RecordedRun, store: Path, *, generator: bool) -> bool:
+    """Write a run's compact record into ``store``; return whether anything changed.
+
+    Args:
+        run: As of `checked`.
+        store: The store of published records.
+        generator: Whether the final generator goes along.
+
+    Raises:
+        UserError: Other numbers are published under the same name already.
+        DamagedError: A log cannot be read.
+        OSError: A file cannot be read or written.
+    """
+    target = RunDirectory(run.spec.directory(store))
+    target.check_place(f"{target.name} would be written elsewhere")
+    content = _content(run, generator=generator)
+    before = target.content(METRICS)
+    if before and before != content[METRICS]:
+        raise UserError(
+            f"{target.path} has other numbers of this very run; remove that folder to publish these"
+        )
+    target.path.mkdir(parents=True, exist_ok=True)
+    changed = False
+    for name in _ORDER:
+        if name in content and content[name] != target.content(name):
+            target.replace(name, content[name])
+            changed = True
+    return changed
+
+
+def _content(run: RecordedRun, *, generator: bool) -> dict[str, bytes]:
+    """Return the files of a run's compact record."""
+    read = run.directory.content
+    found = {name: read(name) for name in (SPEC, ENVIRONMENT, METRICS, EVALUATIONS)}
+    curve = thinned(run.directory.curve())
+    found[CURVE] = "".join(json.dumps(row, allow_nan=False) + "\n" for row in curve).encode()
+    found[SAMPLES] = b"".join(read(SAMPLES).splitlines(keepends=True)[:SAMPLE_LINES])
+    if generator:
+        found[GENERATOR] = read(GENERATOR)
+    sums = {name: checksum(found[name]) for name in (CURVE, METRICS)}
+    if generator:
+        sums[GENERATOR] = checksum(found[GENERATOR])
+    status = asdict(replace(run.status, pid=0, checksums=sums))
+    found[STATUS] = (json.dumps(status, indent=1, sort_keys=True) + "\n").encode()
+    return {name: content for name, content in found.items() if content}
+
+
+def thinned(rows: Iterable[LossRow | EpochRow]) -> Iterator[LossRow | EpochRow]:
+    """Yield a training log with one row of losses per phase and epoch, the mean of its rows.
+
+    That is what figures and tables make of it: the mean over an epoch.
+    """
+    for (kind, *_), group in groupby(
+        rows, key=lambda row: (row["kind"], row["phase"], row["epoch"])
+    ):
+        if kind == "epoch":
+            yield from group
+            continue
+        losses = [row for row in group if row["kind"] == "loss"]
+        names = dict.fromkeys(name for row in losses for name in row["values"])
+        means = {
+            name: statistics.fmean(row["values"][name] for row in losses if name in row["values"])
+            for name in names
+        }
+        yield {**losses[-1], "values": means}
+
+
+def with_generators(runs: Iterable[RecordedRun], store: Path) -> set[str]:
+    """Return the hashes of the runs whose generators go along: one seed of each row.
+
+    The one that is published already stays; else the lowest seed of those that are done.
+    """
+    chosen: dict[str, RecordedRun] = {}
+    for run in sorted(runs, key=lambda run: run.spec.seed):
+        if run.status.status != "done":
+            continue
+        there = (RunDirectory(run.spec.directory(store)).path / GENERATOR).exists()
+        if there or run.group not in chosen:
+            chosen[run.group] = run
+    return {run.hash for run in chosen.values()}
+
+
+def page(name: str, runs: Iterable[RecordedRun]) -> str:
+    """Return the ``README.md`` of a published store: its rows, and the commands that made them."""
+    rows: dict[tuple[str, str], list[RecordedRun]] = {}
+    for run in runs:
+        rows.setdefault((run.spec.label, _options(run.spec.overrides)), []).append(run)
+    lines = [
+        f"# {name}",
+        "",
+        "Made by `textbench publish` from finished runs; every `env.json` names the commit, the "
+        "versions, the machine and the command of its run.",
+        "",
+        "| row | changed options | seeds | commit | machine |",
+        "| :-- | :-- | :-- | :-- | :-- |",
+    ]
+    for (label, options), group in sorted(rows.items()):
+        seeds = ", ".join(str(seed) for seed in sorted({run.spec.seed for run in group}))
+        starts = [start for run in group for start in run.env.get("starts", [])]
+        commits = _values(str(start.get("commit", ""))[:12] for start in starts)
+        machines = _values(f"{start.get('cpu', '')}, {start.get('device', '')}" for start in starts)
+        lines.append(f"| `{label}` | {options or '-'} | {seeds} | {commits} | {machines} |")
+    starts = [start for group in rows.values() for run in group for start in run.env["starts"]]
+    commands = sorted({str(start["command"]) for start in starts if start.get("command")})
+    lines += ["", "```sh", *commands, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _options(overrides: Mapping[str, object]) -> str:
+    return " ".join(f"`{key}={value}`" for key, value in sorted(overrides.items()))
+
+
+def _values(found: Iterable[str]) -> str:
+    return "; ".join(sorted({value for value in found if value})) or "unknown"
