@@ -5,7 +5,7 @@ The defaults are those of LantaoYu/SeqGAN at its head.
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from pydantic import Field
@@ -59,7 +59,7 @@ class PolicyTrainer(Trainer[P], Generic[P]):
     generator: LSTMLanguageModel
 
     @classmethod
-    def warmup(cls, config: P) -> tuple[str, dict[str, Any]]:
+    def warmup(cls, config: P) -> tuple[str, dict[str, float]]:
         """Start from maximum likelihood."""
         return "mle", {"epochs": config.warmup_epochs, "lr": config.warmup_lr}
 

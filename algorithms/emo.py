@@ -18,7 +18,7 @@ of D, CE/(D + 1e-10): 1 − D is a cosine, so that no floor is needed.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -54,7 +54,7 @@ class EMO(ReweightedTrainer[EMOConfig]):
     config_schema = EMOConfig
 
     @classmethod
-    def warmup(cls, config: EMOConfig) -> tuple[str, dict[str, Any]]:
+    def warmup(cls, config: EMOConfig) -> tuple[str, dict[str, float]]:
         """Start from maximum likelihood."""
         return "mle", {"epochs": config.warmup_epochs, "lr": config.warmup_lr}
 

@@ -20,7 +20,7 @@ Constants are the published ones; so are the optimiser's (``run_iwslt_golds.sh``
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -70,7 +70,7 @@ class GOLD(ReweightedTrainer[GOLDConfig]):
     config_schema = GOLDConfig
 
     @classmethod
-    def warmup(cls, config: GOLDConfig) -> tuple[str, dict[str, Any]]:
+    def warmup(cls, config: GOLDConfig) -> tuple[str, dict[str, float]]:
         """Start from maximum likelihood."""
         return "mle", {"epochs": config.warmup_epochs, "lr": config.warmup_lr}
 

@@ -13,11 +13,12 @@ arithmetic of the plain way is saved:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from textbench.backbone.losses import FunctionContext
 
 SCORE_CHUNK = 256
 """Sequences scored together on a CPU."""
@@ -87,7 +88,7 @@ class _MaxOverTime(torch.autograd.Function):
     """`max_over_time`, with a backward pass that looks at the maxima only."""
 
     @staticmethod
-    def forward(ctx: Any, embedded: Tensor, *kernels: Tensor) -> Tensor:
+    def forward(ctx: FunctionContext, embedded: Tensor, *kernels: Tensor) -> Tensor:
         pooled, places = [], []
         for kernel in kernels:
             answers = windows(embedded, len(kernel) // embedded.shape[2]) @ kernel
@@ -100,7 +101,7 @@ class _MaxOverTime(torch.autograd.Function):
         return torch.cat(pooled, 1)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: FunctionContext, *grads: Tensor) -> tuple[Tensor, ...]:
         embedded, places, *kernels = ctx.saved_tensors
         sizes = [kernel.shape[1] for kernel in kernels]
         grad_embedded, grad_kernels = torch.zeros_like(embedded), []

@@ -16,7 +16,7 @@ warm-up. The code sets β after a round, so that it lags ours by one.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -153,7 +153,7 @@ class RelGAN(Trainer[RelGANConfig]):
     generator: LSTMLanguageModel
 
     @classmethod
-    def warmup(cls, config: RelGANConfig) -> tuple[str, dict[str, Any]]:
+    def warmup(cls, config: RelGANConfig) -> tuple[str, dict[str, float]]:
         """Start from maximum likelihood."""
         return "mle", {"epochs": config.warmup_epochs, "lr": config.warmup_lr}
 

@@ -11,9 +11,9 @@ diversity alone (Zhu et al., 2018); backward BLEU asks how much of the real text
 
 from __future__ import annotations
 
-from typing import Any
 from weakref import WeakKeyDictionary
 
+from textbench.contracts.config import Config
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric, NotApplicableError
 from textbench.contracts.number import Direction, Number
@@ -30,10 +30,10 @@ ORDERS = (2, 3, 4, 5)
 """The lengths that are reported."""
 Numbers = tuple[Number, ...]
 
-_indices: WeakKeyDictionary[TextTask[Any], dict[int, SentenceBLEU]] = WeakKeyDictionary()
+_indices: WeakKeyDictionary[TextTask[Config], dict[int, SentenceBLEU]] = WeakKeyDictionary()
 
 
-def _references(task: TextTask[Any], number: int) -> SentenceBLEU:
+def _references(task: TextTask[Config], number: int) -> SentenceBLEU:
     """Return the index of the first ``number`` test sentences, built once per task."""
     known = _indices.setdefault(task, {})
     if number not in known:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from textbench.backbone.ledger import draws, reads
 from textbench.backbone.linear_scores import LinearOutput
 
-COUNTED: dict[str, Callable[..., Any]] = {
+COUNTED: dict[str, Callable[..., object]] = {
     "log_probs": reads,
     "linear_output": reads,
     "sample": draws,
@@ -33,7 +32,7 @@ class Generator(nn.Module, ABC):
     vocab_size: int
     length: int
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
+    def __init_subclass__(cls, **keywords: object) -> None:
         super().__init_subclass__(**keywords)
         for name, counted in COUNTED.items():
             if name in vars(cls):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -26,6 +26,22 @@ Weigh = Callable[[Tensor], Tensor]
 def summed(values: Tensor) -> Tensor:
     """Return the sum, on a CPU added up in float64."""
     return values.sum(dtype=torch.float64 if values.is_cpu else None).to(values.dtype)
+
+
+class FunctionContext(Protocol):
+    """What torch hands to both halves of a `Function`; its own types say one tensor is saved."""
+
+    needs_input_grad: tuple[bool, ...]
+    saved_tensors: tuple[Tensor, ...]
+
+    def save_for_backward(self, *tensors: Tensor) -> None:
+        """Keep tensors for the backward pass."""
+
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
+        """Declare results constants."""
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Choose whether the gradient of an unused result is zeros rather than None."""
 
 
 class Gradients:
@@ -53,12 +69,12 @@ class Gradients:
         torch.mm(gradient, self.weight, out=self.hidden[part]).mul_(factor)
         self.folded.addmm_((rows * factor).t(), gradient)
 
-    def save(self, ctx: Any) -> None:
+    def save(self, ctx: FunctionContext) -> None:
         """Keep the gradients of hidden, weight and bias for `scaled_gradients`."""
         ctx.save_for_backward(self.hidden, self.folded[:-1].t().contiguous(), self.folded[-1])
 
 
-def scaled_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def scaled_gradients(ctx: FunctionContext, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return what `Gradients.save` kept, times the gradient of the sum."""
     hidden, weight, bias = ctx.saved_tensors
     return hidden * grad, weight * grad, bias * grad
@@ -69,7 +85,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: FunctionContext,
         hidden: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -103,7 +119,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return summed(w * surprisal), surprisal, w
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: FunctionContext, *grads: Tensor) -> tuple[Tensor | None, ...]:
         return *scaled_gradients(ctx, grads[0]), None, None, None
 
 
@@ -163,7 +179,7 @@ class _LinearKL(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: FunctionContext,
         hidden: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -198,7 +214,7 @@ class _LinearKL(torch.autograd.Function):
         return summed(kl), kl
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: FunctionContext, *grads: Tensor) -> tuple[Tensor | None, ...]:
         return *scaled_gradients(ctx, grads[0]), None, None
 
 

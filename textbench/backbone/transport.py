@@ -6,12 +6,10 @@ gradients. Beside that loss's there is one more product of matrices, the cosines
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from textbench.backbone.losses import Gradients, scaled_gradients, summed
+from textbench.backbone.losses import FunctionContext, Gradients, scaled_gradients, summed
 from textbench.backbone.output import LN_2, OutputLayer, largest_norm, row_chunks, with_one
 
 EPSILON = 1e-10
@@ -27,7 +25,7 @@ class _LinearTransport(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: FunctionContext,
         hidden: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -64,7 +62,7 @@ class _LinearTransport(torch.autograd.Function):
         return summed(mean * whole), ce, distance
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: FunctionContext, *grads: Tensor) -> tuple[Tensor | None, ...]:
         return *scaled_gradients(ctx, grads[0]), None, None, None
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from textbench.check.laboratory import Check, Laboratory, Record, Violation
+from textbench.contracts.config import Config
 from textbench.contracts.task import Task
 
 RIGHT = "a trainer learns from context.data alone"
@@ -53,7 +54,7 @@ def training_data(laboratory: Laboratory, record: Record) -> str:
 class _Secrets:
     """Recognises the oracle's parameters and the held-out sequences by their values."""
 
-    def __init__(self, task: Task[Any], known: Tensor) -> None:
+    def __init__(self, task: Task[Config], known: Tensor) -> None:
         self.parameters: list[tuple[str, Tensor]] = []
         if task.oracle is not None:
             state = task.oracle.state_dict()

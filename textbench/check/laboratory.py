@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from textbench.backbone.generator import Generator
 from textbench.check.trap import TrappedTask
+from textbench.contracts.config import Config
 from textbench.contracts.spec import Spec
 from textbench.contracts.task import Task
 from textbench.contracts.trainer import Phase
@@ -134,7 +135,7 @@ class Laboratory:
             run.trainer.setup()
         return run
 
-    def build(self, spec: Spec, task: Task[Any]) -> Run:
+    def build(self, spec: Spec, task: Task[Config]) -> Run:
         """Return a run that is not even set up."""
         directory = RunDirectory(spec.directory(self.folder))
         directory.create(spec)

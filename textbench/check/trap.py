@@ -10,12 +10,13 @@ from torch import Tensor
 
 from textbench.backbone.generator import Generator
 from textbench.backbone.ledger import counting
+from textbench.contracts.config import Config
 from textbench.contracts.task import Task
 
 PUBLIC = (bool, int, str, type(None))
 
 
-class TrappedTask(Task[Any]):
+class TrappedTask(Task[Config]):
     """Looks like ``task`` to a run; the training sequences are drawn beforehand.
 
     Args:
@@ -24,7 +25,7 @@ class TrappedTask(Task[Any]):
         seed: The run's.
     """
 
-    def __init__(self, task: Task[Any], seed: int) -> None:
+    def __init__(self, task: Task[Config], seed: int) -> None:
         self.caught: list[str] = []
         for name in {*dir(type(task)), *vars(task)}:
             value = getattr(type(task), name, None) if name not in vars(task) else vars(task)[name]

@@ -220,7 +220,7 @@ def _show_run(run: RunDirectory) -> None:
             "steps": f"{status.step}/{status.total}, resumed {status.resumed} times",
         }.items()
     )
-    sections = {
+    sections: dict[str, Mapping[str, object]] = {
         "Changed by the user": spec.overrides,
         "Configuration": spec.config,
         f"Task {spec.task}": {**spec.task_config, "fingerprint": spec.task_fingerprint},
@@ -277,7 +277,7 @@ def _show_evidence(
     except UNREADABLE as error:
         _show_section(f"Warm-up {source.name}", {"damaged": one_line(error)})
         return
-    changes: dict[str, Any] = {}
+    changes: dict[str, str] = {}
     earlier = [row["metrics"] for row in before]
     for name, one in last["metrics"].items():
         made = one["protocol"]
@@ -293,13 +293,13 @@ def _show_evidence(
     _show_section(f"Since the warm-up {source.name}", {**updates, **changes})
 
 
-def _show_section(title: str, pairs: Mapping[str, Any]) -> None:
+def _show_section(title: str, pairs: Mapping[str, object]) -> None:
     if pairs:
         click.secho(f"\n{title}", bold=True)
         _show_pairs(pairs.items())
 
 
-def _show_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
+def _show_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     for key, value in pairs:
         _echo(f"  {key} = {value}")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import to_json
 
 from textbench.contracts.errors import UserError, did_you_mean
+from textbench.contracts.plain import JsonObject
 
 
 class Config(BaseModel):
@@ -25,7 +26,7 @@ class Config(BaseModel):
     """Options that are younger than recorded runs: at its default such an option is no part of a
     run's identity, so that adding it starts no finished run anew."""
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> JsonObject:
         """Return the options as JSON data, without `added_options` that are at their defaults."""
         added = {
             key
@@ -46,7 +47,7 @@ def tunable(scale: Literal["linear", "log"], low: float, high: float) -> dict[st
     return {"tune": [scale, low, high]}
 
 
-def validate(schema: type[C], values: Mapping[str, Any], where: str) -> C:
+def validate(schema: type[C], values: Mapping[str, object], where: str) -> C:
     """Build ``schema`` from ``values``.
 
     Args:

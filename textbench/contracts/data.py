@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from textbench.backbone.ledger import counting
+from textbench.contracts.config import Config
 from textbench.contracts.task import Task
 
 
@@ -47,7 +47,7 @@ class TrainingData:
 
 
 def training_data(
-    task: Task[Any], seed: int, device: torch.device, *, fresh: bool = False
+    task: Task[Config], seed: int, device: torch.device, *, fresh: bool = False
 ) -> TrainingData:
     """Return a run's training stream on ``device``; ``fresh`` ones never repeat."""
     draw = task.fresh if fresh else task.train

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from textbench.backbone.generator import Generator
 from textbench.backbone.scoring import PairScores, mean_entropy, mean_nll, score_pair, token_nll
+from textbench.contracts.config import Config
 from textbench.contracts.metric import NotApplicableError
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Task, TextTask
@@ -37,7 +38,7 @@ class Evaluation:
     def __init__(
         self,
         generator: Generator,
-        task: Task,  # type: ignore[type-arg]
+        task: Task[Config],
         *,
         seed: int,
         moment: str,
@@ -74,7 +75,7 @@ class Evaluation:
         return copy.deepcopy(self.task.oracle).to(self.generator.device)
 
     @property
-    def text(self) -> TextTask[Any]:
+    def text(self) -> TextTask[Config]:
         """The task, as one of text.
 
         Raises:

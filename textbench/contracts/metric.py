@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textbench.contracts.config import Config
 from textbench.contracts.number import Direction, Number
@@ -45,8 +45,11 @@ class Metric(ABC):
     section: ClassVar[str] = ""
     """Where its options are: its name unless given; metrics of one kind may share one."""
 
+    config: Config
+    """One of `config_schema`; a metric with options of its own declares their type."""
+
     def __init__(self, config: Config | None = None) -> None:
-        self.config: Any = self.config_schema() if config is None else config
+        self.config = self.config_schema() if config is None else config
 
     @classmethod
     def described(cls) -> tuple[Number, ...]:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from textbench.contracts.plain import JsonObject
+
 FORMAT = 1
 """Version of the spec's own layout; it is part of the identity."""
 
@@ -24,20 +26,20 @@ class Spec:
     """Registered name, e.g. ``cot``."""
     version: int
     """The trainer's declared version; raising it starts new runs."""
-    config: dict[str, Any]
+    config: JsonObject
     """Every field of the trainer's configuration, resolved."""
     task: str
-    task_config: dict[str, Any]
+    task_config: JsonObject
     task_fingerprint: str
     """Hash of what the task's numbers depend on: oracle parameters or corpus bytes, sizes."""
-    backbone: dict[str, Any]
+    backbone: dict[str, int]
     """Sizes of the shared LSTM, resolved."""
-    evaluation: dict[str, Any]
+    evaluation: JsonObject
     """When and on how many samples metrics are computed (`EvaluationConfig`)."""
     seed: int
     warmup: Spec | None = None
     """The ordinary run whose final generator this run starts from."""
-    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    metrics: dict[str, JsonObject] = field(default_factory=dict)
     """Options of metrics, resolved; those that nobody changed are not listed."""
 
     # Labels: shown in tables, not part of the identity.
@@ -45,7 +47,7 @@ class Spec:
     preset: str = ""
     preset_summary: str = ""
     """The preset's own one line."""
-    overrides: dict[str, Any] = field(default_factory=dict)
+    overrides: JsonObject = field(default_factory=dict)
     """What the user changed by ``--set`` or ``--config``, e.g. ``{"cot.g_lr": 0.001}``."""
     task_note: str = ""
     """What a reader must know about the task's data (`textbench.contracts.task.Task.note`)."""
@@ -69,7 +71,7 @@ class Spec:
         name = f"{self.trainer}:{self.variant}" if self.variant else self.trainer
         return name if self.alpha == 1.0 else f"{name} alpha={self.alpha:g}"
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> JsonObject:
         """Return the part of the spec that determines the run's numbers."""
         return {
             "format": FORMAT,
@@ -78,11 +80,11 @@ class Spec:
             "config": self.config,
             "task": self.task,
             "task_fingerprint": self.task_fingerprint,
-            "backbone": self.backbone,
+            "backbone": dict(self.backbone),
             "evaluation": self.evaluation,
             "seed": self.seed,
             "warmup": self.warmup.identity() if self.warmup else None,
-            **({"metrics": self.metrics} if self.metrics else {}),
+            **({"metrics": dict(self.metrics)} if self.metrics else {}),
             **({"alpha": self.alpha} if self.alpha != 1.0 else {}),
         }
 
@@ -101,7 +103,7 @@ class Spec:
         algorithm = self.label.replace(":", "-")
         return results / self.task / algorithm / f"s{self.seed}-{self.hash[:8]}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return plain JSON data; `from_json` restores it."""
         return asdict(self)
 
@@ -120,8 +122,9 @@ def digest(data: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _without_seed(identity: dict[str, Any]) -> dict[str, Any]:
+def _without_seed(identity: JsonObject) -> JsonObject:
     kept = {key: value for key, value in identity.items() if key != "seed"}
-    if kept["warmup"]:
-        kept["warmup"] = _without_seed(kept["warmup"])
+    warmup = kept["warmup"]
+    if isinstance(warmup, dict):
+        kept["warmup"] = _without_seed(warmup)
     return kept

@@ -11,7 +11,7 @@ from textbench.backbone.generator import Generator
 from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError
 
-C = TypeVar("C", bound=Config)
+C = TypeVar("C", bound=Config, covariant=True)
 
 END, UNKNOWN = 0, 1
 """The symbols of a text task that are not words."""

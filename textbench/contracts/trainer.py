@@ -19,6 +19,7 @@ from textbench.contracts.streams import stream
 C = TypeVar("C", bound=Config)
 
 State = dict[str, Any]
+"""Of modules and optimisers (torch's own type), of tensors and plain data, by attribute."""
 
 
 class Phase(NamedTuple):
@@ -138,7 +139,7 @@ class Trainer(ABC, Generic[C]):
         return False
 
     @classmethod
-    def warmup(cls, config: C) -> tuple[str, dict[str, Any]] | None:
+    def warmup(cls, config: C) -> tuple[str, Mapping[str, object]] | None:
         """Return the run to start from, as (trainer, changed config), or None.
 
         The run is an ordinary one, cached and shared by all trainers that ask for it.
@@ -170,7 +171,7 @@ class Trainer(ABC, Generic[C]):
                 setattr(self, key, _to_device(value, self.context.device))
 
 
-def _pack(value: Any, where: str) -> Any:
+def _pack(value: object, where: str) -> object:
     if isinstance(value, nn.Module | torch.optim.Optimizer):
         return value.state_dict()
     if isinstance(value, torch.Generator):
@@ -178,7 +179,7 @@ def _pack(value: Any, where: str) -> Any:
     return _plain(value, where)
 
 
-def _plain(value: Any, where: str) -> Any:
+def _plain(value: object, where: str) -> object:
     """Return ``value`` if it is tensors and plain data all the way down."""
     if isinstance(value, dict):
         return {key: _plain(item, f"{where}[{key!r}]") for key, item in value.items()}
@@ -193,7 +194,7 @@ def _plain(value: Any, where: str) -> Any:
     )
 
 
-def _to_device(value: Any, device: torch.device) -> Any:
+def _to_device(value: object, device: torch.device) -> object:
     if isinstance(value, dict):
         return {key: _to_device(item, device) for key, item in value.items()}
     if isinstance(value, list | tuple):

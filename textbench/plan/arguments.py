@@ -7,25 +7,25 @@ import math
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
 
 from textbench.contracts.errors import UnknownNameError, UserError
+from textbench.contracts.plain import Json, JsonObject
 from textbench.plan import grids, product, registry
 
 MAX_SEEDS = 10_000
 MAX_ALPHAS = 1000
 
-Layer = dict[str, dict[str, Any]]
+Layer = dict[str, JsonObject]
 """Section, option, value."""
 
 TOP_LEVEL = ("algos", "task", "preset", "seeds", "summary")
 """Keys of a config file outside its sections."""
 
 
-def parse_rows(given: str | list[str]) -> list[str]:
+def parse_rows(given: Json) -> list[str]:
     """Return the rows of ``--algos``: ``"mle,cot:head"`` or a list of them.
 
     Raises:
@@ -46,15 +46,15 @@ def parse_rows(given: str | list[str]) -> list[str]:
     return rows
 
 
-def parse_seeds(given: str | int | Sequence[int]) -> list[int]:
+def parse_seeds(given: Json) -> list[int]:
     """Return the seeds of ``"0:5"`` (half-open), ``"0,3,7"``, ``"0:3,7"``, or a list.
 
     Raises:
         UserError: Not a seed list, empty, negative, or with a seed twice.
     """
-    text = given if isinstance(given, str | int) else ",".join(map(str, given))
+    text = ",".join(map(str, given)) if isinstance(given, list) else str(given)
     seeds: list[int] = []
-    for part in str(text).split(","):
+    for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,18})(?::(\d{1,18}))?\s*", part)
         if match is None:
             raise UserError(
@@ -89,7 +89,7 @@ def parse_settings(settings: Sequence[str]) -> Layer:
     return layer
 
 
-def parse_value(text: str) -> Any:
+def parse_value(text: str) -> Json:
     """Return ``text`` as a TOML value, or else as a number (``.5``), or else as itself."""
     try:
         parsed = tomllib.loads(f"value = {text}")
@@ -211,7 +211,7 @@ def parse_alphas(text: str, *, single: bool = False) -> list[float]:
     return list(dict.fromkeys(alphas))
 
 
-def read_config(path: Path) -> tuple[dict[str, Any], Layer]:
+def read_config(path: Path) -> tuple[JsonObject, Layer]:
     """Return the choices and the sections of a config file, or of a grid by its bare name."""
     name = str(path)
     if name == path.stem and not path.is_file():
@@ -224,16 +224,19 @@ def read_config(path: Path) -> tuple[dict[str, Any], Layer]:
     return product.spread(top, read_sections(data, name), name)
 
 
-def read_sections(data: dict[str, Any], where: str) -> Layer:
+def read_sections(data: JsonObject, where: str) -> Layer:
     """Check that everything but ``summary`` is a table of options."""
+    sections: Layer = {}
     for section, table in data.items():
-        if section != "summary" and not isinstance(table, dict):
+        if isinstance(table, dict):
+            sections[section] = table
+        elif section != "summary":
             known = f"known outside sections: {', '.join(TOP_LEVEL)}"
             raise UserError(f"{where}: {section!r} is not a section; {known}")
-    return {section: table for section, table in data.items() if section != "summary"}
+    return sections
 
 
-def read_text(top: Mapping[str, Any], key: str) -> str:
+def read_text(top: JsonObject, key: str) -> str:
     """Return a choice of a config file that must be a string, empty where it is absent."""
     value = top.get(key, "")
     if not isinstance(value, str):

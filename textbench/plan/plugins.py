@@ -27,9 +27,9 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-def base_class(kind: str) -> type[Any]:
+def base_class(kind: str) -> type[object]:
     """Return `Trainer`, `Metric` or `Task`."""
-    base: type[Any] = getattr(import_module(f"textbench.contracts.{kind}"), kind.capitalize())
+    base: type[object] = getattr(import_module(f"textbench.contracts.{kind}"), kind.capitalize())
     return base
 
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from textbench.contracts.errors import UnknownNameError, UserError
+from textbench.contracts.plain import Json, JsonObject
 from textbench.plan import presets, registry
 from textbench.plan.arguments import Layer, read_sections
 
@@ -32,7 +33,7 @@ says of their row besides."""
 class Choice(NamedTuple):
     """The value that counts, and where it is from."""
 
-    value: Any
+    value: Json
     source: str
     """One of `SOURCES`."""
     section: str
@@ -69,12 +70,12 @@ def decide(layers: Mapping[str, Layer], where: Sequence[str]) -> Choices:
     return chosen
 
 
-def values(chosen: Choices) -> dict[str, Any]:
+def values(chosen: Choices) -> JsonObject:
     """Return the values that count."""
     return {option: choice.value for option, choice in chosen.items()}
 
 
-def overrides(chosen: Choices) -> dict[str, Any]:
+def overrides(chosen: Choices) -> JsonObject:
     """Return those that the user set, as ``{"SECTION.OPTION": value}``."""
     return {
         f"{choice.section}.{option}": choice.value
@@ -119,7 +120,7 @@ class Options:
         for section in (*rows, *self.layers[FILE], *settings):
             self._refuse_unknown(section)
 
-    def choose(self, *sections: str, decided: Mapping[str, Any] | None = None) -> Choices:
+    def choose(self, *sections: str, decided: Mapping[str, object] | None = None) -> Choices:
         """Return what counts for a run of the trainer and its row, or for one other section.
 
         Args:
@@ -191,7 +192,7 @@ class Options:
                 )
 
 
-def check_variant(name: str, variant: str, known: registry.Variants) -> tuple[str, dict[str, Any]]:
+def check_variant(name: str, variant: str, known: registry.Variants) -> tuple[str, JsonObject]:
     """Return a variant's summary and options.
 
     Raises:

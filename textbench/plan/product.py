@@ -19,21 +19,21 @@ import math
 import string
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 from textbench.contracts.errors import UserError
+from textbench.contracts.plain import Json, JsonObject
 from textbench.plan import registry
 from textbench.plan.plugins import is_name
 
 MAX_ROWS = 1000
 """Of one product."""
-Point = dict[str, Any]
+Point = JsonObject
 """Options and their values."""
 
 
 def spread(
-    top: Mapping[str, Any], sections: Mapping[str, dict[str, Any]], where: str
-) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    top: JsonObject, sections: Mapping[str, JsonObject], where: str
+) -> tuple[JsonObject, dict[str, JsonObject]]:
     """Return a config file's choices and sections with the rows of its products among them.
 
     Args:
@@ -63,7 +63,7 @@ def spread(
     return {**top, "algos": [*listed, *(row for row in named if row not in listed)]}, spread_out
 
 
-def rows(grid: Mapping[str, Any], where: str) -> dict[str, dict[str, Point]]:
+def rows(grid: JsonObject, where: str) -> dict[str, dict[str, Point]]:
     """Return ``{trainer: {variant: options}}``, in the order of the file.
 
     Args:
@@ -90,7 +90,7 @@ def rows(grid: Mapping[str, Any], where: str) -> dict[str, dict[str, Point]]:
     return found
 
 
-def _named(table: Mapping[str, Any], here: str) -> list[tuple[str, Point]]:
+def _named(table: JsonObject, here: str) -> list[tuple[str, Point]]:
     """Return name and options of every row of one product."""
     template = table.get("name")
     if not isinstance(template, str):
@@ -108,7 +108,7 @@ def _named(table: Mapping[str, Any], here: str) -> list[tuple[str, Point]]:
     return [(_name(template, point, here), point) for point in points]
 
 
-def _axis(key: str, values: Any, here: str) -> list[Point]:
+def _axis(key: str, values: Json, here: str) -> list[Point]:
     """Return the points of an axis: of one option, or of several that vary together."""
     options = [option.strip() for option in key.split(",")]
     if not isinstance(values, list) or not values:
@@ -143,7 +143,7 @@ def _name(template: str, point: Point, here: str) -> str:
     return name
 
 
-def _word(value: Any) -> str:
+def _word(value: Json) -> str:
     """Write a value as a part of a name, without a dot: 0.01 is ``1e-2``, 0.25 is ``25e-2``."""
     if isinstance(value, bool):
         return str(value).lower()

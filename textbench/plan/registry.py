@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from textbench.contracts.errors import UnknownNameError, UserError
+from textbench.contracts.plain import Json, JsonObject
 from textbench.plan import source
 from textbench.plan.plugins import base_class, complaint, import_class, is_name, run_file
 
 if TYPE_CHECKING:
+    from textbench.contracts.config import Config
     from textbench.contracts.metric import Metric
     from textbench.contracts.task import Task
     from textbench.contracts.trainer import Trainer
@@ -26,7 +28,8 @@ Kind = Literal["trainer", "metric", "task"]
 KINDS: tuple[Kind, ...] = ("trainer", "metric", "task")
 RESERVED = frozenset({"backbone", "evaluation", "grid", "variants"})
 """Sections of a configuration, which no trainer or task may be called."""
-Variants = dict[str, tuple[str, dict[str, Any]]]
+Variants = dict[str, tuple[str, JsonObject]]
+"""Summary and changed options, by name."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def metric_sections() -> dict[str, str]:
     found = (
         (entry.read().attributes.get("section"), name) for name, entry in entries("metric").items()
     )
-    return {section or name: name for section, name in found}
+    return {str(section or name): name for section, name in found}
 
 
 def reference_rows(family: str) -> list[str]:
@@ -123,9 +126,9 @@ def reference_rows(family: str) -> list[str]:
 # -- importing -------------------------------------------------------------------------------
 
 
-def load_trainer(name: str) -> type[Trainer[Any]]:
+def load_trainer(name: str) -> type[Trainer[Config]]:
     """Import a trainer's class."""
-    trainer: type[Trainer[Any]] = _load(entry("trainer", name))
+    trainer: type[Trainer[Config]] = _load(entry("trainer", name))
     return trainer
 
 
@@ -157,9 +160,9 @@ def metric_of(name: str) -> str:
     return known[name]
 
 
-def load_task(name: str) -> type[Task[Any]]:
+def load_task(name: str) -> type[Task[Config]]:
     """Import a task's class."""
-    task: type[Task[Any]] = _load(entry("task", name))
+    task: type[Task[Config]] = _load(entry("task", name))
     return task
 
 
@@ -267,14 +270,15 @@ def variants(name: str) -> Variants:
     return found
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
+def read_toml(path: Path) -> JsonObject:
+    """Read a TOML file; dates are text, as in ``--set``.
 
     Raises:
         UserError: When it cannot be read or parsed; names the file and the line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {key: _plain(value) for key, value in data.items()}
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -283,7 +287,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is nested too deeply") from None
 
 
-def read_variants(data: dict[str, Any], path: Path) -> dict[str, Variants]:
+def _plain(value: object) -> Json:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def read_variants(data: JsonObject, path: Path) -> dict[str, Variants]:
     """Return ``{trainer: variants}`` from tables ``[TRAINER.VARIANT]`` with a ``summary``."""
     found: dict[str, Variants] = {}
     for trainer, table in data.items():

@@ -28,12 +28,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from textbench.contracts.config import Config, validate
 from textbench.contracts.errors import UserError
+from textbench.contracts.plain import JsonObject
 from textbench.contracts.spec import Spec
 from textbench.plan import registry
 from textbench.plan.arguments import (
@@ -146,7 +147,7 @@ def expand(request: Request, warn: Callable[[str], None] | None = None) -> list[
 
 def resolve_task(
     task: str, preset: str, settings: Sequence[str], plugins: Sequence[Path] = ()
-) -> tuple[Task[Any], Spec]:
+) -> tuple[Task[Config], Spec]:
     """Return a task, built, and the part of a spec that it decides, the metrics' options included.
 
     Raises:
@@ -173,7 +174,7 @@ class _Resolution:
         self.task, self.preset, self.plugins = task, preset, plugins
         self.options = Options(task, preset, file, settings)
 
-    def spec(self, row: str, seed: int, changed: Mapping[str, Any] | None = None) -> Spec:
+    def spec(self, row: str, seed: int, changed: Mapping[str, object] | None = None) -> Spec:
         """Resolve one run; ``changed`` are the options that a dependant wants otherwise."""
         name, _, variant = row.partition(":")
         trainer = registry.load_trainer(name)
@@ -202,7 +203,7 @@ class _Resolution:
         )
 
     @cached_property
-    def built_task(self) -> Task[Any]:
+    def built_task(self) -> Task[Config]:
         """The task."""
         task_class = registry.load_task(self.task)
         options = values(self.options.choose(self.task))
@@ -235,9 +236,9 @@ class _Resolution:
             plugins=self.plugins,
         )
 
-    def _metrics(self, chosen: Mapping[str, Choices]) -> dict[str, dict[str, Any]]:
+    def _metrics(self, chosen: Mapping[str, Choices]) -> dict[str, JsonObject]:
         """Return the options of the metrics that somebody changed."""
-        changed: dict[str, dict[str, Any]] = {}
+        changed: dict[str, JsonObject] = {}
         for section, name in registry.metric_sections().items():
             if chosen[section]:
                 schema = registry.load_metric(name).config_schema

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
@@ -51,7 +50,7 @@ def _needed(spec: Spec) -> dict[str, int]:
     return needed
 
 
-def _whole(options: Mapping[str, Any], key: str) -> int:
+def _whole(options: Mapping[str, object], key: str) -> int:
     value = options.get(key, 0)
     return value if isinstance(value, int) else 0
 

@@ -9,7 +9,6 @@ import sys
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class ClassSource:
     """What a class's source says about it."""
 
     docstring: str = ""
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, object] = field(default_factory=dict)
     """Class attributes that are literals, inherited ones of the same file included."""
 
 
@@ -71,7 +70,7 @@ def classes(path: Path) -> dict[str, ClassSource]:
 
 
 def _read_class(node: ast.ClassDef, earlier: dict[str, ClassSource]) -> ClassSource:
-    attributes: dict[str, Any] = {}
+    attributes: dict[str, object] = {}
     for base in reversed(node.bases):
         if isinstance(base, ast.Name) and base.id in earlier:
             attributes.update(earlier[base.id].attributes)
@@ -84,7 +83,7 @@ def _read_class(node: ast.ClassDef, earlier: dict[str, ClassSource]) -> ClassSou
     return ClassSource(inspect.cleandoc(ast.get_docstring(node) or ""), attributes)
 
 
-def _keep_literal(attributes: dict[str, Any], name: str, value: ast.expr) -> None:
+def _keep_literal(attributes: dict[str, object], name: str, value: ast.expr) -> None:
     try:
         attributes[name] = ast.literal_eval(value)
     except ValueError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from scipy.stats import qmc
 
@@ -22,7 +21,7 @@ from textbench.plan import registry
 DIGITS = 3
 """Significant digits of a drawn value: what a file shows is what was run."""
 
-Options = dict[str, Any]
+Options = dict[str, float]
 
 
 def ranges(trainer: str) -> dict[str, tuple[str, float, float]]:
@@ -44,15 +43,13 @@ def ranges(trainer: str) -> dict[str, tuple[str, float, float]]:
     return found
 
 
-def _checked(option: str, given: Any) -> tuple[str, float, float]:
-    try:
-        scale, low, high = given
-        sound = scale in ("linear", "log") and low < high and (scale == "linear" or low > 0)
-    except (TypeError, ValueError):
-        sound = False
-    if not sound:
-        raise UserError(f'{option}: {given!r} is no range; say tunable("log", 1e-4, 1e-1)')
-    return scale, float(low), float(high)
+def _checked(option: str, given: object) -> tuple[str, float, float]:
+    match given:
+        case ["linear" | "log" as scale, int() | float() as low, int() | float() as high] if (
+            low < high and (scale == "linear" or low > 0)
+        ):
+            return scale, float(low), float(high)
+    raise UserError(f'{option}: {given!r} is no range; say tunable("log", 1e-4, 1e-1)')
 
 
 def draw(trainer: str, trials: int) -> list[Options]:
@@ -96,7 +93,7 @@ def tuned_name(trials: int) -> str:
 
 
 def config_file(
-    comment: Sequence[str], top: Mapping[str, Any], variants: Mapping[str, Options]
+    comment: Sequence[str], top: Mapping[str, object], variants: Mapping[str, Options]
 ) -> str:
     """Return a config file as TOML.
 

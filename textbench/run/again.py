@@ -12,6 +12,7 @@ import torch
 
 from textbench import __version__
 from textbench.backbone.generator import Generator, Tempered
+from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric
@@ -32,7 +33,7 @@ class Stored:
 
     directory: RunDirectory
     spec: Spec
-    task: Task[Any]
+    task: Task[Config]
     generator: Generator
 
     @property
@@ -50,7 +51,7 @@ class Stored:
         return self.generator if alpha == 1.0 else Tempered(self.generator, alpha)
 
 
-def load(directory: RunDirectory, device: str = "cpu", task: Task[Any] | None = None) -> Stored:
+def load(directory: RunDirectory, device: str = "cpu", task: Task[Config] | None = None) -> Stored:
     """Load a finished run's generator.
 
     Args:

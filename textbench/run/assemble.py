@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from textbench.contracts.config import validate
+from textbench.contracts.config import Config, validate
 from textbench.contracts.data import training_data
 from textbench.contracts.errors import UnknownNameError, UserError
 from textbench.contracts.metric import Metric
@@ -40,7 +40,7 @@ def _plugin_hint(spec: Spec) -> Iterator[None]:
         ) from None
 
 
-def trainer_class(spec: Spec) -> type[Trainer[Any]]:
+def trainer_class(spec: Spec) -> type[Trainer[Config]]:
     """Return the trainer that ``spec`` names.
 
     Raises:
@@ -56,7 +56,7 @@ def trainer_class(spec: Spec) -> type[Trainer[Any]]:
     return found
 
 
-def task(spec: Spec) -> Task[Any]:
+def task(spec: Spec) -> Task[Config]:
     """Build the task that ``spec`` was made for.
 
     Raises:
@@ -64,7 +64,7 @@ def task(spec: Spec) -> Task[Any]:
     """
     with _plugin_hint(spec):
         kind = registry.load_task(spec.task)
-    built: Task[Any] = kind(validate(kind.config_schema, spec.task_config, spec.task))
+    built: Task[Config] = kind(validate(kind.config_schema, spec.task_config, spec.task))
     if built.fingerprint() != spec.task_fingerprint:
         raise UserError(
             f"task {spec.task} is no longer the one that {spec.label} seed {spec.seed} was made "
@@ -75,11 +75,11 @@ def task(spec: Spec) -> Task[Any]:
 
 def trainer(
     spec: Spec,
-    kind: type[Trainer[Any]],
-    built: Task[Any],
+    kind: type[Trainer[Config]],
+    built: Task[Config],
     device: torch.device,
     warmup: State | None = None,
-) -> Trainer[Any]:
+) -> Trainer[Config]:
     """Return a trainer with its context, not yet set up.
 
     Args:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 
+from textbench.contracts.config import Config
 from textbench.contracts.errors import DivergedError, UserError
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric, NotApplicableError
@@ -87,8 +88,8 @@ class Run:
     def __init__(
         self,
         directory: RunDirectory,
-        trainer_class: type[Trainer[Any]],
-        task: Task[Any],
+        trainer_class: type[Trainer[Config]],
+        task: Task[Config],
         metrics: list[Metric],
         warmup: Warmup | None,
         options: Conditions,

@@ -14,6 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from textbench.backbone.ledger import LEDGER, Ledger, counting
+from textbench.contracts.config import Config
 from textbench.contracts.trainer import Trainer
 
 
@@ -27,7 +28,7 @@ class Meter:
         trainer: Whose; its `generator` may come later.
     """
 
-    def __init__(self, trainer: Trainer[Any]) -> None:
+    def __init__(self, trainer: Trainer[Config]) -> None:
         self.trainer = trainer
         self.ledger: Ledger = dict.fromkeys(LEDGER, 0)
         self._calls: list[int] = []

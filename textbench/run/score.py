@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from textbench.backbone.ledger import LEDGER
+from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric
@@ -116,7 +117,7 @@ def record(
         }
         directory.append(METRICS, row)
         checkpoint.save_generator(directory, evaluation.generator, spec.hash)
-        task: TextTask[Any] = evaluation.text
+        task: TextTask[Config] = evaluation.text
         lines = task.decode(evaluation.samples[:200])
         directory.replace(SAMPLES, ("\n".join(lines) + "\n").encode())
         known = {name: one["value"] for name, one in measured.items()}

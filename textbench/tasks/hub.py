@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import io
-from typing import Any
+from collections.abc import Iterable
+from typing import Protocol
 
 from textbench.contracts.errors import UserError, did_you_mean
 
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 """Our splits and what the hub calls them."""
+
+
+class _Split(Protocol):
+    """What we need of `datasets.Dataset`."""
+
+    column_names: list[str]
+
+    def __getitem__(self, column: str) -> Iterable[str]: ...
 
 
 def read_dataset(name: str, column: str) -> dict[str, list[str]]:
@@ -30,7 +39,7 @@ def read_dataset(name: str, column: str) -> dict[str, list[str]]:
     path, _, configuration = name.partition(":")
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # progress bars
-            loaded: Any = datasets.load_dataset(path, configuration or None)
+            loaded = datasets.load_dataset(path, configuration or None)
     except Exception as error:  # the package lets many libraries' errors through
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"text.dataset={name} cannot be loaded: {reason[:300]}") from None
@@ -44,7 +53,7 @@ def read_dataset(name: str, column: str) -> dict[str, list[str]]:
     }
 
 
-def _cells(split: Any, column: str, where: str) -> list[str]:
+def _cells(split: _Split, column: str, where: str) -> list[str]:
     if column not in split.column_names:
         near = did_you_mean(column, split.column_names)
         raise UserError(f"{where} has no column {column!r}{near} (text.column)")

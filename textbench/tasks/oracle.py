@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -130,7 +129,7 @@ def _read_pickle(content: bytes) -> dict[str, Array]:
     return {name: _float32(array) for name, array in zip(NAMES, loaded, strict=True)}
 
 
-def _float32(array: npt.NDArray[Any]) -> Array:
+def _float32(array: npt.NDArray[np.generic]) -> Array:
     if array.dtype.kind not in NUMBERS:
         raise UserError(f"an array's type is {array.dtype}; only numbers are admitted")
     with np.errstate(over="ignore"):  # what overflows is reported as not finite

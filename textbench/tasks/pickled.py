@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import math
 import pickle
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,7 @@ NUMBERS = "fiu"
 """Kinds of dtype that are admitted: floats and integers."""
 
 
-def read_arrays(content: bytes) -> list[npt.NDArray[Any]]:
+def read_arrays(content: bytes) -> list[npt.NDArray[np.generic]]:
     """Return the arrays of a pickled list of numeric arrays, of any numpy and Python version.
 
     Raises:
@@ -40,11 +39,11 @@ class _DType:
     def __init__(self, code: str, align: bool = False, copy: bool = True) -> None:
         self.code, self.order = code, "="
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
+    def __setstate__(self, state: tuple[int, str, *tuple[object, ...]]) -> None:
         self.order = state[1]
 
-    def read(self) -> np.dtype[Any]:
-        dtype: np.dtype[Any] = np.dtype(f"{self.order}{self.code}")
+    def read(self) -> np.dtype[np.generic]:
+        dtype: np.dtype[np.generic] = np.dtype(f"{self.order}{self.code}")
         if dtype.kind not in NUMBERS:
             raise UserError(f"an array's type is {self.code!r}; only numbers are admitted")
         return dtype
@@ -59,11 +58,11 @@ class _Array:
         self.order = "C"
         self.data: object = b""
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
+    def __setstate__(self, state: tuple[int, tuple[int, ...], object, bool, object]) -> None:
         _, self.shape, self.dtype, fortran, self.data = state
         self.order = "F" if fortran else "C"
 
-    def read(self) -> npt.NDArray[Any]:
+    def read(self) -> npt.NDArray[np.generic]:
         if not isinstance(self.dtype, _DType):
             raise UserError("an array has no type")
         dtype = self.dtype.read()
@@ -80,7 +79,9 @@ class _NDArray:
     """numpy.ndarray, only ever an argument."""
 
 
-def _from_buffer(data: object, dtype: object, shape: Any, order: str, *_: object) -> _Array:
+def _from_buffer(
+    data: object, dtype: object, shape: tuple[int, ...], order: str, *_: object
+) -> _Array:
     """Stand for numpy's _frombuffer, by which protocol 5 writes arrays."""
     array = _Array(None, None, None)
     array.__setstate__((1, shape, dtype, order == "F", data))
@@ -107,7 +108,7 @@ class _Unpickler(pickle.Unpickler):
         },
     }
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         if (module, name) not in self.NAMES:
             raise UserError(f"it asks for {module}.{name}; only numpy arrays are admitted")
         return self.NAMES[module, name]

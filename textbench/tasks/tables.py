@@ -7,9 +7,9 @@ import io
 import json
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from textbench.contracts.errors import UserError, did_you_mean
+from textbench.contracts.plain import Json
 from textbench.tasks.encodings import refuse_no_text
 
 SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -104,7 +104,7 @@ def _json_lines(text: str, column: str, where: str, section: str) -> list[str]:
         if not line.strip():
             continue
         try:
-            row: Any = json.loads(line)
+            row: Json = json.loads(line)
         except (ValueError, RecursionError) as error:
             what = getattr(error, "msg", "nested too deeply")
             raise UserError(f"{where}: line {number} is not JSON: {what}") from None
