@@ -344,7 +344,7 @@ class LocalEngine:
         self.signals += 1
         for job in self._running:
             if job.process.poll() is None:
-                job.process.send_signal(signal.SIGTERM if self.signals == 1 else signal.SIGKILL)
+                (job.process.terminate if self.signals == 1 else job.process.kill)()
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
