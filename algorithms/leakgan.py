@@ -66,6 +66,12 @@ class LeakGANConfig(DiscriminatorConfig):
     """Completions of every prefix that ends a block, by the current generator."""
     rank_slope: float = Field(16.0, gt=0)
     """Rewards become sigmoid(slope · (rank/B - 1/2)), rank 1 the lowest: the paper's delta."""
+    rank_real_every: int = Field(0, ge=0)
+    """Rounds after which one more true sequence competes in that ranking, up to `batch` of them;
+    0 has none do so (Image COCO code: 2)."""
+    mle_every: int = Field(0, ge=0)
+    """Rounds from one pass of pre-training between the adversarial ones to the next, the first
+    after the first round's update; 0 has none (Image COCO code: 15)."""
     first_alpha: float = Field(1.0, gt=0)
     """Inverse temperature of a training sample's first `first_tokens` tokens (main code: 1.5)."""
     first_tokens: int = Field(2, ge=0)
@@ -79,7 +85,9 @@ class LeakGANConfig(DiscriminatorConfig):
     d_lr: float = Field(5e-5, gt=0, json_schema_extra=tunable("log", 1e-5, 3e-3))
     """Adam's learning rate of the discriminator; no clipping, no dropout, no penalty."""
 
-    added_options: ClassVar[frozenset[str]] = frozenset({"hidden", "pretrain_g_batches"})
+    added_options: ClassVar[frozenset[str]] = frozenset(
+        {"hidden", "pretrain_g_batches", "rank_real_every", "mle_every"}
+    )
 
 
 class LeakGAN(DiscriminatorTrainer[LeakGANConfig]):
@@ -96,13 +104,23 @@ class LeakGAN(DiscriminatorTrainer[LeakGANConfig]):
     def phases(self) -> list[Phase]:
         """Interleaved pre-training of discriminator and generator, then adversarial rounds."""
         c, load = self.config, self.config.d_epochs * self.minibatches()
-        batches = c.pretrain_g_batches or self.context.data.batches(c.batch)
         pretraining = [
             Phase("discriminator", c.pretrain_d_steps, load, trains_generator=False),
-            Phase("pretraining", c.pretrain_g_epochs, batches),
+            Phase("pretraining", c.pretrain_g_epochs, self.batches()),
         ]
-        rounds = Phase("adversarial", c.rounds, c.g_steps + c.d_steps * load)
-        return pretraining * c.pretrain_rounds + [rounds] * (c.rounds > 0)
+        steps = c.g_steps + c.d_steps * load
+        rounds = [Phase("adversarial", c.rounds, steps)]
+        if c.mle_every:  # a round with a pass of pre-training is longer than those that follow
+            rounds = []
+            for first in range(0, c.rounds, c.mle_every):
+                others = min(c.mle_every, c.rounds - first) - 1
+                rounds.append(Phase("adversarial", 1, steps + self.batches()))
+                rounds += [Phase("adversarial", others, steps)] * (others > 0)
+        return pretraining * c.pretrain_rounds + rounds * (c.rounds > 0)
+
+    def batches(self) -> int:
+        """Return how many updates are one pass of pre-training."""
+        return self.config.pretrain_g_batches or self.context.data.batches(self.config.batch)
 
     def setup(self) -> None:
         """Draw D and G; D is a part of G, whose features it provides."""
@@ -120,6 +138,8 @@ class LeakGAN(DiscriminatorTrainer[LeakGANConfig]):
         self.pretraining_optimiser = torch.optim.Adam(own, lr=c.g_lr, fused=True)
         self.adversarial_optimiser = torch.optim.Adam(own, lr=c.g_lr, fused=True)
         self.updates = 0
+        self.reinforced = 0
+        self.rivals = 0
 
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One update: of G by maximum likelihood, of G by its rewards, or of D."""
@@ -127,9 +147,15 @@ class LeakGAN(DiscriminatorTrainer[LeakGANConfig]):
             return self._pretrain_generator()
         if at.phase == "discriminator":
             return self.train_discriminator(at.index, self.config.d_epochs)
-        if at.index < self.config.g_steps:
+        index = at.index - self.config.g_steps
+        if index < 0:
             return self._reinforce_generator()
-        return self.train_discriminator(at.index - self.config.g_steps, self.config.d_epochs)
+        every, number = self.config.mle_every, self.reinforced // self.config.g_steps - 1
+        if every and number % every == 0:
+            if index < self.batches():
+                return self._pretrain_generator()
+            index -= self.batches()
+        return self.train_discriminator(index, self.config.d_epochs)
 
     # -- the generator ---------------------------------------------------------------------
 
@@ -160,7 +186,8 @@ class LeakGAN(DiscriminatorTrainer[LeakGANConfig]):
         values = self.block_values(x)
         features = self.generator.features(x)
         goals = self.generator.goals(features)
-        rewards = rescaled(values, c.rank_slope)
+        rewards = self._ranked(values)
+        self.reinforced += 1
         manager_loss = -(rewards * block_cosines(features, goals, c.block)).mean()
         intrinsic = token_cosines(features, goals.detach(), c.block)
         worker_loss = self.generator.weighted_nll(x, intrinsic / x.numel(), goals=goals.detach())
@@ -188,6 +215,25 @@ class LeakGAN(DiscriminatorTrainer[LeakGANConfig]):
                 whole = torch.cat([x[:, :t].repeat(n, 1), ends], 1)
                 values.append(self._realness(whole).view(n, -1).mean(0))
         return torch.stack([*values, self._realness(x)], 1)
+
+    @torch.no_grad()
+    def _ranked(self, values: Tensor) -> Tensor:
+        """Return the rescaled rewards of ``(B, blocks)`` values, true sequences competing as well.
+
+        As in the Image COCO code a rival's value is its mean D over as many batches as there are
+        roll-outs, the same for every block; and one more joins every `rank_real_every` rounds.
+        """
+        c, blocks = self.config, values.shape[1]
+        every = c.rank_real_every * c.g_steps
+        rivals = min(len(values), self.reinforced // every) if every else 0
+        if not rivals:
+            return rescaled(values, c.rank_slope)
+        batches = range(self.rivals, self.rivals + c.rollouts)
+        real = [self.context.data.batch(index, c.batch)[:rivals] for index in batches]
+        self.rivals += c.rollouts
+        realness = torch.stack([self._realness(x) for x in real]).mean(0)
+        everyone = torch.cat([values, realness.unsqueeze(1).expand(-1, blocks)])
+        return rescaled(everyone, c.rank_slope)[: len(values)]
 
     def _realness(self, x: Tensor) -> Tensor:
         return self.generator.discriminator.real_probability(x + 1)

@@ -14,7 +14,7 @@ import corpus
 import pytest
 import torch
 from textbench.algorithms import mle
-from textbench.algorithms.discriminator import filters_for
+from textbench.algorithms.discriminator import FILTERS, filters_for
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
@@ -224,7 +224,11 @@ def test_leakgan_on_text_has_the_authors_image_coco_schedule() -> None:
     # An epoch of theirs is 62 batches: a twentieth of the file, always the first.
     assert preset["leakgan@text"] == coco | {
         **{"hidden": 128, "pretrain_g_batches": 62, "d_samples": 10000},
+        # 64 at most of true sentences in the ranking: from round 128 on.
+        **{"mle_every": 15, "rank_real_every": 2},
+        "d_filters": [*map(list, FILTERS), [32, 160]],
     }
+    assert preset["leakgan:paper_temperature@text"] == {"alpha": 0.8}
     assert preset["cot:strong@text"] == {"g_hidden": 128, "m_embedding": 256, "m_hidden": 256}
     assert 16 * 12 * 62 == 11904
 

@@ -532,9 +532,9 @@ TINY = {
 }
 
 
-def tiny(make_trainer: Any, make_context: Any) -> tuple[LeakGAN, Context]:
+def tiny(make_trainer: Any, make_context: Any, **more: int) -> tuple[LeakGAN, Context]:
     context = make_context(V, T, size=8)
-    return make_trainer(LeakGAN, context, **TINY), context
+    return make_trainer(LeakGAN, context, **TINY | more), context
 
 
 def test_schedule(make_trainer: Any, make_context: Any, positions: Any) -> None:
@@ -555,15 +555,72 @@ def test_schedule(make_trainer: Any, make_context: Any, positions: Any) -> None:
     assert meter.ledger["tokens_sampled"] == fakes + 2 * 4 * T + rolled
 
 
-def test_resume_is_exact(make_trainer: Any, make_context: Any, positions: Any) -> None:
-    whole, context = tiny(make_trainer, make_context)
+def test_some_rounds_have_a_pass_of_pretraining(
+    make_trainer: Any, make_context: Any, positions: Any
+) -> None:
+    """Image COCO code: after the update of rounds 0, 15, 30, ...; here 0 and 2 of 3."""
+    context = make_context(V, T, size=8)
+    options = TINY | {"pretrain_rounds": 0, "rounds": 3, "mle_every": 2, "pretrain_g_batches": 3}
+    trainer = make_trainer(LeakGAN, context, **options)
+    d = 2 * 2 * 4
+    one, other = Phase("adversarial", 1, 1 + 3 + d), Phase("adversarial", 1, 1 + d)
+    assert trainer.phases() == [one, other, one]
+    kinds = {"worker_loss": "g", "nll": "m", "d_loss": "d"}
+    done = "".join(kinds[(set(trainer.step(at)) & set(kinds)).pop()] for at in positions(trainer))
+    assert done == "g" + "mmm" + d * "d" + "g" + d * "d" + "g" + "mmm" + d * "d"
+    assert trainer.updates == 6
+    assert trainer.pretraining_optimiser.state_dict()["state"][0]["step"] == 6
+    every = make_trainer(LeakGAN, context, **options | {"rounds": 5, "mle_every": 1})
+    assert every.phases() == 5 * [one]
+    without = make_trainer(LeakGAN, context, **options | {"mle_every": 0})
+    assert without.phases() == [Phase("adversarial", 3, 1 + d)]
+
+
+def test_true_sequences_join_the_ranking_one_by_one(
+    make_trainer: Any, make_context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Image COCO code: round // 2 of them, at most a batch; values are their mean D."""
+    data = torch.randint(V, (12, T), generator=torch.Generator().manual_seed(8))
+    options = {**FILTER_TABLE, "block": C, "goal_size": 2, "batch": 4, "rollouts": 2}
+    options |= {"rank_real_every": 2, "rank_slope": 16.0}
+    trainer = make_trainer(LeakGAN, make_context(V, T, sequences=data), **options)
+    values = torch.tensor([[0.9, 0.2, 0.3], [0.1, 0.2, 0.1], [0.5, 0.9, 0.6], [0.2, 0.1, 0.8]])
+    realness = lambda x: x.sum(1) / 20  # noqa: E731 - a stand-in whose values are known
+    monkeypatch.setattr(trainer, "_realness", realness)
+    read = 0
+    for number in range(12):
+        trainer.reinforced = number
+        rivals = min(4, number // 2)
+        found = trainer._ranked(values)
+        if not rivals:
+            assert torch.equal(found, rescaled(values, 16.0))
+            continue
+        rows = [data.roll(-4 * (read + i), 0)[:rivals] for i in range(2)]
+        mean = (realness(rows[0]) + realness(rows[1])) / 2
+        read = (read + 2) % 3
+        everyone = torch.cat([values, mean.unsqueeze(1).repeat(1, 3)])
+        assert torch.equal(found, rescaled(everyone, 16.0)[:4])
+        below = (everyone.unsqueeze(0) < values.unsqueeze(1)).sum(1)
+        equal = (everyone.unsqueeze(0) == values.unsqueeze(1)).sum(1)
+        rank = (below + (equal + 1) / 2) / (4 + rivals)
+        torch.testing.assert_close(found, torch.sigmoid(16 * (rank - 0.5)))
+    assert trainer.rivals == 2 * 10
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"rounds": 4, "mle_every": 2, "rank_real_every": 1}], ids=["plain", "coco"]
+)
+def test_resume_is_exact(
+    make_trainer: Any, make_context: Any, positions: Any, more: dict[str, int]
+) -> None:
+    whole, context = tiny(make_trainer, make_context, **more)
     places = list(positions(whole))
-    half = len(places) - 20  # within the first adversarial round
+    half = len(places) - 20  # before the last round
     for at in places[:half]:
         whole.step(at)
     state = copy.deepcopy(whole.state_dict())
     rng = context.rng.get_state()
-    resumed, other_context = tiny(make_trainer, make_context)
+    resumed, other_context = tiny(make_trainer, make_context, **more)
     resumed.load_state_dict(state)
     other_context.rng.set_state(rng)
     for at in places[half:]:

@@ -44,6 +44,56 @@ def test_bleu_of_real_news_is_the_ceiling_that_was_measured_elsewhere() -> None:
     assert damaged == pytest.approx([0.751, 0.444, 0.227, 0.122], abs=0.01)
 
 
+def halves_of(task: PublishedCorpus, n: int) -> tuple[Tensor, Tensor]:
+    """Two disjoint samples of ``n`` sentences of one law: train and test pooled and shuffled.
+
+    The published training and test captions are samples of two laws; a random division is not.
+    """
+    pool = torch.cat([task.train(0, 0), task.test()])
+    pool = pool[torch.randperm(len(pool), generator=stream(0, "tests", "pool"))]
+    return pool[:n], pool[n : 2 * n]
+
+
+def measured(task: PublishedCorpus, p: Tensor, q: Tensor) -> Distance:
+    """eWMD at 400 steps, three critics: those of preset `quick`."""
+    streams = [stream(i, "tests", "critic") for i in range(3)]
+    sides = (encode(side, task.vocab_size) for side in (p, q))
+    table = embedding(task.vocab_size)
+    found = distance(*sides, table, RECIPES["two-sided"], steps=400, streams=streams)
+    print(f"{found.value:+.4f} sigma {found.sigma:.4f} in-sample {found.in_sample:+.4f}")
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", [ImageCOCO, EMNLPNews])
+def test_ewmd_rises_from_0_with_little_corruption(kind: type[PublishedCorpus]) -> None:
+    """4,000 real sentences against 4,000: 0, 5, 20 and 50 % of the words replaced."""
+    task = local(kind)
+    p, q = halves_of(task, 4000)
+    found = [measured(task, p, corrupted(q, rate)) for rate in (0.0, 0.05, 0.2, 0.5)]
+    assert abs(found[0].value) < 0.02
+    for lower, higher in itertools.pairwise(found):
+        pairs = zip(lower.critiques, higher.critiques, strict=True)
+        assert min(h.held_out - w.held_out for w, h in pairs) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", [ImageCOCO, EMNLPNews])
+def test_copies_of_the_training_set_neither_draw_closer_nor_push_apart(
+    kind: type[PublishedCorpus],
+) -> None:
+    """0, 50 and 100 % of Q are sentences of P, the rest others of the same law: 0 each time."""
+    task = local(kind)
+    p, q = halves_of(task, 4000)
+    for share in (0.0, 0.5, 1.0):
+        copies = round(share * len(p))
+        found = measured(task, p, torch.cat([p[:copies], q[copies:]]).flip(0))
+        assert abs(found.value) < 0.02
+        assert found.value <= found.in_sample + 1e-6
+
+
 @pytest.mark.slow
 def test_ewmd_of_real_captions_is_0_and_rises_with_corruption() -> None:
     task = local(ImageCOCO)
