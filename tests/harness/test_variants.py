@@ -40,7 +40,7 @@ PROFESSOR_FORCING: Values = {
     **{"g_above": 0.75, "d_below": 0.99},  # paper
 }
 COT: Values = {
-    # desire2020/CoT @ 6bd8ffe: both rates 1e-2, clip 5, loss per sequence; 200,000 iterations.
+    # desire2020/CoT @ ecce009: both rates 1e-2, clip 5, loss per sequence; 200,000 iterations.
     **{"epochs": 1282, "batch": 64, "g_lr": 1e-2, "m_lr": 1e-2, "beta2": 0.999, "clip": 5.0},
     **{"g_steps": 1, "m_steps": 1, "g_scale": "sequence", "gradient": "inside"},
     # Paper, Appendix C: 64 hidden units, half of them dropped before the output layer.

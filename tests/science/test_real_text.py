@@ -11,7 +11,7 @@ from textbench.metrics.sentence_bleu import SentenceBLEU
 from torch import Tensor
 
 from textbench.contracts.streams import stream
-from textbench.contracts.task import END, UNKNOWN
+from textbench.contracts.task import UNKNOWN
 from textbench.tasks import published
 from textbench.tasks.corpora import EMNLPNews, ImageCOCO, PublishedCorpus
 
@@ -67,15 +67,29 @@ def measured(task: PublishedCorpus, p: Tensor, q: Tensor) -> Distance:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", [ImageCOCO, EMNLPNews])
-def test_ewmd_rises_from_0_with_little_corruption(kind: type[PublishedCorpus]) -> None:
-    """4,000 real sentences against 4,000: 0, 5, 20 and 50 % of the words replaced."""
+def test_ewmd_rises_from_0_with_corruption(kind: type[PublishedCorpus]) -> None:
+    """4,000 real sentences against 4,000: 0, 20 and 50 % of the words replaced.
+
+    5 % does not show at this size (docs/protocol.md, section 6).
+    """
     task = local(kind)
     p, q = halves_of(task, 4000)
-    found = [measured(task, p, corrupted(q, rate)) for rate in (0.0, 0.05, 0.2, 0.5)]
+    found = [measured(task, p, corrupted(q, rate)) for rate in (0.0, 0.2, 0.5)]
     assert abs(found[0].value) < 0.02
     for lower, higher in itertools.pairwise(found):
         pairs = zip(lower.critiques, higher.critiques, strict=True)
         assert min(h.held_out - w.held_out for w, h in pairs) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_little_corruption_of_captions_shows_with_all_of_them() -> None:
+    """5 % of the words replaced, 9,500 sentences on each side: critic by critic above 0 %."""
+    task = local(ImageCOCO)
+    p, q = halves_of(task, 9500)
+    none, some = (measured(task, p, corrupted(q, rate)) for rate in (0.0, 0.05))
+    pairs = zip(none.critiques, some.critiques, strict=True)
+    assert min(b.held_out - a.held_out for a, b in pairs) > 0
 
 
 @pytest.mark.slow
@@ -92,25 +106,3 @@ def test_copies_of_the_training_set_neither_draw_closer_nor_push_apart(
         found = measured(task, p, torch.cat([p[:copies], q[copies:]]).flip(0))
         assert abs(found.value) < 0.02
         assert found.value <= found.in_sample + 1e-6
-
-
-@pytest.mark.slow
-def test_ewmd_of_real_captions_is_0_and_rises_with_corruption() -> None:
-    task = local(ImageCOCO)
-    pool = torch.cat([task.train(0, 0), task.test()])
-    pool = pool[torch.randperm(len(pool), generator=stream(0, "tests", "pool"))]
-    half = len(pool) // 2
-    p, q = pool[:half], pool[half : 2 * half]
-    assert bool((pool[:, 0] != END).all())
-
-    def measured(rate: float) -> Distance:
-        streams = [stream(i, "tests", "critic") for i in range(2)]
-        sides = (encode(side, task.vocab_size) for side in (p, corrupted(q, rate)))
-        table = embedding(task.vocab_size)
-        return distance(*sides, table, RECIPES["two-sided"], steps=200, streams=streams)
-
-    found = [measured(rate) for rate in (0.0, 0.2, 0.5)]
-    print([(round(d.value, 4), round(d.sigma, 4), round(d.gradient_norm, 3)) for d in found])
-    assert abs(found[0].value) < 0.02
-    for lower, higher in itertools.pairwise(found):
-        assert higher.value > lower.value + 3 * max(lower.sigma, higher.sigma)
