@@ -18,8 +18,8 @@ from textbench.plan import registry
 from textbench.plan.resolve import resolve_task
 from textbench.run.score import GivenEvaluation, score
 from textbench.store.frames import load_results
+from textbench.tasks.corpus import Corpus, CorpusConfig
 from textbench.tasks.references import References
-from textbench.tasks.text import Corpus, CorpusConfig
 
 GOLDEN = Path(os.environ.get("TEXTBENCH_DATA", "/nowhere")) / "golden"
 QUICK = "--metrics bleu,self_bleu,backward_bleu,lm_score,ngram_overlap,diversity,nll"

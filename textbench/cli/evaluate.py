@@ -23,6 +23,7 @@ from textbench.store.read import UNREADABLE, read_run
 from textbench.store.rows import LaterRow, Measurement
 
 if TYPE_CHECKING:
+    from textbench.contracts.config import Config
     from textbench.contracts.metric import Metric
     from textbench.contracts.spec import Spec
 
@@ -65,7 +66,7 @@ Exit codes: 0 all evaluated, 1 some could not be, 2 usage, or none could be."""
     metavar="N",
     help="Sequences to draw.  [default: as in the run's final evaluation]",
 )
-@options.settings("Change an option of a metric, e.g. ewmd.steps=400")
+@options.settings("Change an option of a metric, e.g. ewmd.steps=400; or say where data are now")
 @options.results("The store to look for the runs in.")
 @options.device("Where to compute.")
 @options.plugins("Python file with a metric of yours")
@@ -88,6 +89,7 @@ def command(
     names = parse_metrics(metrics)
     check_settings(settings)
     found = find_runs(runs, results)
+    check_tasks(settings, found)
     import torch
 
     from textbench.run.again import evaluate, load
@@ -107,7 +109,8 @@ def command(
                 )
             spec = recorded.spec
             key = spec.task_fingerprint
-            tasks[key] = tasks.get(key) or build_task(spec)
+            moved = parse_settings(settings).get(spec.task)
+            tasks[key] = tasks.get(key) or build_task(spec, directory.store, moved)
             stored = load(directory, place, tasks[key])
             wanted = resolve(names, spec, settings)
             with locked(directory):
@@ -195,15 +198,33 @@ def check_settings(settings: Sequence[str]) -> None:
     """Check every ``--set`` once, before any run.
 
     Raises:
-        UserError: One is no option of a metric.
+        UserError: One is no option of a metric or a task.
     """
     from textbench.contracts.config import validate
 
     sections = registry.metric_sections()
     for section, chosen in parse_settings(settings).items():
-        if section not in sections:
-            raise UserError(f"--set {section}: not a metric's section; only metrics are computed")
-        validate(registry.load_metric(sections[section]).config_schema, chosen, section)
+        if section in sections:
+            schema: type[Config] = registry.load_metric(sections[section]).config_schema
+        elif section in registry.names("task"):
+            schema = registry.load_task(section).config_schema
+        else:
+            raise UserError(
+                f"--set {section}: not a metric's section, nor a task's; only metrics are computed"
+            )
+        validate(schema, chosen, section)
+
+
+def check_tasks(settings: Sequence[str], runs: Sequence[RunDirectory]) -> None:
+    """Refuse options of tasks that no run is of: they would be ignored.
+
+    Raises:
+        UserError: There is one.
+    """
+    metrics, tasks = registry.metric_sections(), {run.path.parts[-3] for run in runs}
+    for section in parse_settings(settings):
+        if section not in metrics and section not in tasks:
+            raise UserError(f"--set {section}: no run here is of task {section}")
 
 
 def resolve(names: Sequence[str], spec: Spec, settings: Sequence[str]) -> list[Metric]:

@@ -8,14 +8,15 @@ import click
 
 from textbench.cli import options
 from textbench.cli.show import find_run, read
-from textbench.contracts.errors import printable
+from textbench.contracts.errors import UserError, printable
 from textbench.plan import registry
-from textbench.plan.arguments import parse_alphas
+from textbench.plan.arguments import parse_alphas, parse_settings
 
 EPILOG = """\b
 Examples:
   textbench sample emnlp_news/cot/s0 -n 20
-  textbench sample emnlp_news/cot/s0 -n 20 --alpha 1.5"""
+  textbench sample emnlp_news/cot/s0 -n 20 --alpha 1.5
+  textbench sample text/cot/s0 --set text.train=/where/it/is/now.txt"""
 
 
 @click.command(epilog=EPILOG)
@@ -42,6 +43,7 @@ Examples:
     metavar="N",
     help="Seed of the draw.  [default: the run's]",
 )
+@options.settings("Where the run's data are now, if the store does not keep them")
 @options.results("The store to look for RUN in.")
 @options.plugins("Python file with the run's trainer or task, if it is yours")
 def command(
@@ -49,6 +51,7 @@ def command(
     number: int,
     alpha: str,
     seed: int | None,
+    settings: tuple[str, ...],
     results: Path,
     plugins: tuple[Path, ...],
 ) -> None:
@@ -59,11 +62,15 @@ def command(
     registry.load_plugins(plugins)
     (value,) = parse_alphas(alpha, single=True)
     directory = find_run(run, results)
-    read(directory)
+    task = read(directory).spec.task
+    changed = parse_settings(settings)
+    for section in changed.keys() - {task}:
+        raise UserError(f"--set {section}: only the task's options, {task}.KEY, matter here")
     import torch
 
     from textbench.run.again import load, sample
 
     torch.set_num_threads(1)
-    for line in sample(load(directory), number, value, seed):
+    stored = load(directory, changed=changed.get(task))
+    for line in sample(stored, number, value, seed):
         click.echo(printable(line))

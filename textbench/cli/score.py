@@ -127,7 +127,7 @@ def scored(
         UserError: There is no such task, it is not text, or options are wrong.
     """
     from textbench.plan.resolve import resolve_task
-    from textbench.tasks.text import Corpus
+    from textbench.tasks.corpus import Corpus
 
     if references is not None:
         return _references(lines, references, preset, settings)
@@ -142,9 +142,9 @@ def _references(
 ) -> tuple[Scored, Spec]:
     from textbench.contracts.config import validate
     from textbench.contracts.spec import Spec
+    from textbench.tasks.corpus import CorpusConfig
     from textbench.tasks.references import References
     from textbench.tasks.sentences import read_lines, tokenise
-    from textbench.tasks.text import CorpusConfig
 
     layer = parse_settings(settings)
     config = validate(CorpusConfig, layer.pop(REFERENCES, {}), REFERENCES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from torch import Tensor
 
@@ -17,6 +17,15 @@ END, UNKNOWN = 0, 1
 """The symbols of a text task that are not words."""
 UNKNOWN_WORD = "<unk>"
 """How the unknown word is written; as a metric's hypothesis it matches no word."""
+
+
+class Kept(NamedTuple):
+    """What a store keeps of a task, so that its runs can be used where the data are gone."""
+
+    described: dict[str, Any]
+    """Plain JSON data; with it alone samples can be decoded."""
+    tensors: dict[str, Tensor]
+    """The data themselves, int64, float32 or uint8; empty where they were not copied along."""
 
 
 class Task(ABC, Generic[C]):
@@ -90,6 +99,20 @@ class Task(ABC, Generic[C]):
         (`textbench.contracts.trainer.Trainer.reference_for`).
         """
         return None
+
+    def kept(self) -> Kept | None:
+        """Return what a store keeps of the task; None where its configuration says it all."""
+        return None
+
+    @classmethod
+    def restored(cls, config: C, kept: Kept) -> Self:
+        """Return the task that `kept` was made of, whatever has become of its files.
+
+        Raises:
+            UserError: It never keeps anything.
+            KeyError, ValueError, TypeError: That is not what it keeps.
+        """
+        raise UserError(f"task {cls.name} keeps nothing in a store")
 
 
 class TextTask(Task[C]):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -51,13 +53,19 @@ class Stored:
         return self.generator if alpha == 1.0 else Tempered(self.generator, alpha)
 
 
-def load(directory: RunDirectory, device: str = "cpu", task: Task[Config] | None = None) -> Stored:
+def load(
+    directory: RunDirectory,
+    device: str = "cpu",
+    task: Task[Config] | None = None,
+    changed: Mapping[str, Any] | None = None,
+) -> Stored:
     """Load a finished run's generator.
 
     Args:
         directory: The run.
         device: Where to put it.
         task: Its task, where it has been built before (for another seed, say).
+        changed: Options of its task that are no longer what the record says (`assemble.task`).
 
     Raises:
         UserError: The run is not done, or its trainer or data are no longer the same.
@@ -65,11 +73,16 @@ def load(directory: RunDirectory, device: str = "cpu", task: Task[Config] | None
     spec, status = directory.spec(), directory.status()
     if status.status != "done":
         raise UserError(f"{directory.name} is {status.status}: only runs that are done can be used")
+    if not os.path.lexists(directory.path / GENERATOR):
+        raise UserError(
+            f"the parameters of {directory.name} are not in this store; they are made again by: "
+            f"{command(spec)}"
+        )
     state = checkpoint.load_generator(directory, spec.hash)
     if wrong := verify.contradiction(directory, spec.hash, status):
         raise DamagedError(f"{directory.name} is not done: {wrong}")
     kind = assemble.trainer_class(spec)
-    task = task or assemble.task(spec)
+    task = task or assemble.task(spec, directory.store, changed)
     place = torch.device(device)
     # The final parameters replace whatever it would start from: no warm-up is needed.
     trainer = assemble.trainer(spec, kind, task, place)
@@ -80,6 +93,18 @@ def load(directory: RunDirectory, device: str = "cpu", task: Task[Config] | None
         wrong = f"{GENERATOR} does not fit the trainer ({type(error).__name__})"
         raise DamagedError(wrong) from error
     return Stored(directory, spec, task, trainer.generator.eval())
+
+
+def command(spec: Spec) -> str:
+    """Return the command that makes a run again, in a store of its own."""
+    row = spec.label.partition(" ")[0]
+    words = ["textbench", "run", "--algos", row, "--task", spec.task, "--preset", spec.preset]
+    words += ["--seeds", str(spec.seed), "--results", "again"]
+    for file in spec.plugins:
+        words += ["--plugin", file]
+    for key, value in sorted(spec.overrides.items()):
+        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    return shlex.join(words)
 
 
 def sample(stored: Stored, n: int, alpha: float = 1.0, seed: int | None = None) -> list[str]:

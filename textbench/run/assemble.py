@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from textbench.contracts.errors import UnknownNameError, UserError
 from textbench.contracts.metric import Metric
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import stream
-from textbench.contracts.task import Task
+from textbench.contracts.task import Kept, Task
 from textbench.contracts.trainer import Context, State, Trainer
 from textbench.plan import registry
+from textbench.store import kept
+from textbench.store.files import one_line
 
 
 @contextmanager
@@ -56,15 +59,53 @@ def trainer_class(spec: Spec) -> type[Trainer[Config]]:
     return found
 
 
-def task(spec: Spec) -> Task[Config]:
+def task(
+    spec: Spec, store: Path | None = None, changed: Mapping[str, Any] | None = None
+) -> Task[Config]:
     """Build the task that ``spec`` was made for.
+
+    Args:
+        spec: The run.
+        store: Where the run lies: what is kept there of the data counts before their files, which
+            the record names where they were.
+        changed: Options of the task that are no longer what the record says: where its files are.
 
     Raises:
         UserError: It is not there, or its data are not what they were.
     """
     with _plugin_hint(spec):
         kind = registry.load_task(spec.task)
-    built: Task[Config] = kind(validate(kind.config_schema, spec.task_config, spec.task))
+    if changed:
+        return _built(kind, replace(spec, task_config={**spec.task_config, **changed}))
+    config = validate(kind.config_schema, spec.task_config, spec.task)
+    found, damage = _kept(spec, store) if store else (None, "")
+    try:
+        restored = kind.restored(config, found) if found else None
+        if restored and found and found.tensors and restored.fingerprint() != spec.task_fingerprint:
+            raise ValueError("its fingerprint does not fit")
+    except (KeyError, ValueError, TypeError, StopIteration) as error:
+        restored, damage = None, f"what the store keeps of it is damaged ({one_line(error)})"
+    if restored and found and found.tensors:
+        return restored
+    try:
+        return _built(kind, spec)
+    except UserError as error:
+        if restored:
+            return restored
+        where = f"; --set {spec.task}.KEY=VALUE says where the data are now" if store else ""
+        raise UserError(f"{error}{where}{damage and f' ({damage})'}") from None
+
+
+def _kept(spec: Spec, store: Path) -> tuple[Kept | None, str]:
+    """Return what a store keeps of the data, or why that cannot be used."""
+    try:
+        return kept.kept(store, spec), ""
+    except (OSError, UserError) as error:
+        return None, one_line(error)
+
+
+def _built(kind: type[Task[Config]], spec: Spec) -> Task[Config]:
+    built = kind(validate(kind.config_schema, spec.task_config, spec.task))
     if built.fingerprint() != spec.task_fingerprint:
         raise UserError(
             f"task {spec.task} is no longer the one that {spec.label} seed {spec.seed} was made "

@@ -21,6 +21,7 @@ from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.run import worker
 from textbench.run.loop import Conditions
+from textbench.store import kept
 from textbench.store.directory import RunDirectory
 from textbench.store.read import UNREADABLE
 from textbench.store.rows import CURVE, GENERATOR, METRICS
@@ -68,6 +69,7 @@ def repeat(directory: RunDirectory, steps: int, device: str = "cpu") -> Repetiti
         again = RunDirectory(spec.directory(Path(folder)))
         again.create(spec)
         _bring_warmup(spec, directory.store, Path(folder))
+        kept.copy(directory.store, Path(folder), spec)
         taken = _Steps(steps)
         worker.execute(again, Conditions(torch.device(device), math.inf, stop=taken.enough))
         status = again.status()

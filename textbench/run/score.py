@@ -20,11 +20,11 @@ from textbench.plan.resolve import EvaluationConfig
 from textbench.run import checkpoint
 from textbench.run.measure import measure, undisturbed
 from textbench.run.provenance import provenance
-from textbench.store import verify
+from textbench.store import kept, verify
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import CURVE, ENVIRONMENT, METRICS, SAMPLES, Measurement, Status
+from textbench.tasks.corpus import Corpus
 from textbench.tasks.references import References
-from textbench.tasks.text import Corpus
 
 Words = list[str]
 Scored = Corpus[Any] | References
@@ -110,6 +110,7 @@ def record(
         for name in (METRICS, CURVE):
             directory.replace(name, b"")
         directory.write_json(ENVIRONMENT, {"starts": [provenance("cpu", "")]})
+        kept.keep(directory.store, spec, evaluation.task)
         row = {
             **{"step": 1, "phase": PHASE, "epoch": 0, "final": True},
             **{"ledger": dict.fromkeys(LEDGER, 0), "seconds": 0.0, "cpu_seconds": 0.0},

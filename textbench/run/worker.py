@@ -25,7 +25,7 @@ from textbench.plan.codehash import code_hash
 from textbench.run import assemble, checkpoint
 from textbench.run.loop import Conditions, Run, Warmup
 from textbench.run.provenance import PARENT, provenance
-from textbench.store import seal, verify
+from textbench.store import kept, seal, verify
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, one_line
 from textbench.store.rows import (
@@ -218,7 +218,8 @@ def prepare(directory: RunDirectory, options: Conditions) -> Run:
     """Resolve the names of a run's spec, and its warm-up, and return it ready to go."""
     spec = directory.spec()
     warmup = _warmed_up(spec, directory, options) if spec.warmup else None
-    kind, task = assemble.trainer_class(spec), assemble.task(spec)
+    kind, task = assemble.trainer_class(spec), assemble.task(spec, directory.store)
+    kept.keep(directory.store, spec, task)
     metrics = assemble.metrics(assemble.metric_classes(task.family), spec.metrics)
     _record_start(directory, spec, options)
     return Run(directory, kind, task, metrics, warmup, options)

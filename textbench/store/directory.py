@@ -21,6 +21,7 @@ from textbench.store.rows import (
     CURVE,
     ENVIRONMENT,
     EVALUATIONS,
+    FINISHED,
     METRICS,
     SCHEMA,
     SPEC,
@@ -81,8 +82,8 @@ class RunDirectory:
     def create(self, spec: Spec) -> str:
         """Make the directory for ``spec``; an existing one keeps its first spec.
 
-        Only where its plug-in files are is brought up to date. A record that cannot be read, or
-        that is another run's, is put aside.
+        Only where its plug-in files and its data are is brought up to date. A record that cannot be
+        read, or that is another run's, is put aside.
 
         Returns:
             What was put aside and why, or an empty string.
@@ -93,15 +94,26 @@ class RunDirectory:
         """
         self.check_place(f"{self.name} would be written elsewhere")
         self.path.mkdir(parents=True, exist_ok=True)
-        note = "" if self.is_locked() else self._mend(spec)
+        locked = self.is_locked()
+        note = "" if locked else self._mend(spec)
         if not os.path.lexists(self.path / SPEC):
             self.write_json(SPEC, {**spec.to_json(), "hash": spec.hash, "schema": SCHEMA})
-        elif spec.plugins and not all(Path(file).is_file() for file in self.spec().plugins):
-            moved = replace(self.spec(), plugins=spec.plugins)
-            self.write_json(SPEC, {**moved.to_json(), "hash": moved.hash, "schema": SCHEMA})
+        elif not locked:
+            self._follow(spec)
         if not os.path.lexists(self.path / STATUS):
             self.write_status(Status("queued", note=note))
         return note
+
+    def _follow(self, spec: Spec) -> None:
+        """Bring up to date where the files are that a run needs, if it is still to use them."""
+        recorded = self.spec()
+        moved = recorded
+        if spec.plugins and not all(Path(file).is_file() for file in recorded.plugins):
+            moved = replace(moved, plugins=spec.plugins)
+        if spec.task_config != recorded.task_config and self.standing().status not in FINISHED:
+            moved = replace(moved, task_config=spec.task_config, overrides=spec.overrides)
+        if moved != recorded:
+            self.write_json(SPEC, {**moved.to_json(), "hash": moved.hash, "schema": SCHEMA})
 
     def _mend(self, spec: Spec) -> str:
         """Put aside a spec that is no spec of this run, with everything that belongs to it."""

@@ -11,10 +11,10 @@ from typing import Generic, TypeVar
 from pydantic import Field
 
 from textbench.contracts.errors import UserError
+from textbench.tasks.corpus import Corpus, CorpusConfig, Splits
 from textbench.tasks.division import divide
 from textbench.tasks.published import EMNLP_NEWS, IMAGE_COCO, Found, Published, find
 from textbench.tasks.sentences import read_lines
-from textbench.tasks.text import Corpus, CorpusConfig, Splits
 
 
 class PublishedConfig(CorpusConfig):

@@ -10,8 +10,8 @@ from torch import Tensor
 from textbench.contracts.metric import NotApplicableError
 from textbench.contracts.spec import digest
 from textbench.contracts.task import TextTask
+from textbench.tasks.corpus import ENCODING_VERSION, CorpusConfig
 from textbench.tasks.sentences import Words
-from textbench.tasks.text import ENCODING_VERSION, CorpusConfig
 from textbench.tasks.vocabulary import Vocabulary
 
 

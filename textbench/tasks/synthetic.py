@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import digest
 from textbench.contracts.streams import stream
-from textbench.contracts.task import Task
+from textbench.contracts.task import Kept, Task
 from textbench.tasks import oracle as oracles
 
 DRAWS_VERSION = 2
@@ -62,8 +63,12 @@ class Synthetic(Task[SyntheticConfig]):
 
     def __init__(self, config: SyntheticConfig) -> None:
         super().__init__(config)
+        self._set_up(self._parameters())
+
+    def _set_up(self, parameters: dict[str, oracles.Array]) -> None:
+        config = self.config
         self.length = config.length
-        self.parameters = self._parameters()
+        self.parameters = parameters
         self.vocab_size = len(self.parameters["b_out"])
         published = oracles.fingerprint(self.parameters) == oracles.PUBLISHED_FINGERPRINT
         self.oracle_name = "published" if published else config.oracle
@@ -103,6 +108,20 @@ class Synthetic(Task[SyntheticConfig]):
         return digest(
             {**identity, "draws": DRAWS_VERSION, "oracle": oracles.fingerprint(self.parameters)}
         )
+
+    def kept(self) -> Kept | None:
+        """See `Task.kept`: the parameters of an oracle that no seed gives again."""
+        if self.config.oracle == "seeded":
+            return None
+        return Kept({}, {k: torch.from_numpy(v.copy()) for k, v in self.parameters.items()})
+
+    @classmethod
+    def restored(cls, config: SyntheticConfig, kept: Kept) -> Self:
+        """See `Task.restored`."""
+        task = cls.__new__(cls)
+        Task.__init__(task, config)
+        task._set_up({name: kept.tensors[name].numpy() for name in oracles.NAMES})
+        return task
 
     def train(self, seed: int, number: int) -> Tensor:
         """See `Task.train`; with ``data=fixed`` every pass is pass 0."""

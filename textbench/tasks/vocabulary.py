@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, repeat
+from typing import Self
 
 import numpy as np
 import torch
@@ -29,8 +30,24 @@ class Vocabulary:
         counts.pop(UNKNOWN_WORD, None)
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         words = [word for word, count in ranked if count >= min_count]
-        self.words = words[: max_size or None]
-        self._numbers = {word: number for number, word in enumerate(self.words, UNKNOWN + 1)}
+        self._number(words[: max_size or None])
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> Self:
+        """Return the vocabulary of these words, in their order.
+
+        Raises:
+            ValueError: One of them is no word, or stands there twice.
+        """
+        if not all(isinstance(word, str) for word in words) or len(set(words)) < len(words):
+            raise ValueError("no vocabulary")
+        vocabulary = cls([])
+        vocabulary._number(list(words))
+        return vocabulary
+
+    def _number(self, words: list[str]) -> None:
+        self.words = words
+        self._numbers = {word: number for number, word in enumerate(words, UNKNOWN + 1)}
 
     def __len__(self) -> int:
         """Return V: the words and the two other symbols."""
