@@ -105,7 +105,7 @@ class Task(ABC, Generic[C]):
         return None
 
     @classmethod
-    def restored(cls, config: C, kept: Kept) -> Self:
+    def restored(cls, config: Any, kept: Kept) -> Self:
         """Return the task that `kept` was made of, whatever has become of its files.
 
         Raises:
