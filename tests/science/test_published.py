@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import reproduction
 
 from reports import PUBLISHED, REPORTS, ROOT, differing, stores
 from textbench import load_results
@@ -163,6 +164,61 @@ def test_reports_are_made_of_the_recorded_runs(store: str, tmp_path: Path) -> No
     if not as_pinned():
         wrong = [name for name in wrong if Path(name).suffix in TEXT]
     assert any(tmp_path.iterdir()) and not wrong, f"{store} is out of date: {wrong}"
+
+
+def test_the_page_of_what_reproduces_is_made_of_these_reports() -> None:
+    """`tox -e reports` writes the tables of docs/reproduction.md."""
+    page = reproduction.PAGE.read_text()
+    assert {name for _, name, _ in reproduction.PART.findall(page)} == {
+        *reproduction.TABLES,
+        *reproduction.PARTS,
+    }
+    assert reproduction.rewritten(page) == page, "docs/reproduction.md is out of date"
+
+
+def at_epoch(store: str, label: str, epoch: float) -> pd.DataFrame:
+    """Return a row's evaluations at the end of an epoch: seeds by metrics."""
+    frame = load_results(PUBLISHED / store)
+    mine = frame[(frame["label"] == label) & ~frame["warmup"].astype(bool)]
+    mine = mine[(mine["epoch"] == epoch) & ~mine["final"].astype(bool)]
+    return mine.pivot(index="seed", columns="metric", values="value")
+
+
+@pytest.mark.parametrize(
+    ("store", "label", "epoch", "seeds", "shown"),
+    [
+        ("oracle", "mle", 15, 1, "9.23 / 8.04"),
+        ("oracle", "mle", 120, 1, "9.13 / 8.93"),
+        ("quick", "mle", 8, 3, "9.14 / 7.67"),
+        ("quick", "mle:dropout", 8, 3, "9.61 / 7.51"),
+        ("quick", "cot", 8, 3, "9.67 / 7.51"),
+    ],
+)
+def test_the_sentences_of_that_page_have_numbers_of_the_records(
+    store: str, label: str, epoch: float, seeds: int, shown: str
+) -> None:
+    found = at_epoch(store, label, epoch)
+    assert len(found) == seeds
+    means = found[["nll_oracle", "nll_test"]].mean()
+    assert " / ".join(f"{mean:.2f}" for mean in means) == shown
+    assert shown in " ".join(reproduction.PAGE.read_text().split())
+
+
+def test_what_that_page_says_of_regularisation_and_of_the_discriminator() -> None:
+    cot, dropout = (at_epoch("quick", label, 8) for label in ("cot", "mle:dropout"))
+    apart = cot - dropout
+    assert apart["nll_oracle"].between(0.035, 0.075).all()
+    assert apart["nll_test"].abs().max() < 0.01
+    frame = load_results(PUBLISHED / "quick")
+    spent = frame[frame["epoch"] == 8].groupby("label")["cpu_seconds"].mean()
+    assert spent["cot"] / spent["mle:dropout"] == pytest.approx(7, abs=0.5)
+    ends = frame[frame["final"].astype(bool)]
+    ends = ends.pivot_table(index=["label", "seed"], columns="metric", values="value")
+    gained = ends.loc["seqgan"] - ends.loc["policy_gradient"]
+    assert gained["nll_test"].between(-0.085, -0.035).all()
+    assert gained["nll_oracle"].round(2).tolist() == [-0.02, 0.16, 0.10]
+    jsd = ends["jsd_stepwise"].groupby("label").mean()
+    assert f"{jsd['mle:fresh']:.1f}" == "5.0" and jsd.drop("mle:fresh").min() > 6.3
 
 
 def test_the_command_of_every_recorded_run_is_written_beside_it() -> None:

@@ -1,4 +1,4 @@
-"""The reports of every store in results/published, made anew.
+"""The reports of every store in results/published, and what docs/reproduction.md has of them.
 
     tox -e reports                # under the pinned versions, which the tracked files are made with
     tox -e reports -- --check     # make them elsewhere, and say which tracked file differs
@@ -13,6 +13,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+import reproduction
 
 from textbench.report import write_report
 
@@ -56,6 +58,8 @@ def main() -> int:
         found = check(store)
         wrong += len(found)
         print(f"{store}: {', '.join(found) or 'as tracked, byte for byte'}")
+    if not only_checked:
+        reproduction.main()
     return min(wrong, 1)
 
 
