@@ -82,6 +82,19 @@ def test_a_copied_store_works_without_its_corpus(made: Path, elsewhere: Path) ->
     assert "nll_test" in result.stdout
 
 
+def test_a_published_store_samples_without_its_corpus_and_holds_none_of_it(
+    made: Path, elsewhere: Path
+) -> None:
+    for path in Path("results").glob("*/*/*/env.json"):  # as if from a clean checkout
+        path.write_text(path.read_text("utf-8").replace('"dirty": true', '"dirty": false'))
+    assert run("publish results mine --to kept").exit_code == 0
+    shutil.rmtree("results")
+    samples = run("sample mle -n 5 --results kept/mine")
+    assert samples.stdout == (made / "samples").read_text(encoding="utf-8")
+    assert run("report --results kept/mine").exit_code == 0
+    assert not list(Path("kept").rglob("*.npz"))
+
+
 def test_values_are_those_that_the_corpus_itself_gives(made: Path, elsewhere: Path) -> None:
     here, there = (
         run(f"evaluate mle --alpha 1.3 --metrics nll,bleu --samples 30 --results {store}")

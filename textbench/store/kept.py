@@ -87,14 +87,20 @@ def kept(store: Path, spec: Spec) -> Kept | None:
     return Kept(data["described"], _tensors(tensors_path(store, spec)))
 
 
-def copy(store: Path, target: Path, spec: Spec) -> None:
+def copy(store: Path, target: Path, spec: Spec, *, sentences: bool = True) -> None:
     """Copy what a store keeps of a run's task into another store.
+
+    Args:
+        store: The one.
+        target: The other.
+        spec: The run.
+        sentences: Whether the encoded sentences go along: a corpus may not be ours to publish.
 
     Raises:
         OSError: It cannot be read or written.
         DamagedError: A symbolic link or the like is in its place.
     """
-    for of in (described_path, tensors_path):
+    for of in (described_path, tensors_path) if sentences else (described_path,):
         if os.path.lexists(of(store, spec)):
             of(target, spec).parent.mkdir(parents=True, exist_ok=True)
             files.replace(of(target, spec), files.read_bytes(of(store, spec)))

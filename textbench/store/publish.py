@@ -1,8 +1,9 @@
 """Compact records of finished runs, to be kept for good: `textbench publish`.
 
 What a reader, a report or a comparison needs of a run goes along: spec, environment, evaluations,
-samples and the training log as its means over each epoch. Checkpoints stay behind, and of the final
-generators all but one per row, so that a store of a hundred runs fits a repository.
+samples, the vocabulary of a text task, and the training log as its means over each epoch.
+Checkpoints and sentences stay behind, and of the final generators all but one per row, so that a
+store of a hundred runs fits a repository.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 
 from textbench.contracts.errors import UserError
-from textbench.store import verify
+from textbench.store import kept, verify
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, checksum
 from textbench.store.read import RecordedRun, read_run
@@ -86,6 +87,7 @@ def publish(run: RecordedRun, store: Path, *, generator: bool) -> bool:
         raise UserError(
             f"{target.path} has other numbers of this very run; remove that folder to publish these"
         )
+    kept.copy(run.directory.store, store, run.spec, sentences=False)
     target.path.mkdir(parents=True, exist_ok=True)
     changed = False
     for name in _ORDER:
