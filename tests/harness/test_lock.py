@@ -17,6 +17,7 @@ import pytest
 from textbench.contracts.errors import UserError
 from textbench.store import files, lock
 from textbench.store.directory import RunDirectory
+from textbench.store.process import identity, started
 
 FORK = multiprocessing.get_context("fork")
 
@@ -43,7 +44,7 @@ def useless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def owner(run: RunDirectory, **changes: Any) -> None:
     """Write an owner as a process elsewhere, or one of this machine, would."""
-    (run.path / "owner.json").write_text(json.dumps({**lock.identity(), "token": "t", **changes}))
+    (run.path / "owner.json").write_text(json.dumps({**identity(), "token": "t", **changes}))
 
 
 def age(run: RunDirectory, seconds: float) -> None:
@@ -74,12 +75,12 @@ def test_an_owner_elsewhere_lives_by_its_heartbeat(run: RunDirectory, useless: s
 
 def test_an_owner_here_lives_as_long_as_its_process(run: RunDirectory, useless: str) -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owner(run, pid=process.pid, start=lock.started(process.pid))
+    owner(run, pid=process.pid, start=started(process.pid))
     age(run, 10 * lock.TAKEOVER)  # it was suspended, perhaps
     assert run.is_locked() and not run.acquire()
     owner(run, pid=process.pid, start="another process of the same number")
     assert not run.is_locked()
-    owner(run, pid=process.pid, start=lock.started(process.pid))
+    owner(run, pid=process.pid, start=started(process.pid))
     process.kill()
     deadline = time.monotonic() + 20
     while run.is_locked() and time.monotonic() < deadline:  # a zombie is dead

@@ -12,8 +12,9 @@ from framed import SYNTHETIC, TASK, Made, published_config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textbench.judge.comparable import Record, reasons
+from textbench.judge.comparable import reasons
 from textbench.judge.published import protocols, tables
+from textbench.judge.record import Record
 from textbench.judge.stats import summarise
 from textbench.judge.stopping import first_reached
 from textbench.judge.verdicts import OUTCOMES, numbers, outcomes, seeds_to_decide

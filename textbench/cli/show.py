@@ -234,7 +234,7 @@ def _show_run(run: RunDirectory) -> None:
         standing = warmup.standing()
         damage = standing.reason if standing.status == "interrupted" else ""
         _show_section("Warm-up", {warmup.name: f"{standing.status}{damage and f': {damage}'}"})
-    starts = recorded.env.get("starts", [])
+    starts = recorded.starts
     if starts:
         _show_section(f"Provenance (start {len(starts)} of {len(starts)})", starts[-1])
     if rows:

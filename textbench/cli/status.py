@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -80,7 +79,7 @@ def command(results: Path, verify: bool, as_json: bool) -> None:
     click.echo(f"\n{len(runs)} run{'s' * (len(runs) != 1)}: {counted}")
 
 
-def _described(run: RunDirectory) -> dict[str, Any]:
+def _described(run: RunDirectory) -> dict[str, object]:
     """Return what scripts want to know of a run, as JSON data."""
     try:
         recorded = read_run(run)
@@ -126,11 +125,10 @@ def is_stale(run: RecordedRun) -> bool:
 
     Nobody knows of a trainer from a plug-in: the record says where that was, and is not believed.
     """
-    starts = run.env.get("starts", [])
     return (
-        bool(starts)
+        bool(run.starts)
         and not run.spec.plugins
-        and starts[-1].get("code") != _code_hash(run.spec.trainer)
+        and run.starts[-1].get("code") != _code_hash(run.spec.trainer)
     )
 
 

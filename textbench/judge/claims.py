@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -19,6 +19,7 @@ from textbench.judge.comparable import reasons
 from textbench.judge.contestants import Contestant
 from textbench.judge.contests import Contest, contests
 from textbench.judge.published import Column, Protocol, protocols
+from textbench.judge.record import Record
 from textbench.judge.sections import Section, sections
 from textbench.judge.statements import Claim, Selector, claims
 
@@ -77,7 +78,7 @@ def judge_claims(
     """
     there = list(sections(results, runs, logs))
     verdicts: list[Judged] = []
-    made: list[dict[str, Any]] = []
+    made: list[dict[str, object]] = []
     for claim in claims() if chosen is None else chosen:
         protocol = protocols()[claim.protocol]
         mine = [section for section in there if section.task == protocol.task]
@@ -245,7 +246,7 @@ def _of_the_paper(
 
 
 def _differences(
-    selector: Selector, record: Any, protocol: Protocol, column: Column
+    selector: Selector, record: Record, protocol: Protocol, column: Column
 ) -> tuple[str, ...]:
     return reasons(
         record,

@@ -9,122 +9,11 @@ samples, is no difference.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
 
 from textbench.judge.published import Column, Protocol, TrainerProtocol
-
-SCHEDULE = {
-    "epochs": "epochs",
-    "rounds": "rounds",
-    "warmup_epochs": "warm-up epochs",
-    "d_pretrain": "discriminator loads before the first round",
-    "d_pretrain_epochs": "passes over each load before the first round",
-    "d_steps": "discriminator loads a round",
-    "d_epochs": "passes over each discriminator load",
-}
-"""What the options that set a schedule's length count."""
-SIZES = re.compile(r"([\d,]+) / [\d,]+ / ([\d,]+) sentences \(train / valid / test\)")
-"""How the note of a text task's record states its sizes."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a run's record says of how it was made."""
-
-    label: str
-    trainer: str
-    config: Mapping[str, Any]
-    task: str
-    task_config: Mapping[str, Any]
-    fingerprint: str
-    oracle: str
-    backbone: Mapping[str, Any]
-    evaluation: Mapping[str, Any]
-    note: str = ""
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    own_generator: bool = False
-    fresh_data: bool = False
-    warmup: Record | None = None
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Record:
-        """Read a record: a row of `load_runs`, or the content of a ``spec.json``.
-
-        Raises:
-            KeyError: One of trainer, config, task, task_config, task_fingerprint, backbone and
-                evaluation is missing.
-        """
-        variant, alpha = row.get("variant") or "", row.get("alpha", 1.0)
-        name = f"{row['trainer']}:{variant}" if variant else str(row["trainer"])
-        name += f" alpha={alpha:g}" if alpha not in (1.0, None) and alpha == alpha else ""
-        warmup = row.get("warmup")
-        return cls(
-            label=row.get("label") or name,
-            trainer=row["trainer"],
-            config=row["config"],
-            task=row["task"],
-            task_config=row["task_config"],
-            fingerprint=row["task_fingerprint"],
-            oracle=_text(row.get("oracle")) or str(row["task_config"].get("oracle", "")),
-            backbone=row["backbone"],
-            evaluation=row["evaluation"],
-            note=_text(row.get("task_note")),
-            overrides=_overrides(row.get("overrides")),
-            own_generator=row.get("own_generator") in (True, 1),
-            fresh_data=row.get("fresh_data") in (True, 1),
-            warmup=cls.of(warmup) if isinstance(warmup, Mapping) else None,
-        )
-
-    @property
-    def own_overrides(self) -> dict[str, Any]:
-        """What the user changed of the trainer's own options, by option."""
-        return own_overrides(self.overrides, self.label, self.trainer)
-
-    @property
-    def schedule(self) -> str:
-        """How long it trained, in words: ``"20 warm-up epochs, 30 rounds"``."""
-        keys = ("warmup_epochs", "epochs", "rounds")
-        return ", ".join(f"{self.config[k]:,} {SCHEDULE[k]}" for k in keys if k in self.config)
-
-    def size(self, split: str) -> int | None:
-        """Return how many sequences ``"train"`` or ``"test"`` has; None if it is not on record."""
-        if f"{split}_size" in self.task_config:
-            return int(self.task_config[f"{split}_size"])
-        found = SIZES.match(self.note)
-        if found is None:
-            return None
-        return int(found[1 if split == "train" else 2].replace(",", ""))
-
-
-def own_overrides(overrides: object, label: str, trainer: str) -> dict[str, Any]:
-    """Return the changes of a trainer's own options, without its name.
-
-    Args:
-        overrides: As `Spec.overrides`, or as the text of a frame.
-        label: The row's; ``SECTION.OPTION`` or ``SECTION@PLACE.OPTION`` may name it.
-        trainer: Or its trainer.
-    """
-    return {
-        key.rpartition(".")[2]: value
-        for key, value in _overrides(overrides).items()
-        if key.rpartition(".")[0].partition("@")[0] in (label, trainer)
-    }
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _overrides(value: object) -> dict[str, Any]:
-    """Accept a mapping, or the text of a frame: ``"cot.epochs=32 evaluation.every=4"``."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    parts = re.split(r" (?=[\w:@./-]+\.\w+=)", _text(value))
-    return {key: text for key, _, text in (part.partition("=") for part in parts) if key}
+from textbench.judge.record import SCHEDULE, Record
 
 
 def reasons(
@@ -137,7 +26,7 @@ def reasons(
     curve: bool = False,
     schedule: bool = True,
     changed: Collection[str] = (),
-    length: Mapping[str, Any] | None = None,
+    length: Mapping[str, int] | None = None,
 ) -> tuple[str, ...]:
     """Return every way in which a run is not the published experiment; empty if it is that.
 
@@ -230,7 +119,7 @@ def _training(
     label: str,
     schedule: bool,
     changed: Collection[str],
-    length: Mapping[str, Any] | None,
+    length: Mapping[str, int] | None,
 ) -> Iterator[str]:
     published = protocol.trainers.get(label)
     if published is None:

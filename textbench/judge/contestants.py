@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -103,7 +102,7 @@ def _frame(
             (measure.stat, measure.metrics, frozenset(keys)),
             lambda: measures.best(section.results[of_both], list(measure.metrics)),
         )
-    length = float(row.lines[0].record.task_config.get("length", math.nan))
+    length = row.lines[0].record.length
     if measure.stat in ("epoch", "translation") and section.logs is None:
         return None
     key = (measure.stat, measure.metrics, measure.log, length)

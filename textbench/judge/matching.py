@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
-from textbench.judge.comparable import own_overrides
+from textbench.judge.record import own_overrides
 from textbench.judge.sections import BROKEN, with_tempered
 
 IDENTITY = ("config", "backbone", "evaluation", "metrics", "warmup")
@@ -69,7 +69,7 @@ class Place:
         """``"3 run(s), 2 done"``."""
         return f"{len(self.runs)} run(s), {len(self.done)} done"
 
-    def first(self, column: str) -> Any:
+    def first(self, column: str) -> object:
         """Return what its runs have in a column; None where the frame has no such column."""
         return self.runs[column].iloc[0] if column in self.runs else None
 
@@ -88,7 +88,7 @@ def places(store: Store) -> list[Place]:
     return found
 
 
-def _name(first: pd.Series[Any]) -> str:
+def _name(first: pd.Series) -> str:
     title = first.get("title")
     name = title if isinstance(title, str) and title else str(first["label"])
     own = own_overrides(first.get("overrides"), str(first["label"]), str(first["trainer"]))

@@ -15,6 +15,9 @@ from typing import Any, Literal
 
 Select = Literal["final", "best", "time"]
 
+Toml = Mapping[str, Any]
+"""A table of one of this package's data files; what is in it becomes a dataclass at once."""
+
 FILES = ("paper.toml", "sources.toml")
 
 
@@ -41,8 +44,8 @@ class TrainerProtocol:
     """How one row of a table was trained."""
 
     source: str
-    options: Mapping[str, Any]
-    schedule: Mapping[str, Any]
+    options: Mapping[str, object]
+    schedule: Mapping[str, int]
     not_stated: str = ""
     at_least: bool = False
     """Whether a longer schedule is no difference."""
@@ -60,7 +63,7 @@ class Protocol:
     """Training sequences."""
     test: int = 0
     """Held-out sequences."""
-    task_options: Mapping[str, Any] = field(default_factory=dict)
+    task_options: Mapping[str, object] = field(default_factory=dict)
     fingerprints: tuple[str, ...] = ()
     """Of the task's data, as far as they are known: the first 12 hex digits."""
     backbone: Mapping[str, int] = field(default_factory=dict)
@@ -173,20 +176,20 @@ def protocols() -> dict[str, Protocol]:
     return {table.protocol.id: table.protocol for table in tables().values()}
 
 
-def read(file: str) -> dict[str, Any]:
+def read(file: str) -> Toml:
     """Read one of this package's data files."""
     text = resources.files("textbench.judge").joinpath(file).read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 
-def _protocol(key: str, data: Mapping[str, Any]) -> Protocol:
+def _protocol(key: str, data: Toml) -> Protocol:
     trainers = {label: TrainerProtocol(**one) for label, one in data.get("trainers", {}).items()}
     return Protocol(id=key, **_tuples(data) | {"trainers": trainers})
 
 
 def _table(
     key: str,
-    data: Mapping[str, Any],
+    data: Toml,
     document: Document,
     protocol: Protocol,
     margins: Mapping[str, Margin],
@@ -206,7 +209,7 @@ def _table(
     return Table(key, data["source"], document, protocol, columns, rows, unstated)
 
 
-def _row(name: str, data: Mapping[str, Any], margins: Mapping[str, Margin]) -> Row:
+def _row(name: str, data: Toml, margins: Mapping[str, Margin]) -> Row:
     cells = {column: _cell(value) for column, value in data["cells"].items()}
     stopping = {
         column: Stopping(tuple(one["metrics"]), tuple(one["values"]), margins[one["margin"]])
@@ -216,17 +219,17 @@ def _row(name: str, data: Mapping[str, Any], margins: Mapping[str, Margin]) -> R
     return Row(name, data["title"], cells, readings, data.get("incomparable", ""), stopping)
 
 
-def _cell(value: Any) -> Cell:
+def _cell(value: str | float | list[float] | Mapping[str, float]) -> Cell:
     match value:
         case str():
             return Cell(warmup=value)
         case list():
             return Cell(tuple(float(v) for v in value))
-        case {"value": number, "sd": sd}:
-            return Cell((float(number),), float(sd))
+        case Mapping():
+            return Cell((float(value["value"]),), float(value["sd"]))
         case _:
             return Cell((float(value),))
 
 
-def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
+def _tuples(data: Toml) -> dict[str, Any]:
     return {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import pandas as pd
 
-from textbench.judge.comparable import Record
 from textbench.judge.measures import KEY
+from textbench.judge.record import Record
 
 BROKEN = ("failed", "diverged")
 """What becomes of a run that went wrong, as opposed to one that has not finished yet."""
@@ -77,7 +76,7 @@ class Section:
             ]
         return tuple(found)
 
-    def find(self, label: str, options: Mapping[str, Any] | None = None) -> Line | None:
+    def find(self, label: str, options: Mapping[str, object] | None = None) -> Line | None:
         """Return the row of a label: with these options, else as its name stands for it.
 
         Of several the one with most finished runs. Where an algorithm was only run with changed

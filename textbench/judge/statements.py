@@ -6,9 +6,9 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from textbench.judge.published import read
+from textbench.judge.published import Toml, read
 
 Relation = Literal["<", ">"]
 Stat = Literal[
@@ -34,11 +34,11 @@ class Selector:
     """A row of ours."""
 
     label: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     like: str = ""
     """Whose published configuration it is, or varies; the label unless given."""
     ignore: tuple[str, ...] = ()
-    schedule: Mapping[str, Any] | None = None
+    schedule: Mapping[str, int] | None = None
 
     @property
     def configuration(self) -> str:
@@ -100,7 +100,7 @@ def claims() -> tuple[Claim, ...]:
     return tuple(_claim(data) for data in read("claims.toml")["claims"])
 
 
-def _claim(data: Mapping[str, Any]) -> Claim:
+def _claim(data: Toml) -> Claim:
     rows = {
         key: tuple(_selector(one) for one in data.get(key, ())) for key in ("subjects", "others")
     }
@@ -110,7 +110,7 @@ def _claim(data: Mapping[str, Any]) -> Claim:
     return Claim(**{**data, **rows, "measures": measures})
 
 
-def _selector(data: str | Mapping[str, Any]) -> Selector:
+def _selector(data: str | Toml) -> Selector:
     if isinstance(data, str):
         return Selector(data)
     return Selector(**{**data, "ignore": tuple(data.get("ignore", ()))})

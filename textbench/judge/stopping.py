@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,18 @@ from textbench.judge.measures import curves
 from textbench.judge.power import LEAST
 from textbench.judge.published import Stopping
 from textbench.judge.sections import Line, Section
+
+
+class Outcome(NamedTuple):
+    """What a verdict says of a number, and why."""
+
+    name: str
+    """One of `textbench.judge.verdicts.OUTCOMES`."""
+    why: str
+    needed: int | None = None
+    """Seeds, those at hand included, that would decide."""
+    margin: float | None = None
+    """By which it was judged, if not by its column's."""
 
 
 def few(n: int) -> str:
@@ -50,8 +62,8 @@ def first_reached(
     return "not reached", float(epochs[-1])
 
 
-def stopped(stopping: Stopping, section: Section, line: Line) -> dict[str, Any]:
-    """Judge a row by a number of an unstated time; return the verdict's outcome and reason."""
+def stopped(stopping: Stopping, section: Section, line: Line) -> Outcome:
+    """Judge a row by a number of an unstated time; return its outcome."""
     curve = curves(section.results, stopping.metrics)
     mine = curve[(curve["label"] == line.label) & (curve["group"] == line.group)]
     target = dict(zip(stopping.metrics, stopping.values, strict=True))
@@ -70,5 +82,5 @@ def stopped(stopping: Stopping, section: Section, line: Line) -> dict[str, Any]:
         outcome = "passed" if 2 * passed > n else "reached"
         outcome = outcome if 2 * len(there) > n else "undecided"
     if n < LEAST:
-        return {"outcome": "undecided", "why": f"{why}; {few(n)}", "needed": LEAST}
-    return {"outcome": outcome, "why": why, "margin": stopping.margin.value}
+        return Outcome("undecided", f"{why}; {few(n)}", LEAST)
+    return Outcome(outcome, why, margin=stopping.margin.value)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ from textbench.judge.power import LEAST, MOST, seeds_to_tell
 from textbench.judge.published import Cell, Column, Row, Table, tables
 from textbench.judge.sections import Line, Section, sections
 from textbench.judge.stats import Summary, summarise, t_interval
-from textbench.judge.stopping import few, stopped
+from textbench.judge.stopping import Outcome, few, stopped
 
 OUTCOMES = (
     *("reproduced", "differs", "reached", "passed", "not reached", "undecided"),
@@ -48,8 +47,8 @@ class Verdict:
     group: str
     name: str
     published: str
-    outcome: str
-    why: str
+    outcome: str = ""
+    why: str = ""
     ours: str = ""
     n: int = 0
     mean: float = math.nan
@@ -120,15 +119,16 @@ def _judged(table: Table, there: Sequence[Section]) -> Iterator[Verdict]:
                 section = mine[i]
                 if (i, key) not in measured:
                     measured[i, key] = _measure(section, column)
-                base = _head(table, row, column, cell, section.title, line)
-                judged = _judge(table, row, column, cell, section, line, measured[i, key])
-                if line.broken and judged["outcome"] not in ("not comparable", "not stated"):
-                    judged["why"] += f"; {line.broken} of {line.runs} runs failed or diverged"
-                yield Verdict(**base | judged)
+                head = _head(table, row, column, cell, section.title, line)
+                judged = _judge(head, table, row, column, cell, section, line, measured[i, key])
+                if line.broken and judged.outcome not in ("not comparable", "not stated"):
+                    broken = f"; {line.broken} of {line.runs} runs failed or diverged"
+                    judged = replace(judged, why=judged.why + broken)
+                yield judged
             if not lines:
                 outcome = "not comparable" if row.incomparable else "not run"
-                base = _head(table, row, column, cell, "", None)
-                yield Verdict(**base, outcome=outcome, why=row.incomparable)
+                head = _head(table, row, column, cell, "", None)
+                yield replace(head, outcome=outcome, why=row.incomparable)
 
 
 def _measure(section: Section, column: Column) -> pd.DataFrame:
@@ -142,22 +142,24 @@ def _measure(section: Section, column: Column) -> pd.DataFrame:
 
 def _head(
     table: Table, row: Row, column: Column, cell: Cell, section: str, line: Line | None
-) -> dict[str, Any]:
-    return {
-        "section": section,
-        "document": table.document.id,
-        "table": table.id,
-        "source": table.source,
-        "row": row.title,
-        "column": column.title,
-        "label": line.label if line else "",
-        "group": line.group if line else "",
-        "name": line.name if line else "",
-        "published": cell.text,
-    }
+) -> Verdict:
+    """Say what is judged by what; the judgement is still to come."""
+    return Verdict(
+        section=section,
+        document=table.document.id,
+        table=table.id,
+        source=table.source,
+        row=row.title,
+        column=column.title,
+        label=line.label if line else "",
+        group=line.group if line else "",
+        name=line.name if line else "",
+        published=cell.text,
+    )
 
 
 def _judge(
+    head: Verdict,
     table: Table,
     row: Row,
     column: Column,
@@ -165,12 +167,12 @@ def _judge(
     section: Section,
     line: Line,
     measured: pd.DataFrame,
-) -> dict[str, Any]:
+) -> Verdict:
     if column.select == "time":
-        return {"outcome": "not comparable", "why": column.incomparable}
+        return replace(head, outcome="not comparable", why=column.incomparable)
     values, protocol = sample(measured, *line.key)
     if not values:
-        return {"outcome": "not run", "why": "no finished run has it"}
+        return replace(head, outcome="not run", why="no finished run has it")
     stopping = row.stopping.get(column.id)
     why_not = reasons(
         line.record,
@@ -181,59 +183,69 @@ def _judge(
         curve=stopping is not None,
         schedule=stopping is None,
     )
-    found = _described(column, line, measured, values, protocol) | {"reasons": why_not}
+    found = _described(replace(head, reasons=why_not), column, line, measured, values, protocol)
     trainer = table.protocol.trainers.get(line.label)
     unstated = "; ".join(filter(None, (table.unstated, trainer.not_stated if trainer else "")))
     if why_not:
-        return found | {"outcome": "not comparable", "why": "; ".join(why_not)}
+        return replace(found, outcome="not comparable", why="; ".join(why_not))
     if stopping is not None and not table.unstated:
-        return found | stopped(stopping, section, line)
+        return _told(found, stopped(stopping, section, line))
     if unstated or column.margin is None:
         why = f"not stated: {unstated}" if unstated else "no margin is declared for it"
-        return found | {"outcome": "not stated", "why": why}
+        return replace(found, outcome="not stated", why=why)
     if cell.warmup:
-        return found | _warmup(measured, line)
-    return found | _decide(values, sum(cell.values), column.margin.value)
+        return _told(found, _warmup(measured, line))
+    return _told(found, _decide(values, sum(cell.values), column.margin.value))
+
+
+def _told(found: Verdict, told: Outcome) -> Verdict:
+    margin = found.margin if told.margin is None else told.margin
+    return replace(found, outcome=told.name, why=told.why, needed=told.needed, margin=margin)
 
 
 def _described(
-    column: Column, line: Line, measured: pd.DataFrame, values: Mapping[int, float], protocol: str
-) -> dict[str, Any]:
+    head: Verdict,
+    column: Column,
+    line: Line,
+    measured: pd.DataFrame,
+    values: Mapping[int, float],
+    protocol: str,
+) -> Verdict:
     summary = summarise(list(values.values()))
     mine = measured[(measured["label"] == line.label) & (measured["group"] == line.group)]
     mine = mine[mine["protocol"] == protocol]
     each = " + ".join(f"{mine[metric].mean():.3f}" for metric in column.metrics)
-    return {
-        "ours": each,
-        "n": summary.n,
-        "mean": summary.mean,
-        "low": summary.low,
-        "high": summary.high,
-        "margin": column.margin.value if column.margin else math.nan,
-        "protocol": protocol,
-        "selected": str(mine["grid"].iloc[0]) if column.select == "best" else "",
-    }
+    return replace(
+        head,
+        ours=each,
+        n=summary.n,
+        mean=summary.mean,
+        low=summary.low,
+        high=summary.high,
+        margin=column.margin.value if column.margin else math.nan,
+        protocol=protocol,
+        selected=str(mine["grid"].iloc[0]) if column.select == "best" else "",
+    )
 
 
-def _decide(values: Mapping[int, float], published: float, margin: float) -> dict[str, Any]:
+def _decide(values: Mapping[int, float], published: float, margin: float) -> Outcome:
     """Judge a mean by a number."""
     found = summarise(list(values.values()))
     off = found.mean - published
     if found.n < LEAST:
-        return {"outcome": "undecided", "why": f"{off:+.3f}; {few(found.n)}", "needed": LEAST}
+        return Outcome("undecided", f"{off:+.3f}; {few(found.n)}", LEAST)
     if found.sd == 0:
-        return {"outcome": "undecided", "why": "all seeds agree to the bit: there is no spread"}
+        return Outcome("undecided", "all seeds agree to the bit: there is no spread")
     outcome = str(outcomes(list(values.values()), published, margin))
     interval = f"mean {off:+.3f} off, interval [{found.low:.3f}, {found.high:.3f}]"
     band = f"[{published - margin:.3f}, {published + margin:.3f}]"
     if outcome == "reproduced":
-        return {"outcome": outcome, "why": f"{interval} within {band}"}
+        return Outcome(outcome, f"{interval} within {band}")
     if outcome == "differs":
-        return {"outcome": outcome, "why": f"by {off:+.3f}; {interval} outside {band}"}
+        return Outcome(outcome, f"by {off:+.3f}; {interval} outside {band}")
     needed = seeds_to_decide(found, published, margin)
     told = f"{needed - found.n} more seeds" if needed else f"more than {MOST} seeds"
-    why = f"{interval} crosses an end of {band}; {told} would decide"
-    return {"outcome": outcome, "why": why, "needed": needed}
+    return Outcome(outcome, f"{interval} crosses an end of {band}; {told} would decide", needed)
 
 
 def seeds_to_decide(found: Summary, published: float, margin: float) -> int | None:
@@ -248,14 +260,14 @@ def seeds_to_decide(found: Summary, published: float, margin: float) -> int | No
     return None if needed is None else max(needed, found.n + 1)
 
 
-def _warmup(measured: pd.DataFrame, line: Line) -> dict[str, Any]:
+def _warmup(measured: pd.DataFrame, line: Line) -> Outcome:
     """Judge the paper's dash: the best was acquired during the warm-up."""
     if line.record.warmup is None:
-        return {"outcome": "not comparable", "why": "our run has no warm-up"}
+        return Outcome("not comparable", "our run has no warm-up")
     mine = measured[(measured["label"] == line.label) & (measured["group"] == line.group)]
     n, inside = len(mine), int(mine["in_warmup"].sum())
     where = f"the best lies in the warm-up of {inside} of {n} seeds"
     if n < LEAST:
-        return {"outcome": "undecided", "why": f"{where}; {few(n)}", "needed": LEAST}
+        return Outcome("undecided", f"{where}; {few(n)}", LEAST)
     outcome = {0: "differs", n: "reproduced"}.get(inside, "undecided")
-    return {"outcome": outcome, "why": where}
+    return Outcome(outcome, where)

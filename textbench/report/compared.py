@@ -62,7 +62,7 @@ def _headline(found: Comparison, strict: bool) -> str:
 
 
 def _store(role: str, name: str, store: Results) -> dict[str, str]:
-    starts = [start for run in store.runs for start in run.env.get("starts", [])]
+    starts = [start for run in store.runs for start in run.starts]
     facts = dict(provenance.facts(starts))
     made = "; ".join(f"{key} {facts[key]}" for key in FACTS if key in facts)
     statuses = provenance.statuses(run.status.status for run in store.runs)

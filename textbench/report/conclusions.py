@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from textbench.judge import claims, ranking, verdicts
-from textbench.judge.comparable import Record
 from textbench.judge.power import LEAST
+from textbench.judge.record import Record
 from textbench.report.definitions import grid_rows, headlines, references
 from textbench.report.layout import seeds
 from textbench.report.markup import number

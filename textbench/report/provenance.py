@@ -10,10 +10,9 @@ import pandas as pd
 
 from textbench import __version__
 from textbench.report.sections import records
+from textbench.store.rows import Start
 
 FACTS = ("textbench", "commit", "torch", "python", "machine", "cpu", "device", "threads")
-Start = Mapping[str, Any]
-"""One start of a run, as ``env.json`` has it."""
 
 
 def statuses(names: Iterable[str]) -> str:
@@ -49,7 +48,7 @@ def commands(starts: Iterable[Start]) -> list[str]:
     return sorted({str(start["command"]) for start in starts if start.get("command")})
 
 
-def codes(runs: pd.DataFrame) -> set[Any]:
+def codes(runs: pd.DataFrame) -> set[object]:
     """Return the versions of the trainer's code that runs were made by."""
     return {start.get("code") for starts in runs["starts"] for start in starts}
 

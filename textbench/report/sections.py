@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from textbench.judge.comparable import own_overrides
+from textbench.judge.record import own_overrides
 from textbench.report.definitions import matches
 from textbench.report.evaluations import Evaluations
 from textbench.store.frames import Frames

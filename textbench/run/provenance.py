@@ -8,7 +8,8 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+from textbench.store.rows import Start
 
 COMMAND = "TEXTBENCH_COMMAND"
 """Environment variable by which `textbench run` tells its workers what the user typed."""
@@ -17,7 +18,7 @@ PARENT = "TEXTBENCH_PARENT"
 """Environment variable by which an engine tells its workers its process; they stop without it."""
 
 
-def provenance(device: str, code: str) -> dict[str, Any]:
+def provenance(device: str, code: str) -> Start:
     """Return one entry of ``env.json``.
 
     Args:
@@ -52,7 +53,7 @@ def provenance(device: str, code: str) -> dict[str, Any]:
     }
 
 
-def commit() -> dict[str, Any]:
+def commit() -> Start:
     """Return the commit the code is from, and whether the tree was changed; empty if unknown."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():

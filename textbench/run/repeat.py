@@ -104,8 +104,8 @@ def _bring_warmup(spec: Spec, store: Path, target: Path) -> None:
 
 
 def _elsewhere(directory: RunDirectory, again: RunDirectory) -> list[str]:
-    here = again.environment()["starts"][-1]
-    starts = directory.environment().get("starts", [])
+    here = again.starts()[-1]
+    starts = directory.starts()
     then = {key: {str(start.get(key, "unknown")) for start in starts} for key in PLACE}
     return [
         f"{key} {here.get(key)} instead of {' and '.join(sorted(then[key])) or 'unknown'}"

@@ -244,7 +244,7 @@ def _warmed_up(spec: Spec, directory: RunDirectory, options: Conditions) -> Warm
 
 def _record_start(directory: RunDirectory, spec: Spec, options: Conditions) -> None:
     try:
-        starts = directory.environment().get("starts", [])
+        starts = directory.starts()
     except DamagedError:  # where it was made before is lost, and nothing depends on it
         directory.set_aside([ENVIRONMENT])
         starts = []

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textbench.store.rows import EpochRow, EvaluationRow, LossRow
 
-Columns = dict[str, NDArray[Any]]
+Columns = dict[str, NDArray[np.generic]]
 """Equally long columns, by name."""
 
 
@@ -70,5 +69,5 @@ def log_columns(rows: Sequence[LossRow | EpochRow], *, warmup: bool) -> Columns:
     return found
 
 
-def _texts(values: Iterable[str]) -> NDArray[Any]:
+def _texts(values: Iterable[str]) -> NDArray[np.generic]:
     return np.array(list(values), dtype=object)

@@ -11,14 +11,16 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from textbench.contracts.errors import UserError
-from textbench.contracts.number import Number
+from textbench.contracts.number import Direction, Number
 from textbench.store.directory import RunDirectory, check_schema
+from textbench.store.records import Unchecked
 from textbench.store.rows import EVALUATIONS, METRICS, SCHEMA, SPEC, Measurement
 
 KNOWN = Path(__file__).with_name("schema1.toml")
+Described = Mapping[str, tuple[Direction, str, str]]
+"""Direction, unit and summary of a number, by name."""
 Describe = Callable[[str], Number | None]
 """Says what a number is by its name; None where nobody knows."""
 
@@ -52,15 +54,13 @@ def convert(directory: RunDirectory, describe: Describe, summaries: Mapping[str,
     return True
 
 
-def _convert_log(
-    directory: RunDirectory, name: str, known: Mapping[str, Any], describe: Describe
-) -> None:
+def _convert_log(directory: RunDirectory, name: str, known: Described, describe: Describe) -> None:
     rows = directory.rows(name)  # a last line cut off by a crash is no row
     text = "".join(json.dumps(_row(row, known, describe), allow_nan=False) + "\n" for row in rows)
     directory.replace(name, text.encode())
 
 
-def _row(row: dict[str, Any], known: Mapping[str, Any], describe: Describe) -> dict[str, Any]:
+def _row(row: Unchecked, known: Described, describe: Describe) -> Mapping[str, object]:
     if "metrics" in row:
         return row
     kept = {k: v for k, v in row.items() if k not in ("values", "reasons", "protocols", "options")}
@@ -69,9 +69,7 @@ def _row(row: dict[str, Any], known: Mapping[str, Any], describe: Describe) -> d
     return {**kept, "metrics": measured, **again}
 
 
-def _measurement(
-    name: str, row: Mapping[str, Any], known: Mapping[str, Any], describe: Describe
-) -> Measurement:
+def _measurement(name: str, row: Unchecked, known: Described, describe: Describe) -> Measurement:
     number = Number(name, *known[name]) if name in known else describe(name)
     direction, unit, summary = number[1:4] if number else ("none", "", "")
     found: Measurement = {
@@ -87,8 +85,8 @@ def _measurement(
 
 
 def _labelled(
-    spec: Mapping[str, Any], titles: Mapping[str, str], summaries: Mapping[str, str]
-) -> dict[str, Any]:
+    spec: Unchecked, titles: Mapping[str, str], summaries: Mapping[str, str]
+) -> dict[str, object]:
     """Return a spec with the labels that schema 1 lacks, and its warm-up's likewise."""
     try:
         labels = {

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.store import files, records
+from textbench.store import records
 from textbench.store.files import DamagedError, one_line
+from textbench.store.folder import Folder
 from textbench.store.lock import Lock
 from textbench.store.rows import (
     CURVE,
@@ -30,20 +29,20 @@ from textbench.store.rows import (
     EvaluationRow,
     LaterRow,
     LossRow,
+    Start,
     Status,
 )
 
-T = TypeVar("T")
 _RUN = re.compile(r"s\d+-[0-9a-f]{8}")
 GONE = "its process is gone"
 """The reason of a run that says it is running, and is not."""
 
 
-class RunDirectory:
+class RunDirectory(Folder):
     """The files of one run, and the only code that writes them."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self._lock = Lock(path)
 
     @classmethod
@@ -223,131 +222,29 @@ class RunDirectory:
         if self._lock.lost():
             raise UserError("another process has taken this run over")
 
-    # -- files -----------------------------------------------------------------------------
-
-    def read_json(self, name: str) -> dict[str, Any]:
-        """Read a JSON object.
-
-        Raises:
-            DamagedError: The file holds none, or is missing.
-            OSError: It cannot be read.
-        """
-        try:
-            content = files.read_bytes(self.path / name, files.LARGEST)
-        except FileNotFoundError:
-            if self.path.name == "?":
-                remedy = "see to its permissions"
-                raise DamagedError(f"folder {self.path.parent} cannot be listed", remedy) from None
-            raise DamagedError(f"{name} is missing") from None
-        return files.parse_object(content, name)
-
-    def write_json(self, name: str, data: Mapping[str, Any]) -> None:
-        """Write a JSON object by atomic replacement."""
-        self.replace(name, (json.dumps(data, indent=1, sort_keys=True) + "\n").encode())
-
-    def replace(self, name: str, content: bytes, keep: str = "") -> None:
-        """Replace a file so that a reader or a crash sees the old or the new one, whole.
-
-        Args:
-            name: The file.
-            content: Its new bytes.
-            keep: What the old one is called from then on, if it stays.
-        """
-        files.replace(self.path / name, content, keep=self.path / keep if keep else None)
-
-    def append(self, name: str, row: Mapping[str, Any]) -> None:
-        """Append one JSON line, whole; what a crash left of another is taken back first."""
-        files.append_line(self.path / name, json.dumps(row, allow_nan=False) + "\n")
-
-    def sync(self, *names: str) -> None:
-        """Wait until these files are on the disk."""
-        for name in names:
-            files.sync(self.path / name)
-
-    def content(self, name: str, most: int | None = None) -> bytes:
-        """Read a file, at most its first ``most`` bytes; an absent one has none."""
-        try:
-            with os.fdopen(files.open_safely(self.path / name), "rb") as handle:
-                return handle.read() if most is None else handle.read(most)
-        except FileNotFoundError:
-            return b""
-
-    def rows(self, name: str, containing: str = "") -> list[dict[str, Any]]:
-        """Read a JSON Lines file; a last line cut off by a crash is left out.
-
-        Lines without the text ``containing``, as `append` writes it, are not even parsed.
-
-        Raises:
-            DamagedError: A line is no JSON object; names it.
-        """
-        return self._checked(name, lambda row, what: row, containing)
+    # -- the logs --------------------------------------------------------------------------
 
     def evaluations(self) -> list[EvaluationRow]:
         """Read the evaluations made during training."""
-        return self._checked(METRICS, records.evaluation)
+        return self.checked(METRICS, records.evaluation)
 
     def later(self) -> list[LaterRow]:
         """Read the evaluations made by `textbench evaluate`."""
         try:
-            return self._checked(EVALUATIONS, records.later)
+            return self.checked(EVALUATIONS, records.later)
         except DamagedError as error:
             remedy = "remove that file and repeat `textbench evaluate`"
             raise DamagedError(error.wrong, remedy) from None
 
     def curve(self, containing: str = "") -> list[LossRow | EpochRow]:
         """Read the training log."""
-        return self._checked(CURVE, records.log_entry, containing)
+        return self.checked(CURVE, records.log_entry, containing)
 
-    def environment(self) -> dict[str, Any]:
-        """Read what the run was made with; empty where it has not started."""
+    def starts(self) -> list[Start]:
+        """Read what the run was made with, start by start; empty where it has not started."""
         if not os.path.lexists(self.path / ENVIRONMENT):
-            return {}
-        return records.environment(self.read_json(ENVIRONMENT))
-
-    def _checked(
-        self, name: str, check: Callable[[dict[str, Any], str], T], containing: str = ""
-    ) -> list[T]:
-        lines = self.content(name).split(b"\n")[:-1]
-        wanted = containing.encode()
-        found = []
-        for number, line in enumerate(lines, 1):
-            if wanted in line:
-                what = f"{name} line {number}"
-                found.append(check(files.parse_object(line, what), what))
-        return found
-
-    def offset(self, name: str) -> int:
-        """Return a log's size in bytes."""
-        path = self.path / name
-        return path.lstat().st_size if os.path.lexists(path) else 0
-
-    def truncate(self, name: str, offset: int) -> None:
-        """Cut a log back to ``offset``, so that resumed rows are not doubled.
-
-        Raises:
-            DamagedError: It is shorter than that: bytes that a checkpoint counts are gone.
-        """
-        size = self.offset(name)
-        if size < offset:
-            raise DamagedError(f"{name} has {size} bytes, {offset} were recorded")
-        if size > offset:
-            with os.fdopen(files.open_safely(self.path / name, os.O_RDWR), "r+b") as handle:
-                handle.truncate(offset)
-
-    def set_aside(self, names: Sequence[str]) -> str:
-        """Move files into a folder of their own in the directory; return its name."""
-        there = [name for name in names if os.path.lexists(self.path / name)]
-        if not there:
-            return ""
-        number = 1
-        while os.path.lexists(self.path / f"aside-{number}"):
-            number += 1
-        aside = self.path / f"aside-{number}"
-        aside.mkdir()
-        for name in there:
-            os.replace(self.path / name, aside / name)
-        files.sync_folder(self.path)
-        return aside.name
+            return []
+        return records.starts(self.read_json(ENVIRONMENT))
 
 
 def _is_run(path: Path) -> bool:

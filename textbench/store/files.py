@@ -16,9 +16,10 @@ import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import BinaryIO, NoReturn
 
 from textbench.contracts.errors import UserError
+from textbench.contracts.plain import JsonObject
 
 LARGEST = 64 * 2**20
 """Bytes of a JSON file that are read at most; ours have some thousands."""
@@ -90,7 +91,7 @@ def checksum(content: bytes) -> str:
 # -- JSON --------------------------------------------------------------------------------------
 
 
-def parse_object(text: str | bytes, what: str) -> dict[str, Any]:
+def parse_object(text: str | bytes, what: str) -> JsonObject:
     """Parse one JSON object.
 
     Args:
@@ -197,13 +198,13 @@ def append_line(path: Path, line: str) -> None:
             raise
 
 
-def _end_of_lines(handle: Any) -> int:
+def _end_of_lines(handle: BinaryIO) -> int:
     """Return the offset behind the last newline."""
-    end: int = handle.seek(0, os.SEEK_END)
+    end = handle.seek(0, os.SEEK_END)
     while end:
         start = max(0, end - 4096)
         handle.seek(start)
-        block: bytes = handle.read(end - start)
+        block = handle.read(end - start)
         if block.endswith(b"\n"):
             return end
         end = start + block.rfind(b"\n") + 1 if b"\n" in block else start

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from textbench.store.columns import Columns, evaluation_columns, log_columns
 from textbench.store.files import one_line
@@ -28,7 +28,9 @@ from textbench.store.read import (
 from textbench.store.rows import CURVE, METRICS
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 SHORT = 12
 """Hex digits of a hash that a frame shows."""
@@ -152,7 +154,7 @@ def _runs(store: Results, runs: Sequence[RecordedRun]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*RUN_COLUMNS, *DETAIL_COLUMNS])
 
 
-def identity(run: RecordedRun) -> dict[str, Any]:
+def identity(run: RecordedRun) -> dict[str, object]:
     """Return the columns that identify a run."""
     spec = run.spec
     return {
@@ -175,7 +177,7 @@ def identity(run: RecordedRun) -> dict[str, Any]:
     }
 
 
-def _details(store: Results, run: RecordedRun) -> dict[str, Any]:
+def _details(store: Results, run: RecordedRun) -> dict[str, object]:
     spec, status, warmup = run.spec, run.status, store.warmup_of(run)
     copied = ("version", "alpha", "config", "task_config", "oracle", "task_note", "preset_summary")
     return {
@@ -183,13 +185,13 @@ def _details(store: Results, run: RecordedRun) -> dict[str, Any]:
         "step": status.step,
         "total": status.total,
         "warmup_run": warmup.name if warmup else "",
-        "hardware": hardware(run.env),
-        "product_rate": product_rate(run.env),
+        "hardware": hardware(run.starts),
+        "product_rate": product_rate(run.starts),
         "hash": run.hash,
         **{key: getattr(spec, key) for key in (*copied, "backbone", "evaluation", "metrics")},
         "changes": spec.overrides,
         "warmup": asdict(spec.warmup) if spec.warmup else None,
-        "starts": run.env.get("starts", []),
+        "starts": run.starts,
         "traceback": status.traceback,
         "path": str(run.directory.path),
     }
@@ -257,7 +259,7 @@ def _joined(
     if not sum(sizes):
         return pd.DataFrame(columns=columns)
     who = [identity(run) for run, _ in found]
-    data: dict[str, Any] = {}
+    data: dict[str, NDArray[np.generic] | pd.Categorical] = {}
     for key in RUN_COLUMNS:
         values = [one[key] for one in who]
         if not isinstance(values[0], str):

@@ -16,12 +16,11 @@ import os
 import threading
 import time
 import weakref
-from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from textbench.store import files
+from textbench.contracts.plain import JsonObject
+from textbench.store import files, process
 from textbench.store.files import DamagedError
 from textbench.store.rows import LOCK, OWNER
 
@@ -49,7 +48,7 @@ class Lock:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._descriptor: int | None = None
-        self._mine: dict[str, Any] | None = None
+        self._mine: JsonObject | None = None
         self._beating: threading.Event | None = None
 
     @property
@@ -136,7 +135,7 @@ class Lock:
 
     # -- the owner -------------------------------------------------------------------------
 
-    def _owner(self) -> dict[str, Any] | None:
+    def _owner(self) -> JsonObject | None:
         """Read ``owner.json``; None where there is none."""
         try:
             content = files.read_bytes(self.folder / OWNER, files.LARGEST)
@@ -147,7 +146,7 @@ class Lock:
     def _own(self) -> bool:
         """Become the owner, unless a live process is."""
         path = self.folder / OWNER
-        mine = {**identity(), "token": os.urandom(8).hex()}
+        mine = {**process.identity(), "token": os.urandom(8).hex()}
         for _ in range(3):
             new = files.temporary(path)
             new.write_bytes((json.dumps(mine) + "\n").encode())
@@ -180,13 +179,13 @@ class Lock:
                     _placed(aside, path)
             aside.unlink(missing_ok=True)
 
-    def _is_alive(self, owner: dict[str, Any], path: Path | None = None) -> bool:
-        here = identity()
+    def _is_alive(self, owner: JsonObject, path: Path | None = None) -> bool:
+        here = process.identity()
         if all(owner.get(key) == here[key] for key in ("host", "boot", "namespace")):
             pid = owner.get("pid")
             if not isinstance(pid, int) or not 0 < pid < 2**31:
                 return False
-            return started(pid) == owner.get("start") != ""
+            return process.started(pid) == owner.get("start") != ""
         return self._age(path or self.folder / OWNER) < TAKEOVER
 
     def _age(self, path: Path) -> float:
@@ -252,54 +251,4 @@ def _placed(new: Path, path: Path) -> bool:
                 handle.write(new.read_bytes())
         except FileExistsError:
             return False
-    return True
-
-
-def identity() -> dict[str, Any]:
-    """Return what tells this process from every other on every machine."""
-    return {**_machine(), "pid": os.getpid(), "start": started(os.getpid())}
-
-
-@cache
-def _machine() -> dict[str, str]:
-    def read(path: str) -> str:
-        with contextlib.suppress(OSError, ValueError):
-            return Path(path).read_text(encoding="ascii").strip()
-        return ""
-
-    namespace = ""
-    with contextlib.suppress(OSError):
-        namespace = os.readlink("/proc/self/ns/pid")
-    return {
-        "host": files.host(),
-        "boot": read("/proc/sys/kernel/random/boot_id"),
-        "namespace": namespace,
-    }
-
-
-def started(pid: int) -> str:
-    """Return when a process of this machine started, in the kernel's own count.
-
-    Returns:
-        Empty if it is gone, or a zombie; "unknown" where the system does not say when.
-    """
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        state, *rest = text.rpartition(")")[2].split()
-        return "" if state in "ZX" else rest[18]
-    except (OSError, IndexError, ValueError):
-        if Path("/proc/self/stat").exists():
-            return ""
-    return "unknown" if _exists(pid) else ""
-
-
-def _exists(pid: int) -> bool:
-    if os.name == "nt":  # there signal 0 is Ctrl-C
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
     return True

@@ -54,7 +54,7 @@ def checked(directory: RunDirectory) -> RecordedRun:
     done = status.status == "done"
     if done and (wrong := verify.contradiction(directory, run.hash, status, generator=True)):
         raise DamagedError(wrong, "`textbench run` with the same command makes it again")
-    starts = run.env.get("starts", [])
+    starts = run.starts
     if not starts:
         raise DamagedError(f"{ENVIRONMENT} does not say what it was made with")
     for start in starts:
@@ -165,11 +165,11 @@ def page(name: str, runs: Iterable[RecordedRun]) -> str:
     ]
     for (label, options), group in sorted(rows.items()):
         seeds = ", ".join(str(seed) for seed in sorted({run.spec.seed for run in group}))
-        starts = [start for run in group for start in run.env.get("starts", [])]
+        starts = [start for run in group for start in run.starts]
         commits = _values(str(start.get("commit", ""))[:12] for start in starts)
         machines = _values(f"{start.get('cpu', '')}, {start.get('device', '')}" for start in starts)
         lines.append(f"| `{label}` | {options or '-'} | {seeds} | {commits} | {machines} |")
-    starts = [start for group in rows.values() for run in group for start in run.env["starts"]]
+    starts = [start for group in rows.values() for run in group for start in run.starts]
     commands = sorted({str(start["command"]) for start in starts if start.get("command")})
     lines += ["", "```sh", *commands, "```"]
     return "\n".join(lines) + "\n"

@@ -6,11 +6,10 @@ Nothing here needs torch or pandas. A directory that cannot be read is noted, ne
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
@@ -27,6 +26,7 @@ from textbench.store.rows import (
     EvaluationRow,
     LaterRow,
     LossRow,
+    Start,
     Status,
 )
 
@@ -41,7 +41,7 @@ class RecordedRun:
     directory: RunDirectory
     spec: Spec
     status: Status
-    env: dict[str, Any]
+    starts: list[Start]
     hash: str
     group: str
 
@@ -127,10 +127,10 @@ def read_run(directory: RunDirectory) -> RecordedRun:
         raise DamagedError("its spec is another run's: the folder's name does not fit")
     if status.status == "done" and (wrong := verify.contradiction(directory, spec.hash, status)):
         raise DamagedError(f"it is not done: {wrong}")
-    env = directory.environment()
+    starts = directory.starts()
     if any(row.get("run", spec.hash) != spec.hash for row in directory.later()):
         raise DamagedError(f"{EVALUATIONS} is another run's", "remove that file")
-    return RecordedRun(directory, spec, status, env, spec.hash, spec.group)
+    return RecordedRun(directory, spec, status, starts, spec.hash, spec.group)
 
 
 def problems(directory: RunDirectory) -> list[str]:
@@ -160,9 +160,8 @@ def _tempered(run: RecordedRun) -> list[RecordedRun]:
     return [replace(run, spec=spec, hash=spec.hash, group=spec.group) for spec in specs]
 
 
-def hardware(env: Mapping[str, Any]) -> str:
+def hardware(starts: Sequence[Start]) -> str:
     """Name what a run's seconds were measured on; empty where that is not one thing."""
-    starts = env.get("starts", [])
     kinds = {tuple(str(start.get(key, "")) for key in ("cpu", "device")) for start in starts}
     threads = {start.get("threads") for start in starts}
     if len(kinds) != 1 or len(threads) != 1:
@@ -172,11 +171,10 @@ def hardware(env: Mapping[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def product_rate(env: Mapping[str, Any]) -> float:
+def product_rate(starts: Sequence[Start]) -> float:
     """Return the floating-point operations per second of matrix products that a run's starts found.
 
     The median of its starts; NaN where none recorded it.
     """
-    found = [start.get("product_rate") for start in env.get("starts", [])]
-    rates = [rate for rate in found if isinstance(rate, int | float) and rate > 0]
+    rates = [rate for start in starts if (rate := start.get("product_rate", 0.0)) > 0]
     return median(rates) if rates else math.nan

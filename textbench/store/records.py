@@ -20,10 +20,13 @@ from textbench.store.rows import (
     EvaluationRow,
     LaterRow,
     LossRow,
+    Start,
     Status,
     StatusName,
 )
 
+Unchecked = Mapping[str, Any]
+"""What was parsed: a table whose values may be anything until they are looked at here."""
 NUMBER = (int, float)
 _NAMES: dict[type, str] = {
     int: "a whole number",
@@ -66,6 +69,13 @@ _EVALUATION: dict[str, tuple[type, ...]] = {
 _LATER: dict[str, tuple[type, ...]] = {
     **{"alpha": NUMBER, "samples": (int,), "metrics": (dict,), "options": (list,)},
 }
+_START: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("time", "textbench", "torch", "numpy", "python", "commit"), (str,)),
+    **dict.fromkeys(("machine", "cpu", "device", "code", "command"), (str,)),
+    **dict.fromkeys(("dirty", "deterministic_algorithms"), (bool, type(None))),
+    **{"cores": (int, type(None)), "cuda": (str, type(None)), "threads": (int,)},
+    **dict.fromkeys(("product_rate", "exponential_rate"), NUMBER),
+}
 _LOSS: dict[str, tuple[type, ...]] = {
     **{"step": (int,), "phase": (str,), "epoch": NUMBER, "values": (dict,)},
 }
@@ -75,7 +85,7 @@ _EPOCH: dict[str, tuple[type, ...]] = {
 }
 
 
-def spec(data: Mapping[str, Any], what: str = "spec.json") -> Spec:
+def spec(data: Unchecked, what: str = "spec.json") -> Spec:
     """Check a spec; its names are safe to be parts of a path.
 
     Raises:
@@ -84,8 +94,8 @@ def spec(data: Mapping[str, Any], what: str = "spec.json") -> Spec:
     return Spec.from_json(_spec(data, what, _WARMUPS))
 
 
-def _spec(data: Mapping[str, Any], what: str, warmups: int) -> dict[str, Any]:
-    known = {one.name: data[one.name] for one in fields(Spec) if one.name in data}
+def _spec(data: Unchecked, what: str, warmups: int) -> Unchecked:
+    known: dict[str, Any] = {one.name: data[one.name] for one in fields(Spec) if one.name in data}
     _require(known, {key: _SPEC[key] for key in {*known, *_REQUIRED}}, what)
     for key in ("trainer", "task", "variant"):
         name = known.get(key, "")
@@ -93,6 +103,7 @@ def _spec(data: Mapping[str, Any], what: str, warmups: int) -> dict[str, Any]:
             raise DamagedError(f"{what}: {key} is {_shown(name)}, which is no name")
     if known["seed"] < 0 or not all(type(file) is str for file in known.get("plugins", [])):
         raise DamagedError(f"{what}: seed or plugins are not what they must be")
+    _counts(known["backbone"], f"{what}: backbone")
     if not all(type(table) is dict for table in known.get("metrics", {}).values()):
         raise DamagedError(f"{what}: metrics must be tables of options")
     warmup = known.get("warmup")
@@ -103,7 +114,7 @@ def _spec(data: Mapping[str, Any], what: str, warmups: int) -> dict[str, Any]:
     return known
 
 
-def status(data: Mapping[str, Any], what: str = "status.json") -> Status:
+def status(data: Unchecked, what: str = "status.json") -> Status:
     """Check a status.
 
     Raises:
@@ -122,23 +133,24 @@ def status(data: Mapping[str, Any], what: str = "status.json") -> Status:
     return Status(**known)
 
 
-def environment(data: Mapping[str, Any], what: str = "env.json") -> dict[str, Any]:
-    """Check what a run was made with.
+def starts(data: Unchecked, what: str = "env.json") -> list[Start]:
+    """Check what a run was made with, start by start.
 
     Raises:
         DamagedError: It has no list of starts.
     """
-    starts = data.get("starts", [])
-    if type(starts) is not list or not all(type(start) is dict for start in starts):
+    found = data.get("starts", [])
+    if type(found) is not list or not all(type(start) is dict for start in found):
         raise DamagedError(f"{what}: starts must be a list of tables")
-    for start in starts:
+    for start in found:
+        _require(start, {key: _START[key] for key in start if key in _START}, f"{what}: a start")
         for value in start.values():
             if type(value) in (dict, list):
                 raise DamagedError(f"{what}: a start is text and numbers")
-    return dict(data)
+    return cast(list[Start], found)
 
 
-def evaluation(row: Mapping[str, Any], what: str) -> EvaluationRow:
+def evaluation(row: Unchecked, what: str) -> EvaluationRow:
     """Check a line of ``metrics.jsonl``.
 
     Raises:
@@ -150,7 +162,7 @@ def evaluation(row: Mapping[str, Any], what: str) -> EvaluationRow:
     return cast(EvaluationRow, row)
 
 
-def later(row: Mapping[str, Any], what: str) -> LaterRow:
+def later(row: Unchecked, what: str) -> LaterRow:
     """Check a line of ``evaluations.jsonl``.
 
     Raises:
@@ -169,7 +181,7 @@ def later(row: Mapping[str, Any], what: str) -> LaterRow:
     return cast(LaterRow, row)
 
 
-def log_entry(row: Mapping[str, Any], what: str) -> LossRow | EpochRow:
+def log_entry(row: Unchecked, what: str) -> LossRow | EpochRow:
     """Check a line of ``curve.jsonl``.
 
     Raises:
@@ -187,7 +199,7 @@ def log_entry(row: Mapping[str, Any], what: str) -> LossRow | EpochRow:
     raise DamagedError(f"{what}: kind is {_shown(kind)}, not loss or epoch")
 
 
-def _metrics(measured: Mapping[str, Any], what: str) -> None:
+def _metrics(measured: Unchecked, what: str) -> None:
     for name, one in measured.items():
         if type(one) is not dict:
             raise DamagedError(f"{what}: {name} is not a table")
@@ -202,7 +214,7 @@ def _metrics(measured: Mapping[str, Any], what: str) -> None:
             raise DamagedError(f"{what}: {name} lacks its protocol, unit or summary")
 
 
-def _require(row: Mapping[str, Any], types: Mapping[str, tuple[type, ...]], what: str) -> None:
+def _require(row: Unchecked, types: Mapping[str, tuple[type, ...]], what: str) -> None:
     for key, allowed in types.items():
         if key not in row:
             raise DamagedError(f"{what} has no {key}")
@@ -213,13 +225,13 @@ def _require(row: Mapping[str, Any], types: Mapping[str, tuple[type, ...]], what
             raise DamagedError(f"{what}: {key} is {_shown(value)}, not {wanted}")
 
 
-def _numbers(values: Mapping[str, Any], what: str) -> None:
+def _numbers(values: Unchecked, what: str) -> None:
     for name, value in values.items():
         if not (value is None or (type(value) in NUMBER and _fits(value))):
             raise DamagedError(f"{what}: {name} is {_shown(value)}, not a number")
 
 
-def _counts(ledger: Mapping[str, Any], what: str) -> None:
+def _counts(ledger: Unchecked, what: str) -> None:
     for name, value in ledger.items():
         if type(value) is not int or not _fits(value):
             raise DamagedError(f"{what}: {name} is {_shown(value)}, not a count")

@@ -29,9 +29,10 @@ A record describes itself: whoever reads it needs neither the code that made it 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from textbench.contracts.number import Direction
+from textbench.contracts.plain import JsonObject
 
 SCHEMA = 2
 """Version of everything below; ``spec.json`` names it. `textbench convert` knows the older ones."""
@@ -88,7 +89,7 @@ class LaterRow(TypedDict):
     """The inverse temperature."""
     samples: int
     metrics: dict[str, Measurement]
-    options: list[tuple[str, dict[str, Any]]]
+    options: list[tuple[str, JsonObject]]
     """The metrics that were computed, by name, and their options."""
     checksum: NotRequired[str]
     """`textbench.contracts.spec.digest` of all the rest."""
@@ -114,6 +115,33 @@ class EpochRow(TypedDict):
     seconds: float
     cpu_seconds: float
     ledger: dict[str, int]
+
+
+class Start(TypedDict, total=False):
+    """One start of a run, an entry of ``env.json``; other versions record other keys."""
+
+    time: str
+    """ISO 8601, UTC."""
+    textbench: str
+    torch: str
+    numpy: str
+    python: str
+    commit: str
+    dirty: bool | None
+    """Whether the tree was changed; None where there is no commit."""
+    machine: str
+    cpu: str
+    cores: int | None
+    device: str
+    cuda: str | None
+    threads: int
+    product_rate: float
+    exponential_rate: float
+    """Operations per second of the machine (`textbench.run.rates`)."""
+    deterministic_algorithms: bool
+    code: str
+    """`textbench.plan.codehash.code_hash` of the trainer."""
+    command: str
 
 
 @dataclass

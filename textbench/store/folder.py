@@ -1,0 +1,129 @@
+"""A folder of the store: JSON objects replaced whole, logs appended to line by line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from textbench.contracts.plain import JsonObject
+from textbench.store import files
+from textbench.store.files import DamagedError
+
+T = TypeVar("T")
+
+
+class Folder:
+    """The files of a folder, by name.
+
+    Args:
+        path: Where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read_json(self, name: str) -> JsonObject:
+        """Read a JSON object.
+
+        Raises:
+            DamagedError: The file holds none, or is missing.
+            OSError: It cannot be read.
+        """
+        try:
+            content = files.read_bytes(self.path / name, files.LARGEST)
+        except FileNotFoundError:
+            if self.path.name == "?":
+                remedy = "see to its permissions"
+                raise DamagedError(f"folder {self.path.parent} cannot be listed", remedy) from None
+            raise DamagedError(f"{name} is missing") from None
+        return files.parse_object(content, name)
+
+    def write_json(self, name: str, data: Mapping[str, object]) -> None:
+        """Write a JSON object by atomic replacement."""
+        self.replace(name, (json.dumps(data, indent=1, sort_keys=True) + "\n").encode())
+
+    def replace(self, name: str, content: bytes, keep: str = "") -> None:
+        """Replace a file so that a reader or a crash sees the old or the new one, whole.
+
+        Args:
+            name: The file.
+            content: Its new bytes.
+            keep: What the old one is called from then on, if it stays.
+        """
+        files.replace(self.path / name, content, keep=self.path / keep if keep else None)
+
+    def append(self, name: str, row: Mapping[str, object]) -> None:
+        """Append one JSON line, whole; what a crash left of another is taken back first."""
+        files.append_line(self.path / name, json.dumps(row, allow_nan=False) + "\n")
+
+    def sync(self, *names: str) -> None:
+        """Wait until these files are on the disk."""
+        for name in names:
+            files.sync(self.path / name)
+
+    def content(self, name: str, most: int | None = None) -> bytes:
+        """Read a file, at most its first ``most`` bytes; an absent one has none."""
+        try:
+            with os.fdopen(files.open_safely(self.path / name), "rb") as handle:
+                return handle.read() if most is None else handle.read(most)
+        except FileNotFoundError:
+            return b""
+
+    def rows(self, name: str, containing: str = "") -> list[JsonObject]:
+        """Read a JSON Lines file; a last line cut off by a crash is left out.
+
+        Lines without the text ``containing``, as `append` writes it, are not even parsed.
+
+        Raises:
+            DamagedError: A line is no JSON object; names it.
+        """
+        return self.checked(name, lambda row, what: row, containing)
+
+    def checked(
+        self, name: str, check: Callable[[JsonObject, str], T], containing: str = ""
+    ) -> list[T]:
+        """Read a JSON Lines file row by row; ``check`` is told each row and what to call it."""
+        lines = self.content(name).split(b"\n")[:-1]
+        wanted = containing.encode()
+        found = []
+        for number, line in enumerate(lines, 1):
+            if wanted in line:
+                what = f"{name} line {number}"
+                found.append(check(files.parse_object(line, what), what))
+        return found
+
+    def offset(self, name: str) -> int:
+        """Return a log's size in bytes."""
+        path = self.path / name
+        return path.lstat().st_size if os.path.lexists(path) else 0
+
+    def truncate(self, name: str, offset: int) -> None:
+        """Cut a log back to ``offset``, so that resumed rows are not doubled.
+
+        Raises:
+            DamagedError: It is shorter than that: bytes that a checkpoint counts are gone.
+        """
+        size = self.offset(name)
+        if size < offset:
+            raise DamagedError(f"{name} has {size} bytes, {offset} were recorded")
+        if size > offset:
+            with os.fdopen(files.open_safely(self.path / name, os.O_RDWR), "r+b") as handle:
+                handle.truncate(offset)
+
+    def set_aside(self, names: Sequence[str]) -> str:
+        """Move files into a folder of their own in the directory; return its name."""
+        there = [name for name in names if os.path.lexists(self.path / name)]
+        if not there:
+            return ""
+        number = 1
+        while os.path.lexists(self.path / f"aside-{number}"):
+            number += 1
+        aside = self.path / f"aside-{number}"
+        aside.mkdir()
+        for name in there:
+            os.replace(self.path / name, aside / name)
+        files.sync_folder(self.path)
+        return aside.name
