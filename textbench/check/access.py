@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from types import FunctionType, MethodType, ModuleType
-from typing import Any
+from types import CellType, FunctionType, MethodType, ModuleType
 
 import numpy as np
 import torch
@@ -98,9 +97,9 @@ class _Secrets:
         return ""
 
 
-def _class_variables(trainer: object) -> dict[str, Any]:
+def _class_variables(trainer: object) -> dict[str, object]:
     """Return what the trainer's own classes hold; the harness's are left out."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for kind in type(trainer).__mro__:
         if kind.__module__ not in ("builtins", "abc", "typing", "textbench.contracts.trainer"):
             found |= {k: v for k, v in vars(kind).items() if not k.startswith("__")}
@@ -125,7 +124,7 @@ def reachable(root: object, name: str, skip: set[int]) -> Iterator[tuple[str, ob
         pending += _parts(where, value)
 
 
-def _parts(where: str, value: Any) -> list[tuple[str, object]]:
+def _parts(where: str, value: object) -> list[tuple[str, object]]:
     if isinstance(value, dict):
         return [(f"{where}[{key!r}]", item) for key, item in value.items()]
     if isinstance(value, list | tuple | set | frozenset):
@@ -147,7 +146,7 @@ def _parts(where: str, value: Any) -> list[tuple[str, object]]:
     return [(f"{where}.{key}", item) for key, item in attributes.items()]
 
 
-def _is_filled(cell: Any) -> bool:
+def _is_filled(cell: CellType) -> bool:
     try:
         return cell.cell_contents is not None
     except ValueError:

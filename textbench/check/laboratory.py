@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from textbench.check.trap import TrappedTask
 from textbench.contracts.config import Config
 from textbench.contracts.spec import Spec
 from textbench.contracts.task import Task
-from textbench.contracts.trainer import Phase
+from textbench.contracts.trainer import Phase, State
 from textbench.run import assemble, checkpoint
 from textbench.run.loop import Conditions, Run, Warmup
 from textbench.store.directory import RunDirectory
@@ -60,7 +60,7 @@ class Record:
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
     unsaved: str = ""
     """Why there are no snapshots."""
-    losses: list[dict[str, Any]] = field(default_factory=list)
+    losses: list[dict[str, float | Tensor]] = field(default_factory=list)
     at_phase_ends: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     longest: float = 0.0
     """Seconds of the longest step."""
@@ -199,7 +199,7 @@ class Snapshot(NamedTuple):
     """A run at one step, as a checkpoint would hold it, and as it was."""
 
     content: bytes
-    state: dict[str, Any]
+    state: State
 
     @classmethod
     def of(cls, run: Run) -> Snapshot:
@@ -209,7 +209,7 @@ class Snapshot(NamedTuple):
         return cls(buffer.getvalue(), copy.deepcopy(state_of(run)))
 
 
-def state_of(run: Run) -> dict[str, Any]:
+def state_of(run: Run) -> State:
     """Return everything that the seed alone should decide."""
     return {
         "trainer": run.trainer.state_dict(),
@@ -227,25 +227,25 @@ def restore(run: Run, snapshot: Snapshot) -> None:
     checkpoint.restore_global_random_state(state["global"])
 
 
-def opened(content: bytes) -> dict[str, Any]:
+def opened(content: bytes) -> State:
     """Read a snapshot as `Run` reads a checkpoint: no code in it is run."""
-    state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
+    state: State = torch.load(io.BytesIO(content), weights_only=True)
     return state
 
 
-def difference(one: Any, other: Any, where: str = "") -> str:
+def difference(one: object, other: object, where: str = "") -> str:
     """Return the place of the first difference in two nested states, or an empty string."""
     if type(one) is not type(other):
         return where or "the whole"
-    if isinstance(one, dict):
+    if isinstance(one, dict) and isinstance(other, dict):
         if one.keys() != other.keys():
             return f"{where} (its keys)"
         pairs = [(f"{where}.{key}".lstrip("."), one[key], other[key]) for key in one]
-    elif isinstance(one, list | tuple):
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
         if len(one) != len(other):
             return f"{where} (its length)"
         pairs = [(f"{where}[{i}]", a, b) for i, (a, b) in enumerate(zip(one, other, strict=True))]
-    elif isinstance(one, Tensor):
+    elif isinstance(one, Tensor) and isinstance(other, Tensor):
         same = one.shape == other.shape and one.dtype == other.dtype
         return "" if same and one.equal(other) else where
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -41,7 +40,7 @@ class TrappedTask(Task[Config]):
         self._note("oracle")
         return self._real.oracle
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name.startswith("_"):
             raise AttributeError(name)
         self._note(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import IO
 
 import click
 
@@ -43,7 +43,7 @@ class OneLineError(click.ClickException):
 
     exit_code = 2
 
-    def show(self, file: Any = None) -> None:
+    def show(self, file: IO[str] | None = None) -> None:
         """Print the line."""
         click.echo(f"textbench: error: {printable(self.format_message())}", file=file, err=True)
 
@@ -114,7 +114,7 @@ class LazyGroup(click.Group):
             refuse_no_text(args)
             return super().parse_args(ctx, args)
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Run the subcommand."""
         with one_line_errors():
             return super().invoke(ctx)

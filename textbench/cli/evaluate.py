@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from textbench.contracts.config import Config
     from textbench.contracts.metric import Metric
     from textbench.contracts.spec import Spec
+    from textbench.contracts.task import Task
 
 POLL = 0.5
 """Seconds between two looks at a run that another process is at."""
@@ -97,7 +98,7 @@ def command(
 
     torch.set_num_threads(1)
     place = choose_devices(device)[0]
-    tasks: dict[str, Any] = {}
+    tasks: dict[str, Task[Config]] = {}
     broken = 0
     for directory in found:
         try:

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -115,7 +115,7 @@ def _show_metric(name: str) -> None:
 
 
 def _show_options(
-    section: str, schema: type[Config], changed: dict[str, Any] | None = None
+    section: str, schema: type[Config], changed: Mapping[str, object] | None = None
 ) -> None:
     """Print every option as the schema has it; ``changed`` are a variant's values."""
     width = max(shutil.get_terminal_size((100, 0)).columns, 60)

@@ -184,7 +184,7 @@ def read(file: str) -> Toml:
 
 def _protocol(key: str, data: Toml) -> Protocol:
     trainers = {label: TrainerProtocol(**one) for label, one in data.get("trainers", {}).items()}
-    return Protocol(id=key, **_tuples(data) | {"trainers": trainers})
+    return Protocol(id=key, **tuples(data) | {"trainers": trainers})
 
 
 def _table(
@@ -197,7 +197,7 @@ def _table(
     columns = {
         name: Column(
             id=name,
-            **_tuples(one) | ({"margin": margins[one["margin"]]} if "margin" in one else {}),
+            **tuples(one) | ({"margin": margins[one["margin"]]} if "margin" in one else {}),
         )
         for name, one in data["columns"].items()
     }
@@ -231,5 +231,11 @@ def _cell(value: str | float | list[float] | Mapping[str, float]) -> Cell:
             return Cell((float(value),))
 
 
-def _tuples(data: Toml) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
+def tuples(data: Toml) -> dict[str, Any]:
+    """Return a table whose lists are tuples, as the fields of a frozen dataclass must be."""
+    return {
+        key: tuple(tuple(v) if isinstance(v, list) else v for v in value)
+        if isinstance(value, list)
+        else value
+        for key, value in data.items()
+    }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
@@ -22,7 +22,7 @@ from textbench.report.definitions import (
     row_names,
     table_specs,
 )
-from textbench.report.layout import layout, to_csv, to_latex, to_markdown
+from textbench.report.layout import Layout, layout, to_csv, to_latex, to_markdown
 from textbench.report.markup import render
 from textbench.report.output import Output
 from textbench.report.panels import Drawn
@@ -109,7 +109,35 @@ def _nothing(results: Path, unreadable: dict[str, str]) -> str:
     return f"no runs in {results}; make some with `{command} --results {results}`"
 
 
-def _spoken(contents: list[dict[str, Any]], summary: list[str]) -> Iterator[str]:
+class Files(TypedDict):
+    """What the index shows of a table."""
+
+    layout: Mapping[str, object]
+    markdown: str
+    files: list[str]
+
+
+class Shown(TypedDict):
+    """What the index shows of a section."""
+
+    title: str
+    slug: str
+    fingerprint: str
+    task_options: str
+    note: str
+    preset: str
+    preset_line: str
+    rankings: list[conclusions.Ranked]
+    trust: list[str]
+    tables: list[Files]
+    listing: Files | None
+    figures: list[dict[str, object]]
+    chart: dict[str, object]
+    chart_json: str
+    samples: list[dict[str, object]]
+
+
+def _spoken(contents: list[Shown], summary: list[str]) -> Iterator[str]:
     """Yield the first screen for a terminal."""
     for section in contents:
         yield section["title"]
@@ -147,7 +175,7 @@ def _all_columns(frame: pd.DataFrame) -> str:
 # -- a section -------------------------------------------------------------------------------
 
 
-def _write_section(report: Report, section: Section) -> dict[str, Any]:
+def _write_section(report: Report, section: Section) -> Shown:
     """Write a section's files and return what the index shows of it."""
     general = section.without(*grid_rows())
     chart = page.chart(general, report.styles)
@@ -183,7 +211,7 @@ def _part(spec: TableSpec, section: Section) -> Section | None:
     return section.without(*grid_rows(), keep=[row.label for row in spec.rows])
 
 
-def _write_table(report: Report, spec: TableSpec, section: Section) -> Iterator[dict[str, Any]]:
+def _write_table(report: Report, spec: TableSpec, section: Section) -> Iterator[Files]:
     """Write a table, and that of its differences to a baseline."""
     part = _part(spec, section) if spec.is_for(section.task) else None
     table = build(spec, part) if part is not None else None
@@ -196,22 +224,20 @@ def _write_table(report: Report, spec: TableSpec, section: Section) -> Iterator[
         yield _add(report, context, to_csv(frame, differences.CSV_COLUMNS))
 
 
-def _add(report: Report, context: dict[str, Any], csv: str) -> dict[str, Any]:
+def _add(report: Report, context: Layout, csv: str) -> Files:
     """Write a table in its three formats; return what the index shows of it."""
     text = to_markdown(context)
     return _files(report, context, to_latex(context, report.unicode), csv, text)
 
 
-def _files(
-    report: Report, context: dict[str, Any], tex: str, csv: str, text: str
-) -> dict[str, Any]:
+def _files(report: Report, context: Mapping[str, object], tex: str, csv: str, text: str) -> Files:
     names = [f"{context['id']}.{kind}" for kind in ("tex", "csv", "md")]
     for name, content in zip(names, (tex, csv, text), strict=True):
         report.output.add(name, content)
     return {"layout": context, "markdown": text, "files": names}
 
 
-def _write_samples(report: Report, section: Section) -> dict[str, Any] | None:
+def _write_samples(report: Report, section: Section) -> Files | None:
     built = samples.build(section)
     if built is None:
         return None
@@ -223,7 +249,7 @@ def _write_samples(report: Report, section: Section) -> dict[str, Any] | None:
 
 def _write_figure(
     report: Report, spec: FigureSpec, section: Section, general: Section
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     part = section.only(*spec.panels.values()) if spec.panels else general
     part = section if spec.kind == "tradeoff" else part
     drawn = figures.draw(spec, part, report.styles) if part is not None else None

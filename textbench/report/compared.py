@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 from textbench.judge.comparison import Compared, Comparison, Power
 from textbench.judge.stats import Summary
@@ -70,7 +69,7 @@ def _store(role: str, name: str, store: Results) -> dict[str, str]:
     return {"role": role, "name": name, "runs": runs, "made": made}
 
 
-def _line(one: Compared) -> dict[str, Any]:
+def _line(one: Compared) -> dict[str, object]:
     number, judgement = one
     seeds = f"{judgement.base.n} / {judgement.new.n}"
     return {

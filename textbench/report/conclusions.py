@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
@@ -18,7 +18,7 @@ from textbench.report.definitions import grid_rows, headlines, references
 from textbench.report.layout import seeds
 from textbench.report.markup import number
 from textbench.report.provenance import codes, statuses
-from textbench.report.sections import Section, records
+from textbench.report.sections import Row, Section, records
 from textbench.store.frames import Frames
 from textbench.store.rows import BROKEN
 
@@ -169,10 +169,37 @@ def _titles(section: Section) -> dict[tuple[str, str], str]:
 # -- laid out --------------------------------------------------------------------------------
 
 
-def ranked(section: Section, found: ranking.Ranking) -> dict[str, Any]:
+class Place(TypedDict):
+    """A line of a ranking, as text."""
+
+    place: str
+    name: str
+    n: int
+    mean: str
+    distance: str
+    note: str
+
+
+class Ranked(TypedDict):
+    """A ranking, as the templates show it."""
+
+    metric: str
+    direction: str
+    unit: str
+    protocol: str
+    summary: str
+    sentence: str
+    rows: list[Place]
+    line: str
+    """The places in one line, for a terminal."""
+    apart: list[str]
+    """Who has no place, and why."""
+
+
+def ranked(section: Section, found: ranking.Ranking) -> Ranked:
     """Return what the templates show of one ranking."""
     names = _titles(section)
-    lines: list[dict[str, Any]] = []
+    lines: list[Place] = []
     apart: dict[str, list[str]] = {}
     rows = found.rows.astype(object)
     for row in records(rows.where(rows.notna(), None)):
@@ -214,7 +241,7 @@ def _with_interval(
     return f"{text} [{', '.join(ends)}]"
 
 
-def _distance(row: Any) -> str:
+def _distance(row: Row) -> str:
     if row.distance is None:
         return "the best mean"
     if row.note in ("identical", "equal up to rounding"):
@@ -222,7 +249,7 @@ def _distance(row: Any) -> str:
     return _with_interval(row.distance, row.distance_low, row.distance_high, signed=True)
 
 
-def _note(row: Any) -> str:
+def _note(row: Row) -> str:
     if row.distance is None:
         return str(row.note or "")
     if row.separated:
@@ -233,7 +260,7 @@ def _note(row: Any) -> str:
     return "not separated from the best"
 
 
-def _in_one_line(lines: list[dict[str, Any]]) -> str:
+def _in_one_line(lines: list[Place]) -> str:
     """Return the places in one line, for a terminal: ``1. A 8.67, B 8.76; 2. C 9.01``."""
     places: dict[str, list[str]] = {}
     for line in lines:
@@ -242,12 +269,12 @@ def _in_one_line(lines: list[dict[str, Any]]) -> str:
     return "; ".join(f"{place}. {', '.join(names)}" for place, names in ordered)
 
 
-def claim_lines(found: pd.DataFrame) -> list[dict[str, Any]]:
+def claim_lines(found: pd.DataFrame) -> list[dict[str, object]]:
     """Return the claims as the templates show them."""
     return [line._asdict() for line in records(found)]
 
 
-def number_lines(found: pd.DataFrame) -> list[dict[str, Any]]:
+def number_lines(found: pd.DataFrame) -> list[dict[str, object]]:
     """Return the verdicts on published numbers, those that say nothing joined by their reason."""
     if not len(found):
         return []

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from textbench.judge.power import LEAST
 from textbench.judge.stats import t_interval
@@ -44,7 +44,7 @@ class Curve:
         return int(self.points.groupby("run").size().max())
 
     @cached_property
-    def lines(self) -> dict[str, np.ndarray[Any, Any]]:
+    def lines(self) -> dict[str, NDArray[np.float64]]:
         """Each run's ``(points, 2)``."""
         places = self.points[["x", "value"]].to_numpy(float)
         at = self.points.groupby("run", sort=False, observed=True).indices

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Objects = NDArray[Any]
+Objects = NDArray[np.object_]
 
 
 def data_csv(results: pd.DataFrame) -> str:
@@ -26,7 +25,7 @@ def data_csv(results: pd.DataFrame) -> str:
     return "\n".join([head, *map(",".join, zip(*columns, strict=True))]) + "\n"
 
 
-def _column(values: pd.Series[Any]) -> list[str]:
+def _column(values: pd.Series) -> list[str]:
     if values.name == "value":
         return ["" if value != value else repr(value) for value in values.to_list()]
     codes, known = pd.factorize(values, use_na_sentinel=True)
@@ -36,7 +35,7 @@ def _column(values: pd.Series[Any]) -> list[str]:
     return found
 
 
-def _field(value: Any, counts: bool) -> str:
+def _field(value: object, counts: bool) -> str:
     if isinstance(value, str):
         return _quoted(value)
     if counts and isinstance(value, float) and value.is_integer():

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from textbench.judge.published import Toml, tuples
 
 Select = Literal[
     "final", "best", "change", "ledger", "logged", "epoch_seconds", "epoch_cpu_seconds"
@@ -135,22 +137,22 @@ def table_specs() -> tuple[TableSpec, ...]:
     return tuple(_table(path.stem, _read(path.name)) for path in files)
 
 
-def _table(name: str, data: dict[str, Any]) -> TableSpec:
-    columns = tuple(ColumnSpec(**_tuples(column)) for column in data.pop("columns", []))
-    rows = tuple(RowSpec(**row) for row in data.pop("rows", []))
-    return TableSpec(id=name, columns=columns, rows=rows, **_tuples(data))
+def _table(name: str, data: Toml) -> TableSpec:
+    columns = tuple(ColumnSpec(**tuples(column)) for column in data.get("columns", []))
+    rows = tuple(RowSpec(**row) for row in data.get("rows", []))
+    return TableSpec(**tuples(data) | {"id": name, "columns": columns, "rows": rows})
 
 
 @functools.cache
 def sample_spec() -> SampleSpec:
     """Return what the table of samples shows."""
-    return SampleSpec(**_tuples(_read("samples.toml")))
+    return SampleSpec(**tuples(_read("samples.toml")))
 
 
 @functools.cache
 def figure_specs() -> tuple[FigureSpec, ...]:
     """Return every figure."""
-    return tuple(FigureSpec(**_tuples(figure)) for figure in _read("figures.toml")["figures"])
+    return tuple(FigureSpec(**tuples(figure)) for figure in _read("figures.toml")["figures"])
 
 
 @functools.cache
@@ -198,14 +200,5 @@ def row_names() -> dict[str, str]:
     return {row.label: row.name for table in table_specs() for row in table.rows}
 
 
-def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: tuple(tuple(v) if isinstance(v, list) else v for v in value)
-        if isinstance(value, list)
-        else value
-        for key, value in data.items()
-    }
-
-
-def _read(name: str) -> dict[str, Any]:
+def _read(name: str) -> Toml:
     return tomllib.loads((HERE / name).read_text(encoding="utf-8"))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import asdict
-from typing import Any
 
 import pandas as pd
 
 from textbench.judge.power import MOST
 from textbench.judge.stats import Difference, differences
+from textbench.report.layout import Layout, Line
 from textbench.report.markup import MISSING, number
 from textbench.report.tables import Column, Table
 
@@ -21,7 +21,7 @@ CSV_COLUMNS = (
 )
 
 
-def compare(table: Table) -> tuple[pd.DataFrame, dict[str, Any]] | None:
+def compare(table: Table) -> tuple[pd.DataFrame, Layout] | None:
     """Compare the rows with the baseline's; None where there is nothing to compare.
 
     Returns:
@@ -57,7 +57,7 @@ def compare(table: Table) -> tuple[pd.DataFrame, dict[str, Any]] | None:
                     | {"separated": one[row].separated, "seeds_needed": one[row].needed}
                 )
     frame = pd.DataFrame(lines)
-    context = {
+    context: Layout = {
         "id": f"{table.spec.id}-differences-{section.slug}",
         "title": f"Differences to {title}, seed by seed",
         "section": section.title,
@@ -77,15 +77,15 @@ def compare(table: Table) -> tuple[pd.DataFrame, dict[str, Any]] | None:
     return frame, context
 
 
-def _column(column: Column, base: int) -> dict[Any, Difference]:
+def _column(column: Column, base: int) -> dict[Hashable, Difference]:
     values = column.measured().seeds()
     theirs = values.pop(base, {})
     return differences({row: (mine, theirs) for row, mine in values.items()}) if theirs else {}
 
 
 def _row(
-    about: pd.Series[Any], row: int, columns: list[Column], found: list[dict[Any, Difference]]
-) -> dict[str, Any]:
+    about: pd.Series, row: int, columns: list[Column], found: list[dict[Hashable, Difference]]
+) -> Line:
     mine = [one.get(row) for one in found]
     sizes = {f"{one.n}{'' if one.paired else ' unpaired'}" for one in mine if one}
     return {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from textbench.store.frames import METRIC_COLUMNS, RUN_COLUMNS
 
-Objects = NDArray[Any]
+Objects = NDArray[np.object_]
 KEPT = ("run", "label", "seed", "status")
 
 
@@ -53,7 +52,7 @@ class Evaluations:
         index = {str(name): i for i, name in enumerate(names)}
         return cls(at, index, values, protocols, reasons, about[["direction", "unit", "summary"]])
 
-    def of(self, runs: pd.Index[Any]) -> Evaluations:
+    def of(self, runs: pd.Index) -> Evaluations:
         """Return the evaluations of some runs."""
         return self.where(self.at["run"].isin(runs).to_numpy())
 

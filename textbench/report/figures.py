@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textbench.report import paths
 from textbench.report.curves import Curve, Sweep, log_curves, long_enough, metric_curves, sweeps
@@ -100,7 +100,7 @@ def _curves(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
     if not strips:
         return None
     every = [panel for _, part in strips for panel in part]
-    looks: dict[Any, Style] = styles.of(section)
+    looks: dict[Hashable, Style] = styles.of(section)
     if spec.panels:
         named = by_name([c.title for p in every for c in p.curves])
         looks = {c.row: named[c.title] for p in every for c in p.curves}
@@ -191,5 +191,11 @@ def _draw_sweep(ax: Axes, line: Sweep, style: Style) -> None:
     if style.dash:
         drawn.set_dashes(style.dash)
     for i in (0, len(alphas) - 1) if len(alphas) > 1 else ():
-        near: dict[str, Any] = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 7}
-        ax.annotate(f"{alphas[i]:g}", (x[i], y[i]), color=style.colour, **near)
+        ax.annotate(
+            f"{alphas[i]:g}",
+            (x[i], y[i]),
+            xytext=(4, 4),
+            textcoords="offset points",
+            fontsize=7,
+            color=style.colour,
+        )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Hashable, Mapping
+from typing import NotRequired, TypedDict
 
 import pandas as pd
 
@@ -16,26 +17,87 @@ from textbench.report.notes import (
     never_followed,
     notes,
 )
-from textbench.report.sections import records
+from textbench.report.sections import Row, records
 from textbench.report.tables import CSV_COLUMNS, Table, has_paper
 
+Cells = Mapping[tuple[Hashable, ...], "Cell"]
+"""By places of row and column."""
 WIDE = 6
 """Columns of algorithms that a page of LaTeX has room for."""
 
 
-def layout(table: Table) -> dict[str, Any]:
+class Cell(TypedDict):
+    """One value, as text."""
+
+    ours: str
+    best: bool
+    paper: str | None
+    """What the paper has; None where the column shows no paper."""
+    paper_mark: NotRequired[str]
+
+
+class Head(TypedDict):
+    """The heading of a column."""
+
+    title: str
+    latex: str | None
+    paper: bool
+    paper_mark: NotRequired[str]
+
+
+class Stub(TypedDict):
+    """How a line begins."""
+
+    name: str
+    options: str
+    mark: str
+    stub: str
+
+
+class Line(Stub):
+    """A line of a table."""
+
+    cells: list[Cell]
+    has_paper: bool
+
+
+class Block(TypedDict):
+    """As many columns as fit beside each other."""
+
+    heads: list[Head]
+    rows: list[Line]
+
+
+class Layout(TypedDict):
+    """All that the templates of a table are filled with."""
+
+    id: str
+    title: str
+    section: str
+    notes: list[str]
+    corner: str
+    stub: str
+    blocks: list[Block]
+
+
+def layout(table: Table) -> Layout:
     """Return what the templates need; a table of every metric has its metrics as lines."""
     groups = {key: lines for key, lines in table.cells.groupby(["at", "number"], sort=False)}
     cells = {key: _cell(table, lines) for key, lines in groups.items()}
-    common = {
+    down = table.spec.every_metric
+    return {
         "id": table.id,
         "title": table.spec.title,
         "section": table.section.title,
         "notes": notes(table),
+        "corner": "Metric" if down else "Algorithm",
+        "stub": "better" if down else "seeds",
+        "blocks": _metrics_down(table, cells) if down else [_metrics_across(table, cells)],
     }
-    if table.spec.every_metric:
-        return common | _metrics_down(table, cells)
-    heads = [
+
+
+def _metrics_across(table: Table, cells: Cells) -> Block:
+    heads: list[Head] = [
         {
             "title": column.title,
             "latex": column.latex,
@@ -44,29 +106,29 @@ def layout(table: Table) -> dict[str, Any]:
         }
         for i, column in enumerate(table.columns)
     ]
-    rows = []
-    lines = _lines(table)
-    for at, line in enumerate(lines):
+    rows: list[Line] = []
+    for at, line in enumerate(_lines(table)):
         mine = [
-            cells[at, i] if head["paper"] else cells[at, i] | {"paper": None}
+            cells[at, i] if head["paper"] else without_paper(cells[at, i])
             for i, head in enumerate(heads)
         ]
         theirs = any(cell["paper"] not in (None, MISSING) for cell in mine)
-        rows.append(line | {"cells": mine, "has_paper": theirs})
-    return common | {
-        "corner": "Algorithm",
-        "stub": "seeds",
-        "blocks": [{"heads": heads, "rows": rows}],
-    }
+        rows.append({**line, "cells": mine, "has_paper": theirs})
+    return {"heads": heads, "rows": rows}
 
 
-def _lines(table: Table) -> list[dict[str, Any]]:
+def without_paper(cell: Cell) -> Cell:
+    """Return a cell of a column that shows no paper."""
+    return {**cell, "paper": None}
+
+
+def _lines(table: Table) -> list[Stub]:
     idle = never_followed(table)
     places = zip(table.rows.index, records(table.rows), strict=True)
     return [_line(row, idle=place in idle) for place, row in places]
 
 
-def _line(row: Any, *, idle: bool) -> dict[str, Any]:
+def _line(row: Row, *, idle: bool) -> Stub:
     own = OWN_GENERATOR if row.own_generator else ""
     return {
         "name": row.name,
@@ -81,31 +143,33 @@ def seeds(done: int, runs: int) -> str:
     return str(done) if done == runs else f"{done} of {runs}"
 
 
-def _metrics_down(table: Table, cells: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+def _metrics_down(table: Table, cells: Cells) -> list[Block]:
     lines = _lines(table)
     named = [
         line["name"] + line["mark"] + (f" [{line['options']}]" if line["options"] else "")
         for line in lines
     ]
-    blocks = []
+    blocks: list[Block] = []
     for first in range(0, len(lines), WIDE):
         block = range(first, min(first + WIDE, len(lines)))
-        heads = [{"title": named[at], "latex": None, "paper": False} for at in block]
-        counts = [{"ours": lines[at]["stub"], "best": False, "paper": None} for at in block]
+        heads: list[Head] = [{"title": named[at], "latex": None, "paper": False} for at in block]
+        counts: list[Cell] = [
+            {"ours": lines[at]["stub"], "best": False, "paper": None} for at in block
+        ]
         rows = [_metric_line("seeds", "", counts)]
         rows += [
             _metric_line(
                 column.title,
                 table.section.evaluations.direction(column.spec.id),
-                [cells[at, i] | {"paper": None} for at in block],
+                [without_paper(cells[at, i]) for at in block],
             )
             for i, column in enumerate(table.columns)
         ]
         blocks.append({"heads": heads, "rows": rows})
-    return {"corner": "Metric", "stub": "better", "blocks": blocks}
+    return blocks
 
 
-def _metric_line(name: str, better: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
+def _metric_line(name: str, better: str, cells: list[Cell]) -> Line:
     shown = {"": "", "none": "neither"}.get(better, better)
     return {
         "name": name,
@@ -126,7 +190,7 @@ def _paper_mark(table: Table, spec: ColumnSpec) -> str:
 # -- cells -----------------------------------------------------------------------------------
 
 
-def _cell(table: Table, lines: pd.DataFrame) -> dict[str, Any]:
+def _cell(table: Table, lines: pd.DataFrame) -> Cell:
     """Lay out the lines of one row and column: several for a pair of metrics."""
     first = lines.iloc[0]
     column = table.columns[first["number"]].spec
@@ -142,8 +206,8 @@ def _cell(table: Table, lines: pd.DataFrame) -> dict[str, Any]:
 
 def _ours(
     lines: pd.DataFrame,
-    first: pd.Series[Any],
-    row: pd.Series[Any],
+    first: pd.Series,
+    row: pd.Series,
     column: ColumnSpec,
     table: Table,
 ) -> str:
@@ -166,13 +230,13 @@ def _ours(
     return text + (f" (n={n})" if n != row["done"] else "")
 
 
-def _warmup_name(table: Table, row: pd.Series[Any]) -> str:
+def _warmup_name(table: Table, row: pd.Series) -> str:
     runs = table.section.runs
     labels = set(runs.loc[runs["row"] == row.name, "warmup_label"]) - {""}
     return _name(", ".join(sorted(labels)))
 
 
-def _paper(lines: pd.DataFrame, first: pd.Series[Any], column: ColumnSpec) -> str:
+def _paper(lines: pd.DataFrame, first: pd.Series, column: ColumnSpec) -> str:
     """Format the paper's number."""
     if first["paper_warmup"]:
         return in_warmup(_name(first["paper_warmup"]), pair=len(column.metrics) > 1)
@@ -195,12 +259,12 @@ def _name(label: str) -> str:
 # -- files -----------------------------------------------------------------------------------
 
 
-def to_latex(context: dict[str, Any], unicode: bool = False) -> str:
+def to_latex(context: Mapping[str, object], unicode: bool = False) -> str:
     """Return ``table`` environments for a document that uses booktabs and graphicx."""
     return render("table.tex.jinja", context, unicode)
 
 
-def to_markdown(context: dict[str, Any]) -> str:
+def to_markdown(context: Mapping[str, object]) -> str:
     """Return a GitHub-flavoured table with its notes."""
     return render("table.md.jinja", context)
 

@@ -6,6 +6,7 @@ import functools
 import math
 import re
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 import jinja2
@@ -135,7 +136,7 @@ def counted(value: float) -> str:
     return f"{value:,.0f}" if math.isfinite(value) else MISSING
 
 
-def render(template: str, context: dict[str, Any], unicode: bool = False) -> str:
+def render(template: str, context: Mapping[str, object], unicode: bool = False) -> str:
     """Fill a template of this package; LaTeX templates use ``<< >>`` and ``<% %>``.
 
     Args:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from textbench.judge.power import LEAST
 from textbench.report.definitions import row_names
-from textbench.report.provenance import codes, progress
+from textbench.report.provenance import Unfinished, codes, progress
 from textbench.report.sections import records
 from textbench.report.tables import Column, Table
 
@@ -143,7 +142,7 @@ def _unfinished(table: Table) -> Iterator[str]:
             yield f"{row.title}: its seeds were not all made by the same version of the code."
 
 
-def unfinished(run: Any) -> str:
+def unfinished(run: Unfinished) -> str:
     """Say how far a run got and why it has no result."""
     where = f" ({progress(run)})" if progress(run) else ""
     return f"{run.status}{where}" + (f": {run.reason}" if run.reason else "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ SAMPLES = 5
 """Lines of samples shown of each row."""
 
 
-def chart(section: Section, styles: Styles) -> dict[str, Any]:
+def chart(section: Section, styles: Styles) -> dict[str, object]:
     """Return the data of a section's interactive learning curves.
 
     Seeds are averaged epoch by epoch; against updates, tokens or seconds, an epoch's mean stands
@@ -62,7 +61,7 @@ def _metrics(section: Section) -> list[str]:
     return sorted(measured, key=lambda m: (titled.index(m) if m in titled else len(titled), m))
 
 
-def _line(curve: Curve, places: _Places) -> dict[str, Any]:
+def _line(curve: Curve, places: _Places) -> dict[str, object]:
     mean = curve.mean
     low, high = mean["low"].fillna(mean["mean"]), mean["high"].fillna(mean["mean"])
     return {
@@ -81,7 +80,7 @@ class _Places:
         self._at = at.drop_duplicates(["run", "epoch"], keep="last").set_index(["run", "epoch"])
         self._axes = [axis for axis in AXES[1:] if axis in at]
         self.shown: list[dict[str, list[float]]] = []
-        self._numbers: dict[tuple[Any, ...], int] = {}
+        self._numbers: dict[tuple[tuple[float, ...], tuple[str, ...]], int] = {}
 
     def number(self, curve: Curve) -> int:
         """Return the number in ``shown`` of the mean place of a curve's sound seeds."""
@@ -101,12 +100,12 @@ def _round(values: Iterable[float]) -> list[float]:
     return [float(f"{value:.6g}") for value in values]
 
 
-def to_json(data: Any) -> str:
+def to_json(data: object) -> str:
     """Return JSON that may stand inside a ``<script>`` element."""
     return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", r"\u003c")
 
 
-def picture(png: bytes) -> dict[str, Any]:
+def picture(png: bytes) -> dict[str, object]:
     """Return a picture as a URL that needs no network, and its width at two dots per pixel."""
     url = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
     return {"url": url, "width": int.from_bytes(png[16:20], "big") * 5 // 8}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from textbench.report.curves import Curve
 from textbench.report.styles import Style, plain
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
@@ -92,7 +93,7 @@ def figure_of(
 
 def add_legend(part: SubFigure, axes: Sequence[Axes], strip: Strip, width: float) -> None:
     """Name every line once, below the panels, in the rows' order from left to right."""
-    named: dict[str, Any] = {}
+    named: dict[str, Artist] = {}
     for ax in axes:
         handles, labels = ax.get_legend_handles_labels()
         named |= {label: named.get(label, h) for h, label in zip(handles, labels, strict=True)}
@@ -124,7 +125,7 @@ def shortened(title: str) -> str:
     return title[: TITLE - 1] + "…"
 
 
-def draw_curves(ax: Axes, curves: Sequence[Curve], styles: Mapping[int, Style]) -> None:
+def draw_curves(ax: Axes, curves: Sequence[Curve], styles: Mapping[Hashable, Style]) -> None:
     """Draw curves: the mean and its interval, the seeds behind it; nothing hides beneath another.
 
     A line that lies on an earlier one is drawn dashed and marked, and the earlier one wide and
@@ -166,11 +167,11 @@ def _draw_curve(ax: Axes, curve: Curve, style: Style, *, wide: bool, dotted: boo
         ax.plot(*np.transpose(ends), "x", color=colour, markersize=6)
     mean = curve.mean
     x, y = (mean[key].to_numpy(float) if len(mean) else np.array([np.nan]) for key in ("x", "mean"))
-    options: dict[str, Any] = {"linewidth": 4.0, "alpha": 0.4} if wide else {"linewidth": 1.5}
+    width, alpha = (4.0, 0.4) if wide else (1.5, None)
+    line = ax.plot(x, y, color=colour, label=plain(curve.title), linewidth=width, alpha=alpha)[0]
     if dotted:
         every = max(1, len(x) // 12)
-        options |= {"marker": "o", "markersize": 3.5, "markevery": every, "markerfacecolor": "w"}
-    line = ax.plot(x, y, color=colour, label=plain(curve.title), **options)[0]
+        line.set(marker="o", markersize=3.5, markevery=every, markerfacecolor="w")
     dash = style.dash or ((3, 3) if dotted else ())
     if dash:
         line.set_dashes(dash)

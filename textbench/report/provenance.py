@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Protocol
 
 import pandas as pd
 
@@ -13,6 +13,16 @@ from textbench.report.sections import records
 from textbench.store.rows import Start
 
 FACTS = ("textbench", "commit", "torch", "python", "machine", "cpu", "device", "threads")
+
+
+class Unfinished(Protocol):
+    """What `progress` needs to know of a run."""
+
+    phase: str
+    step: int
+    total: int
+    status: str
+    reason: str
 
 
 def statuses(names: Iterable[str]) -> str:
@@ -71,8 +81,8 @@ def problems(runs: pd.DataFrame, unreadable: Mapping[str, str]) -> list[dict[str
     ]
 
 
-def progress(run: Any) -> str:
+def progress(run: Unfinished) -> str:
     """Say how far a run got: ``"adversarial, step 1234 of 3000"``."""
     if not run.total:
-        return str(run.phase)
+        return run.phase
     return f"{run.phase}, step {run.step} of {run.total}".removeprefix(", ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -47,7 +46,7 @@ def read_samples(section: Section, number: int) -> pd.DataFrame:
     )
 
 
-def grouped(samples: pd.DataFrame) -> list[dict[str, Any]]:
+def grouped(samples: pd.DataFrame) -> list[dict[str, object]]:
     """Return each row's samples."""
     return [
         {
@@ -58,7 +57,7 @@ def grouped(samples: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def build(section: Section) -> tuple[dict[str, Any], pd.DataFrame] | None:
+def build(section: Section) -> tuple[dict[str, object], pd.DataFrame] | None:
     """Return a section's table of samples as (what the templates need, its frame).
 
     None where the task is not one of text, or nothing is finished.
@@ -69,7 +68,7 @@ def build(section: Section) -> tuple[dict[str, Any], pd.DataFrame] | None:
     samples = read_samples(section, spec.lines)
     if not len(samples):
         return None
-    context = {
+    context: dict[str, object] = {
         "id": f"{spec.id}-{section.slug}",
         "title": spec.title,
         "section": section.title,

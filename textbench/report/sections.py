@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -54,7 +54,11 @@ class Section:
         """What the user changed for every run: the task's, backbone's and evaluation's options."""
         common = set.intersection(
             *(
-                {f"{key}={value}" for key, value in run.changes.items() if not _is_own(key, run)}
+                {
+                    f"{key}={value}"
+                    for key, value in run.changes.items()
+                    if not _is_own(key, run.label, run.trainer)
+                }
                 for run in records(self.runs)
             )
         )
@@ -125,7 +129,11 @@ class Section:
         )
 
 
-def records(frame: pd.DataFrame) -> list[Any]:
+Row: TypeAlias = Any
+"""A line of a frame as a named tuple of its columns, which no type checker can know."""
+
+
+def records(frame: pd.DataFrame) -> list[Row]:
     """Return a frame's lines as named tuples."""
     return list(frame.itertuples(index=False, name="Record"))
 
@@ -167,7 +175,9 @@ def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, p
     rows["name"] = rows["label"].map(names).fillna(own.where(own != "", rows["label"]))
     examples = runs.drop_duplicates(["label", "group"])
     rows["options"] = _options(examples)
-    rows["changed"] = [bool(_own_changes(run)) for run in records(examples)]
+    rows["changed"] = [
+        bool(own_overrides(run.changes, run.label, run.trainer)) for run in records(examples)
+    ]
     options = rows["options"]
     rows["title"] = rows["name"] + options.where(options == "", " [" + options + "]")
     rows["runs"] = grouped.size().to_numpy()
@@ -185,14 +195,9 @@ def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, p
     return rows, pd.Series([at[key] for key in pairs], index=runs.index)
 
 
-def _is_own(key: str, run: Any) -> bool:
+def _is_own(key: str, label: str, trainer: str) -> bool:
     """Tell whether ``SECTION.OPTION`` or ``SECTION@PLACE.OPTION`` is the trainer's own."""
-    return key.rpartition(".")[0].partition("@")[0] in (run.label, run.trainer)
-
-
-def _own_changes(run: Any) -> dict[str, Any]:
-    """Return the user's changes of the trainer's own options, without the trainer's name."""
-    return own_overrides(run.changes, run.label, run.trainer)
+    return key.rpartition(".")[0].partition("@")[0] in (label, trainer)
 
 
 def _options(examples: pd.DataFrame) -> list[str]:
@@ -203,7 +208,7 @@ def _options(examples: pd.DataFrame) -> list[str]:
     """
     runs = records(examples)
     identities = [dict(_flat({key: getattr(run, key) for key in IDENTITY})) for run in runs]
-    rivals: dict[str, list[dict[str, Any]]] = {}
+    rivals: dict[str, list[dict[str, object]]] = {}
     for run, identity in zip(runs, identities, strict=True):
         rivals.setdefault(run.label, []).append(identity)
     described = []
@@ -215,12 +220,12 @@ def _options(examples: pd.DataFrame) -> list[str]:
         }
         # An option that shapes the warm-up shows as the run's own, and again in the warm-up.
         own = {k: v for k, v in differing.items() if not k.startswith("warmup.")}
-        shown = {**_own_changes(run), **(own or differing)}
+        shown = {**own_overrides(run.changes, run.label, run.trainer), **(own or differing)}
         described.append(", ".join(f"{key}={value}" for key, value in sorted(shown.items())))
     return described
 
 
-def _flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
     for key, value in identity.items():
         if key == "warmup" and value is not None:
             kept = {k: value[k] for k in IDENTITY if k in value}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from textbench.report.definitions import controls, matches, row_names
 from textbench.report.sections import Section
@@ -45,7 +45,7 @@ class Styles:
                     dash, colour = next(looks)
                     self._others[title] = Style(colour, dash)
 
-    def of(self, section: Section) -> dict[Any, Style]:
+    def of(self, section: Section) -> dict[Hashable, Style]:
         """Return the look of a section's rows.
 
         Listed algorithms are solid and keep their colour from report to report; all others are
@@ -59,7 +59,7 @@ class Styles:
         }
 
 
-def _listed(section: Section) -> dict[Any, str]:
+def _listed(section: Section) -> dict[Hashable, str]:
     """Return the rows that have a colour of their own, with their labels."""
     known = list(row_names())[: len(PALETTE)]
     first = section.rows[section.rows["label"].isin(known)].drop_duplicates("label")
@@ -75,7 +75,7 @@ def by_name(names: Sequence[str]) -> dict[str, Style]:
     }
 
 
-def groups(section: Section) -> Iterator[tuple[str, list[Any]]]:
+def groups(section: Section) -> Iterator[tuple[str, list[Hashable]]]:
     """Yield the rows that share a panel, with a title: algorithms first, then the others.
 
     Variants that no table lists, and controls, are there to answer a question about the others.
@@ -99,7 +99,7 @@ def look() -> Iterator[None]:
     """Seaborn's look, as matplotlib ships it, whatever the user's own settings are."""
     from matplotlib import rc_context, style
 
-    ours: dict[str, Any] = {
+    ours: dict[str, object] = {
         "font.family": ["DejaVu Sans"],
         "axes.edgecolor": "0.3",
         "axes.linewidth": 0.7,
@@ -112,7 +112,12 @@ def look() -> Iterator[None]:
         "svg.fonttype": "path",
         "svg.hashsalt": "textbench",
     }
-    sheets: list[Any] = ["default", "seaborn-v0_8-whitegrid", "seaborn-v0_8-paper", ours]
+    sheets: list[str | dict[str, object]] = [
+        "default",
+        "seaborn-v0_8-whitegrid",
+        "seaborn-v0_8-paper",
+        ours,
+    ]
     with rc_context(), style.context(sheets):
         yield
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -109,7 +108,7 @@ def build(spec: TableSpec, section: Section) -> Table | None:
     listed = {row.label: place for place, row in enumerate(spec.rows)}
     rows = rows.assign(place=rows["label"].map(listed).fillna(len(listed)))
     rows = rows.sort_values("place", kind="stable")
-    lines: list[dict[str, Any]] = []
+    lines: list[dict[str, object]] = []
     judged = []
     for number, column in enumerate(columns):
         places = _places(column, section)
@@ -189,7 +188,7 @@ def _cells(
     rows: pd.DataFrame,
     places: Mapping[Hashable, int],
     paper: published.Table | None,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, object]]:
     """Yield the lines of a column: one per row and metric."""
     by_row = dict(tuple(column.picked.groupby("row")))
     empty = column.picked.iloc[:0]
@@ -205,13 +204,13 @@ def _cells(
             **{"paper_sd": cell.sd, "paper_warmup": cell.warmup},
             **{"paper_source": paper.source if paper and there else ""},
         }
-        for line in _summary(column, by_row.get(key, empty), not_run=row.group == ""):
-            part = line.pop("part")
+        summed = _summary(column, by_row.get(key, empty), not_run=row.group == "")
+        for part, line in enumerate(summed):
             value = cell.values[part] if part < len(cell.values) else None
             yield head | line | {"paper": value}
 
 
-def _summary(column: Column, runs: pd.DataFrame, *, not_run: bool) -> Iterator[dict[str, Any]]:
+def _summary(column: Column, runs: pd.DataFrame, *, not_run: bool) -> Iterator[dict[str, object]]:
     """Summarise a row's runs: one line per metric of the column."""
     spec = column.spec
     mine = runs[runs["protocol"] != ""]
@@ -228,7 +227,6 @@ def _summary(column: Column, runs: pd.DataFrame, *, not_run: bool) -> Iterator[d
         found = summarise(values)
         seeds = " ".join(f"{s}={v!r}" for s, v in zip(mine["seed"], values, strict=True))
         yield shared | {
-            "part": part,
             "metric": metric,
             "mean": found.mean,
             "sd": found.sd,

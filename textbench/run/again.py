@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import torch
 
@@ -18,6 +17,7 @@ from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric
+from textbench.contracts.plain import JsonObject
 from textbench.contracts.spec import Spec, digest
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
@@ -162,14 +162,12 @@ def evaluate(
     return row
 
 
-def options_of(metric: Metric) -> tuple[str, dict[str, Any]]:
+def options_of(metric: Metric) -> tuple[str, JsonObject]:
     """Return a metric's name and options, as they are put on record."""
     return metric.name, metric.config.model_dump(mode="json")
 
 
-def on_record(
-    directory: RunDirectory, alpha: float, samples: int
-) -> list[tuple[str, dict[str, Any]]]:
+def on_record(directory: RunDirectory, alpha: float, samples: int) -> list[tuple[str, JsonObject]]:
     """Return the metrics, with their options, that have been computed before."""
     rows = directory.later()
     same = (row for row in rows if (row["alpha"], row["samples"]) == (alpha, samples))

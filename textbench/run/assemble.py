@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -146,11 +145,17 @@ def trainer(
 
 
 def metrics(
-    classes: Iterable[type[Metric]], options: Mapping[str, Mapping[str, Any]]
+    classes: Iterable[type[Metric]], options: Mapping[str, Mapping[str, object]]
 ) -> list[Metric]:
-    """Return metrics with their options, given by section (`Spec.metrics`)."""
+    """Return metrics with their options, given by section (`Spec.metrics`).
+
+    Raises:
+        UserError: An option that is not one, or its value.
+    """
+    named = [(kind, kind.section or kind.name) for kind in classes]
     return [
-        kind(kind.config_schema(**options.get(kind.section or kind.name, {}))) for kind in classes
+        kind(validate(kind.config_schema, options.get(section, {}), section))
+        for kind, section in named
     ]
 
 

@@ -12,23 +12,65 @@ import io
 import os
 import random
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, cast, get_origin, get_type_hints
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from textbench.backbone.generator import Generator
+from textbench.backbone.ledger import Ledger
 from textbench.contracts.trainer import State
 from textbench.store import seal
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, checksum, one_line
 from textbench.store.rows import CHECKPOINT, GENERATOR, LOGS, PREVIOUS
 
-_TYPES: dict[str, type] = {
-    **{"hash": str, "device": str, "step": int, "stopped": bool, "sums": dict, "clock": list},
-    **{"resumed": int, "ledger": dict, "rng": torch.Tensor, "trainer": dict, "offsets": dict},
-    **{"global_random": dict},
+
+class Progress(TypedDict):
+    """How far a run got: what `textbench.run.loop.Run` saves and goes on from."""
+
+    hash: str
+    """Of the run's spec."""
+    device: str
+    step: int
+    stopped: bool
+    """Whether the trainer has asked to stop."""
+    sums: dict[str, tuple[float | Tensor, int]]
+    """Of losses that are not logged yet, and how many."""
+    clock: list[float]
+    resumed: int
+    ledger: Ledger
+    rng: Tensor
+    """The training stream."""
+    trainer: State
+
+
+class GlobalRandom(TypedDict):
+    """The state of every global random generator."""
+
+    torch: Tensor
+    cuda: list[Tensor]
+    python: tuple[int, tuple[int, ...], float | None]
+    numpy: tuple[str, list[int], int, int, float]
+
+
+class Checkpoint(Progress):
+    """The content of ``checkpoint.pt``."""
+
+    offsets: dict[str, int]
+    """Bytes of the logs that belong to it."""
+    checksums: dict[str, str]
+    """Of these bytes; textbench 0.1.0 wrote none."""
+    global_random: GlobalRandom
+
+
+_TYPES = {
+    key: {GlobalRandom: dict}.get(kind, get_origin(kind) or kind)
+    for key, kind in get_type_hints(Checkpoint).items()
+    if key != "checksums"
 }
+"""By field, what it must be an instance of."""
 
 
 class UnusableError(Exception):
@@ -38,30 +80,30 @@ class UnusableError(Exception):
 class Loaded(NamedTuple):
     """What a run goes on from."""
 
-    state: dict[str, Any] | None
+    state: Checkpoint | None
     """None to start at the beginning."""
     note: str
     """What was wrong with newer checkpoints, and what became of it, in one line."""
 
 
-def save(directory: RunDirectory, state: dict[str, Any]) -> None:
-    """Replace the checkpoint by ``state``, the global random state and what the logs hold so far.
+def save(directory: RunDirectory, progress: Progress) -> None:
+    """Replace the checkpoint by ``progress``, the global random state and where the logs end.
 
     Args:
         directory: The run, locked by this process.
-        state: Named like `_TYPES`, without what is added here.
+        progress: What the run goes on from.
     """
     directory.check_lock()
     directory.sync(*LOGS)
-    state = {
-        **state,
+    state: Checkpoint = {
+        **progress,
         "offsets": {name: directory.offset(name) for name in LOGS},
         "checksums": {name: checksum(directory.content(name)) for name in LOGS},
         "global_random": global_random_state(),
     }
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    content = seal.sealed(buffer.getvalue(), str(state["hash"]))
+    content = seal.sealed(buffer.getvalue(), state["hash"])
     directory.replace(CHECKPOINT, content, keep=PREVIOUS)
 
 
@@ -104,7 +146,7 @@ def discard(directory: RunDirectory, wrong: str) -> str:
     return f"{wrong}: started again" + (f", what there was is in {aside}" if aside else "")
 
 
-def _read(directory: RunDirectory, name: str, run: str) -> dict[str, Any]:
+def _read(directory: RunDirectory, name: str, run: str) -> Checkpoint:
     """Read a checkpoint, and check it against its seal, the run and the logs.
 
     Raises:
@@ -128,10 +170,10 @@ def _read(directory: RunDirectory, name: str, run: str) -> dict[str, Any]:
             raise DamagedError(f"{log} has {len(counted)} bytes, {name} counted {offset}")
         if checksum(counted) != known.get(log, checksum(counted)):
             raise DamagedError(f"{log} is not what {name} counted: its checksum does not fit")
-    return state
+    return cast(Checkpoint, state)
 
 
-def _unpickled(content: bytes, name: str) -> dict[str, Any]:
+def _unpickled(content: bytes, name: str) -> State:
     """Load tensors and plain data; nothing else is allowed by ``weights_only``."""
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -172,10 +214,10 @@ def seed_global_random(seed: int) -> None:
     np.random.seed(seed % 2**32)
 
 
-def global_random_state() -> dict[str, Any]:
+def global_random_state() -> GlobalRandom:
     """Return the state of every global random generator; our own code draws from none of them."""
     cuda = torch.cuda.is_initialized()
-    legacy: Any = np.random.get_state(legacy=True)
+    legacy: Any = np.random.get_state(legacy=True)  # its type is a union of all that it could be
     kind, keys, position, has_gauss, gauss = legacy
     return {
         "torch": torch.get_rng_state(),
@@ -185,11 +227,13 @@ def global_random_state() -> dict[str, Any]:
     }
 
 
-def restore_global_random_state(state: dict[str, Any]) -> None:
+def restore_global_random_state(state: GlobalRandom) -> None:
     """Undo everything drawn since `global_random_state`."""
     torch.set_rng_state(state["torch"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
-    np.random.set_state(tuple(state["numpy"]))
+    kind, keys, position, has_gauss, gauss = state["numpy"]
+    legacy = (kind, np.asarray(keys, dtype=np.uint32), position, has_gauss, gauss)
+    np.random.set_state(legacy)

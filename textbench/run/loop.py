@@ -10,9 +10,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
+from torch import Tensor
 
 from textbench.contracts.config import Config
 from textbench.contracts.errors import DivergedError, UserError
@@ -110,7 +111,7 @@ class Run:
         self.status = Status("running", device=str(options.device), total=self.schedule.total)
         self.step = 0
         self.stopped = False
-        self.sums: dict[str, list[Any]] = {}
+        self.sums: dict[str, tuple[float | Tensor, int]] = {}
         self.clock = Clock()
         if warmup is not None:
             self.meter.ledger.update(warmup.last["ledger"])
@@ -152,8 +153,8 @@ class Run:
             values = self.trainer.step(self.schedule.at(self.step))
         self.step += 1
         for key, value in values.items():
-            total = self.sums.setdefault(key, [0.0, 0])
-            total[0], total[1] = total[0] + value, total[1] + 1
+            total, count = self.sums.get(key, (0.0, 0))
+            self.sums[key] = (total + value, count + 1)
         ends_epoch = self.schedule.ends_epoch(self.step)
         if self.step % LOG_EVERY == 0 or ends_epoch:
             self._log_losses()
@@ -275,19 +276,19 @@ class Run:
             self._save()
 
     def _save(self) -> None:
-        state = {
+        progress: checkpoint.Progress = {
             "hash": self.spec.hash,
             "device": self.options.device.type,
             "step": self.step,
             "stopped": self.stopped,
-            "sums": {key: list(total) for key, total in self.sums.items()},
+            "sums": dict(self.sums),
             "clock": self.clock.state(),
             "resumed": self.status.resumed,
             "ledger": self._ledger(),
             "rng": self.context.rng.get_state(),
             "trainer": self.trainer.state_dict(),
         }
-        checkpoint.save(self.directory, state)
+        checkpoint.save(self.directory, progress)
         self._saved = (time.monotonic(), self.step)
 
     def _resume(self) -> bool:
@@ -303,7 +304,7 @@ class Run:
                 "its directory to start again"
             )
         self.step, self.stopped = state["step"], state["stopped"]
-        self.sums = state["sums"]
+        self.sums = {key: (total, count) for key, (total, count) in state["sums"].items()}
         try:
             self.clock.restore(state["clock"])
             self.meter.ledger.update(state["ledger"])

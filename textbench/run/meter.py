@@ -7,7 +7,7 @@ nothing, whoever wrote it.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any
+from typing import TypeGuard
 
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
@@ -55,17 +55,17 @@ class Meter:
         entry = "critic_updates" if own.isdisjoint(moved) else "generator_updates"
         self.ledger[entry] += 1
 
-    def _called(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+    def _called(self, module: nn.Module, arguments: tuple[object, ...]) -> None:
         self._calls.append(self.ledger["tokens_scored"])
 
-    def _answered(self, module: nn.Module, arguments: tuple[Any, ...], answer: object) -> None:
+    def _answered(self, module: nn.Module, arguments: tuple[object, ...], answer: object) -> None:
         """A module that is called on symbols ``(B, T)`` reads them, unless its parts say so."""
         before = self._calls.pop()
         if before == self.ledger["tokens_scored"] and arguments and _is_text(arguments[0]):
             self.ledger["tokens_scored"] += arguments[0].numel()
 
 
-def _is_text(value: object) -> bool:
+def _is_text(value: object) -> TypeGuard[Tensor]:
     return (
         isinstance(value, Tensor)
         and value.dim() == 2

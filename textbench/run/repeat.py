@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -121,7 +120,7 @@ def _compare(found: Repetition, directory: RunDirectory, again: RunDirectory, sp
     expected = {key: value for key, value in recorded.items() if key[1] < found.steps}
     for key in sorted(made.keys() | expected.keys(), key=str):
         value, record = made.get(key), recorded.get(key)
-        band = [other[key] for other in others if other.get(key) is not None]
+        band = [other for one in others if (other := one.get(key)) is not None]
         if record != value and not (band and _within(record, value, band)):
             file, step, _, name = key
             found.differences.append(
@@ -129,15 +128,14 @@ def _compare(found: Repetition, directory: RunDirectory, again: RunDirectory, sp
             )
 
 
-def _within(record: Any, value: Any, replicates: list[Any]) -> bool:
-    numbers = [record, value, *replicates]
-    if not all(isinstance(one, float | int) for one in numbers):
+def _within(record: float | None, value: float | None, replicates: list[float]) -> bool:
+    if record is None or value is None:
         return False
     spread = max(value, *replicates) - min(value, *replicates)
-    return bool(abs(record - value) <= BAND * spread)
+    return abs(record - value) <= BAND * spread
 
 
-def _numbers(directory: RunDirectory) -> Iterator[tuple[Key, Any]]:
+def _numbers(directory: RunDirectory) -> Iterator[tuple[Key, float | None]]:
     """Yield every number of a record that a run of the same spec must repeat: no times."""
     for loss in directory.curve():
         values = loss["values"] if loss["kind"] == "loss" else loss["ledger"]
@@ -150,7 +148,7 @@ def _numbers(directory: RunDirectory) -> Iterator[tuple[Key, Any]]:
             yield (METRICS, row["step"], row["final"], name), count
 
 
-def _replicates(directory: RunDirectory, spec: Spec) -> Iterator[dict[Key, Any]]:
+def _replicates(directory: RunDirectory, spec: Spec) -> Iterator[dict[Key, float | None]]:
     """Yield the records of the store's other runs of this spec, which have other seeds."""
     for other in RunDirectory.find(directory.store):
         try:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 from textbench.backbone.ledger import LEDGER
 from textbench.contracts.config import Config
@@ -23,11 +22,11 @@ from textbench.run.provenance import provenance
 from textbench.store import kept, verify
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import CURVE, ENVIRONMENT, METRICS, SAMPLES, Measurement, Status
-from textbench.tasks.corpus import Corpus
+from textbench.tasks.corpus import Corpus, CorpusConfig
 from textbench.tasks.references import References
 
 Words = list[str]
-Scored = Corpus[Any] | References
+Scored = Corpus[CorpusConfig] | References
 PHASE = "given"
 """What the record calls the phase of a run that trained nothing."""
 

@@ -74,7 +74,7 @@ class Encoded(NamedTuple):
     test: Tensor
 
 
-K = TypeVar("K", bound=CorpusConfig)
+K = TypeVar("K", bound=CorpusConfig, covariant=True)
 
 
 class Corpus(TextTask[K]):
