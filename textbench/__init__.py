@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from textbench.contracts.streams import stream
     from textbench.contracts.task import Task, TextTask
     from textbench.contracts.trainer import Context, Phase, Position, Trainer
-    from textbench.store.frames import load_curves, load_results
+    from textbench.store.frames import load_curves, load_results, load_runs
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "__version__",
     "load_curves",
     "load_results",
+    "load_runs",
     "stream",
 ]
 
@@ -68,7 +69,7 @@ _HOMES = {
     "contracts.streams": ("stream",),
     "contracts.task": ("Task", "TextTask"),
     "contracts.trainer": ("Context", "Phase", "Position", "Trainer"),
-    "store.frames": ("load_curves", "load_results"),
+    "store.frames": ("load_curves", "load_results", "load_runs"),
 }
 
 

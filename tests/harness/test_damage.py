@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from textbench.cli import cli
 from textbench.run import checkpoint, worker
-from textbench.run.loop import Conditions
+from textbench.run.conditions import Conditions
 from textbench.store import records, seal
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, parse_object

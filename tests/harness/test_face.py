@@ -19,7 +19,7 @@ FACES = [textbench, backbone]
 PROMISED = {
     *("Trainer", "Phase", "Position", "Context", "Config", "Generator"),
     *("Metric", "Number", "Evaluation", "NotApplicableError"),
-    *("Task", "TextTask", "UserError", "stream", "load_results", "load_curves"),
+    *("Task", "TextTask", "UserError", "stream", "load_results", "load_curves", "load_runs"),
 }
 HEAVY = ("torch", "numpy", "pandas", "pydantic", "scipy", "nltk", "matplotlib")
 

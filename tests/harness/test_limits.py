@@ -161,7 +161,7 @@ def test_a_full_disk_is_one_line_and_the_same_call_goes_on(
     """ENOSPC at each write in turn: nothing lost, nothing double, no traceback."""
     import torch
 
-    from textbench.run.loop import Conditions
+    from textbench.run.conditions import Conditions
     from textbench.store import files
 
     (spec,) = kinds.specs("0", settings=("mle.epochs=1",))
@@ -206,7 +206,7 @@ def test_a_clock_that_jumps_ends_no_budget(monkeypatch: pytest.MonkeyPatch, tmp_
     """--time-budget goes by the monotonic clock."""
     import torch
 
-    from textbench.run.loop import Conditions
+    from textbench.run.conditions import Conditions
 
     (spec,) = kinds.specs("0", settings=("mle.epochs=1",))
     directory = RunDirectory(spec.directory(tmp_path))

@@ -18,7 +18,7 @@ from textbench.contracts.config import Config
 from textbench.contracts.trainer import Context, Phase, Position, Trainer
 from textbench.plan.resolve import Request, expand
 from textbench.run import clock, worker
-from textbench.run.loop import Conditions
+from textbench.run.conditions import Conditions
 from textbench.run.meter import Meter
 from textbench.store.directory import RunDirectory
 

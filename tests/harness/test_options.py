@@ -29,7 +29,7 @@ from textbench.contracts.trainer import Phase
 from textbench.plan import registry
 from textbench.plan.resolve import Request, expand
 from textbench.run import assemble, worker
-from textbench.run.loop import Conditions
+from textbench.run.conditions import Conditions
 from textbench.store.directory import RunDirectory
 from textbench.tasks import corpora, oracle, text
 

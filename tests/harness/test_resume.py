@@ -23,7 +23,7 @@ from textbench.contracts.spec import Spec
 from textbench.plan import registry
 from textbench.plan.resolve import Request, expand
 from textbench.run import checkpoint, worker
-from textbench.run.loop import Conditions
+from textbench.run.conditions import Conditions
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import CHECKPOINT
 

@@ -22,7 +22,7 @@ from textbench.plan.arguments import parse_alphas
 from textbench.plan.resolve import Request, expand
 from textbench.run import worker
 from textbench.run.again import load, sample
-from textbench.run.loop import Conditions
+from textbench.run.conditions import Conditions
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import EVALUATIONS as LOG
 

@@ -16,7 +16,7 @@ from textbench.plan import registry
 from textbench.plan.resolve import Request, expand
 from textbench.run import worker
 from textbench.run.again import load
-from textbench.run.loop import Conditions
+from textbench.run.conditions import Conditions
 from textbench.store.directory import RunDirectory
 
 ROWS = [*registry.names("trainer"), "cot:strong", "cot:reverse_kl"]

@@ -20,7 +20,8 @@ from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.plan import presets, registry
 from textbench.plan.resolve import Request, expand
-from textbench.run.loop import Conditions, Run
+from textbench.run.conditions import Conditions
+from textbench.run.loop import Run
 from textbench.store.directory import RunDirectory
 from textbench.tasks.synthetic import SyntheticTiny, SyntheticTinyConfig
 

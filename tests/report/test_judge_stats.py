@@ -16,7 +16,6 @@ from textbench.judge.exact import mann_whitney_test, sign_flip_test
 from textbench.judge.power import (
     MOST,
     POWER,
-    detectable,
     detectable_samples,
     seeds_to_tell,
     seeds_to_tell_samples,
@@ -281,9 +280,10 @@ def test_what_hundreds_of_seeds_would_not_tell_has_no_number() -> None:
 
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_what_is_detectable_is_what_so_many_seeds_tell(n: int) -> None:
-    effect = detectable(n)
-    assert seeds_to_tell(effect + 1e-6) == n and seeds_to_tell(effect - 1e-3) == n + 1
-    assert math.isnan(detectable(1)) and math.isnan(detectable_samples(1, 9))
+    effect = detectable_samples(n, n)
+    assert seeds_to_tell_samples(effect + 1e-6) == n
+    assert seeds_to_tell_samples(effect - 1e-3) == n + 1
+    assert math.isnan(detectable_samples(1, 9))
     assert detectable_samples(n, 10**6) == pytest.approx(2.8016 / math.sqrt(n), rel=1e-3)
 
 

@@ -19,7 +19,7 @@ from textbench.contracts.errors import UserError
 from textbench.contracts.streams import stream
 from textbench.contracts.trainer import Context, Position, Trainer
 from textbench.plan.resolve import Request, expand
-from textbench.run.loop import Conditions
+from textbench.run.conditions import Conditions
 from textbench.run.worker import execute
 from textbench.store.directory import RunDirectory
 

@@ -24,7 +24,8 @@ from textbench.contracts.spec import Spec
 from textbench.contracts.trainer import Phase, Position, Trainer
 from textbench.plan.resolve import EvaluationConfig
 from textbench.run import checkpoint
-from textbench.run.loop import Conditions, Run
+from textbench.run.conditions import Conditions
+from textbench.run.loop import Run
 from textbench.run.measure import undisturbed
 from textbench.store.directory import RunDirectory
 from textbench.tasks.synthetic import SyntheticTiny, SyntheticTinyConfig

@@ -15,7 +15,7 @@ import torch
 from textbench.contracts.spec import Spec
 from textbench.plan.resolve import Request, expand
 from textbench.run import worker
-from textbench.run.loop import Conditions
+from textbench.run.conditions import Conditions
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import LOGS
 

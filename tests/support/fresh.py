@@ -31,7 +31,7 @@ def train(results: Path, algos: str, seeds: str) -> None:
 
     from textbench.plan.resolve import Request, expand
     from textbench.run import worker
-    from textbench.run.loop import Conditions
+    from textbench.run.conditions import Conditions
     from textbench.store.directory import RunDirectory
 
     torch.set_num_threads(1)

@@ -21,7 +21,8 @@ from textbench.contracts.spec import Spec
 from textbench.contracts.task import Task
 from textbench.contracts.trainer import Phase, State
 from textbench.run import assemble, checkpoint
-from textbench.run.loop import Conditions, Run, Warmup
+from textbench.run.conditions import Conditions
+from textbench.run.loop import Run, Warmup
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import EvaluationRow
 

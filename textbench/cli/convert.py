@@ -10,6 +10,7 @@ from textbench.cli import options
 from textbench.contracts.errors import UserError, printable
 from textbench.contracts.number import Number
 from textbench.plan import presets, registry
+from textbench.plan.toml import read_summary
 from textbench.store.convert import convert
 from textbench.store.directory import RunDirectory
 from textbench.store.files import one_line
@@ -32,10 +33,7 @@ def command(store: Path, plugins: tuple[Path, ...]) -> None:
     runs = list(RunDirectory.find(store))
     if not runs:
         raise UserError(f"no runs in {store}")
-    summaries = {
-        name: str(registry.read_toml(presets.path(name)).get("summary", ""))
-        for name in presets.names()
-    }
+    summaries = {name: read_summary(presets.path(name)) for name in presets.names()}
     converted, broken = 0, []
     for run in runs:
         try:

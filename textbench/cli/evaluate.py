@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from textbench.cli import options
+from textbench.cli.recorded import find_run, read
 from textbench.cli.run import choose_devices
-from textbench.cli.show import find_run, read
 from textbench.contracts.errors import DivergedError, UserError, printable
 from textbench.plan import registry
 from textbench.plan.arguments import parse_alphas, parse_settings
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from textbench.contracts.metric import Metric
     from textbench.contracts.spec import Spec
     from textbench.contracts.task import Task
+    from textbench.run.again import Stored
 
 POLL = 0.5
 """Seconds between two looks at a run that another process is at."""
@@ -93,32 +94,15 @@ def command(
     check_tasks(settings, found)
     import torch
 
-    from textbench.run.again import evaluate, load
-    from textbench.run.assemble import task as build_task
-
     torch.set_num_threads(1)
     place = choose_devices(device)[0]
     tasks: dict[str, Task[Config]] = {}
     broken = 0
     for directory in found:
         try:
-            recorded = read(directory)
-            if recorded.status.status != "done":
-                raise UserError(
-                    f"{directory.name} is {recorded.status.status}: only runs that are done can be "
-                    "used"
-                )
-            spec = recorded.spec
-            key = spec.task_fingerprint
-            moved = parse_settings(settings).get(spec.task)
-            tasks[key] = tasks.get(key) or build_task(spec, directory.store, moved)
-            stored = load(directory, place, tasks[key])
-            wanted = resolve(names, spec, settings)
-            with locked(directory):
-                for alpha in grid:
-                    number = samples or final_samples(spec)
-                    row = evaluate(stored, wanted, alpha, number)
-                    click.echo(printable(describe(directory, alpha, row)))
+            stored = _load(directory, place, tasks, settings)
+            wanted = resolve(names, stored.spec, settings)
+            _evaluate(stored, wanted, grid, samples)
         except (UserError, DivergedError, OSError) as error:
             if len(found) == 1:
                 raise UserError(one_line(error)) from error
@@ -128,6 +112,37 @@ def command(
             click.echo(printable(f"textbench: error: {where}{line}"), err=True)
     if broken:
         sys.exit(2 if broken == len(found) else 1)
+
+
+def _load(
+    directory: RunDirectory,
+    place: str,
+    tasks: dict[str, Task[Config]],
+    settings: Sequence[str],
+) -> Stored:
+    """Load a finished run, its task only if it is not among ``tasks``."""
+    from textbench.run import again, assemble
+
+    recorded = read(directory)
+    if recorded.status.status != "done":
+        status = recorded.status.status
+        raise UserError(f"{directory.name} is {status}: only runs that are done can be used")
+    key = recorded.spec.task_fingerprint
+    moved = parse_settings(settings).get(recorded.spec.task)
+    tasks[key] = tasks.get(key) or assemble.task(recorded.spec, directory.store, moved)
+    return again.load(directory, place, tasks[key])
+
+
+def _evaluate(
+    stored: Stored, metrics: Sequence[Metric], grid: Sequence[float], samples: int | None
+) -> None:
+    """Compute metrics at every inverse temperature of ``grid``, and say what came of it."""
+    from textbench.run.again import evaluate
+
+    with locked(stored.directory):
+        for alpha in grid:
+            row = evaluate(stored, metrics, alpha, samples or final_samples(stored.spec))
+            click.echo(printable(describe(stored.directory, alpha, row)))
 
 
 def final_samples(spec: Spec) -> int:
@@ -234,19 +249,16 @@ def resolve(names: Sequence[str], spec: Spec, settings: Sequence[str]) -> list[M
     Raises:
         UserError: A setting is no option of a metric.
     """
-    from textbench.contracts.config import validate
+    from textbench.run import assemble
 
     changed = parse_settings(settings)
     family = registry.load_task(spec.task).family
     classes = [registry.load_metric(name) for name in names or registry.names("metric")]
     if not names:
         classes = [c for c in classes if c.family in ("", family) and c.when == "always"]
-    metrics = []
-    for metric_class in classes:
-        section = metric_class.section or metric_class.name
-        options = {**spec.metrics.get(section, {}), **changed.get(section, {})}
-        metrics.append(metric_class(validate(metric_class.config_schema, options, section)))
-    return metrics
+    sections = spec.metrics.keys() | changed.keys()
+    chosen = {key: {**spec.metrics.get(key, {}), **changed.get(key, {})} for key in sections}
+    return assemble.metrics(classes, chosen)
 
 
 def describe(directory: RunDirectory, alpha: float, row: LaterRow | None) -> str:

@@ -11,6 +11,7 @@ import click
 from textbench.cli import options
 from textbench.contracts.errors import printable
 from textbench.plan import grids, presets, registry
+from textbench.plan.toml import read_summary
 
 EPILOG = """\b
 Examples:
@@ -34,8 +35,8 @@ def command(plugins: tuple[Path, ...], as_json: bool) -> None:
         "Trainers (--algos)": trainers,
         "Tasks (--task)": [(n, e.summary) for n, e in registry.entries("task").items()],
         "Metrics": [(n, e.summary) for n, e in registry.entries("metric").items()],
-        "Presets (--preset)": [(n, _summary(presets.path(n))) for n in presets.names()],
-        "Grids (--config)": [(n, _summary(grids.path(n))) for n in grids.names()],
+        "Presets (--preset)": [(n, read_summary(presets.path(n))) for n in presets.names()],
+        "Grids (--config)": [(n, read_summary(grids.path(n))) for n in grids.names()],
     }
     if as_json:
         kinds = ("trainers", "tasks", "metrics", "presets", "grids")
@@ -56,7 +57,3 @@ def command(plugins: tuple[Path, ...], as_json: bool) -> None:
     click.echo(
         "Options of a trainer or task: textbench show trainer:NAME, textbench show task:NAME"
     )
-
-
-def _summary(path: Path) -> str:
-    return str(registry.read_toml(path).get("summary", ""))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from textbench.cli import options
-from textbench.cli.show import find_run, read
+from textbench.cli.recorded import find_run, read
 from textbench.contracts.errors import UserError, printable
 from textbench.plan import registry
 from textbench.plan.arguments import parse_alphas, parse_settings

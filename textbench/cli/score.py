@@ -178,18 +178,13 @@ def _references(
 
 def metrics_of(names: str, common: Spec) -> list[Metric]:
     """Return the metrics, with the options that the spec has for them."""
-    from textbench.contracts.config import validate
+    from textbench.run import assemble
 
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     found = dict.fromkeys(map(registry.metric_of, wanted) if wanted else registry.names("metric"))
     classes = [registry.load_metric(name) for name in found]
-    metrics = []
-    for kind in classes:
-        if wanted or kind.family in ("", "text"):
-            section = kind.section or kind.name
-            options = common.metrics.get(section, {})
-            metrics.append(kind(validate(kind.config_schema, options, section)))
-    return metrics
+    fitting = [kind for kind in classes if wanted or kind.family in ("", "text")]
+    return assemble.metrics(fitting, common.metrics)
 
 
 def table(measured: dict[str, Measurement]) -> list[str]:

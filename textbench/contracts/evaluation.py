@@ -21,6 +21,7 @@ from textbench.contracts.streams import stream
 from textbench.contracts.task import Task, TextTask
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Config)
 
 
 class Evaluation:
@@ -38,7 +39,7 @@ class Evaluation:
     def __init__(
         self,
         generator: Generator,
-        task: Task[Config],
+        task: Task[C],
         *,
         seed: int,
         moment: str,
@@ -46,7 +47,7 @@ class Evaluation:
         inverse_temperature: float = 1.0,
     ) -> None:
         self.generator = generator
-        self.task = task
+        self.task: Task[Any] = task
         self.seed = seed
         self.moment = moment
         self.n = samples

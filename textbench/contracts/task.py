@@ -11,7 +11,7 @@ from textbench.backbone.generator import Generator
 from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError
 
-C = TypeVar("C", bound=Config, covariant=True)
+C = TypeVar("C", bound=Config)
 
 END, UNKNOWN = 0, 1
 """The symbols of a text task that are not words."""
@@ -105,7 +105,7 @@ class Task(ABC, Generic[C]):
         return None
 
     @classmethod
-    def restored(cls, config: Any, kept: Kept) -> Self:
+    def restored(cls, config: C, kept: Kept) -> Self:
         """Return the task that `kept` was made of, whatever has become of its files.
 
         Raises:

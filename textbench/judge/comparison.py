@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from textbench.judge.matching import Place, Store, matched, notes, places
 from textbench.judge.tolerance import LEVEL, Direction, Judgement, Pair, judge, noticeable
@@ -261,23 +260,3 @@ def _reason(place: Place, metric: str) -> str:
     mine = place.finals[place.finals["metric"] == metric]
     told = {text for text in mine["na_reason"] if isinstance(text, str) and text}
     return f": {'; '.join(sorted(told))}" if told else ""
-
-
-def frame_of(comparison: Comparison) -> pd.DataFrame:
-    """Return the judged numbers as a frame, one row each."""
-    rows = [
-        {
-            **{key: getattr(number, key) for key in Number.__dataclass_fields__},
-            "verdict": judgement.verdict,
-            "base_n": judgement.base.n,
-            "base_mean": judgement.base.mean,
-            "new_n": judgement.new.n,
-            "new_mean": judgement.new.mean,
-            "difference": judgement.difference,
-            "tolerance": judgement.tolerance,
-            "noticeable": judgement.noticeable,
-            "strayed": judgement.strayed,
-        }
-        for number, judgement in comparison.compared
-    ]
-    return pd.DataFrame(rows)

@@ -66,13 +66,6 @@ def _first(n: NDArray[np.float64], enough: NDArray[np.bool_]) -> int | None:
     return int(n[np.argmax(enough)]) if enough.any() else None
 
 
-def detectable(n: int, *, level: float = 0.05, power: float = POWER) -> float:
-    """Return the mean difference that n pairs find, in standard deviations; NaN for n < 2."""
-    if n < 2:
-        return math.nan
-    return _shift(n - 1, level, power) / math.sqrt(n)
-
-
 def detectable_samples(n: int, m: int, *, level: float = 0.05, power: float = POWER) -> float:
     """Return the difference that n against m seeds find, in standard deviations.
 

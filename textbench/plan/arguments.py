@@ -14,6 +14,7 @@ from pathlib import Path
 from textbench.contracts.errors import UnknownNameError, UserError
 from textbench.contracts.plain import Json, JsonObject
 from textbench.plan import grids, product, registry
+from textbench.plan.toml import read_toml
 
 MAX_SEEDS = 10_000
 MAX_ALPHAS = 1000
@@ -219,7 +220,7 @@ def read_config(path: Path) -> tuple[JsonObject, Layer]:
             where = "no such file; `textbench list` shows all grids"
             raise UnknownNameError("config file or grid", name, grids.names(), where)
         path = grids.path(name)
-    data = registry.read_toml(path)
+    data = read_toml(path)
     top = {key: data.pop(key) for key in TOP_LEVEL if key in data}
     return product.spread(top, read_sections(data, name), name)
 

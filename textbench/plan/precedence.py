@@ -21,6 +21,7 @@ from textbench.contracts.errors import UnknownNameError, UserError
 from textbench.contracts.plain import Json, JsonObject
 from textbench.plan import presets, registry
 from textbench.plan.arguments import Layer, read_sections
+from textbench.plan.toml import read_toml
 
 SHIPPED, PRESET, VARIANT, FILE, COMMAND_LINE = SOURCES = (
     *("variant", "preset", "config file's variant", "config file", "command line"),
@@ -107,7 +108,7 @@ class Options:
             for trainer, variants in self.own.items()
             for variant, (_, options) in variants.items()
         }
-        preset_file = registry.read_toml(presets.path(preset))
+        preset_file = read_toml(presets.path(preset))
         self.preset_summary = str(preset_file.get("summary", ""))
         self.layers: dict[str, Layer] = {
             PRESET: read_sections(preset_file, preset),

@@ -7,16 +7,16 @@ Names, summaries and variants are read without importing anything (and so withou
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from textbench.contracts.errors import UnknownNameError, UserError
-from textbench.contracts.plain import Json, JsonObject
+from textbench.contracts.plain import JsonObject
 from textbench.plan import source
 from textbench.plan.plugins import base_class, complaint, import_class, is_name, run_file
+from textbench.plan.toml import read_toml
 
 if TYPE_CHECKING:
     from textbench.contracts.config import Config
@@ -268,31 +268,6 @@ def variants(name: str) -> Variants:
         if path.is_file():
             found.update(read_variants(read_toml(path), path).get(name, {}))
     return found
-
-
-def read_toml(path: Path) -> JsonObject:
-    """Read a TOML file; dates are text, as in ``--set``.
-
-    Raises:
-        UserError: When it cannot be read or parsed; names the file and the line.
-    """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-        return {key: _plain(value) for key, value in data.items()}
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid TOML: {error}") from None
-    except RecursionError:
-        raise UserError(f"{path} is nested too deeply") from None
-
-
-def _plain(value: object) -> Json:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, bool | int | float | str) else str(value)
 
 
 def read_variants(data: JsonObject, path: Path) -> dict[str, Variants]:

@@ -12,7 +12,7 @@ from typing import TypedDict
 import pandas as pd
 
 from textbench.contracts.errors import UserError
-from textbench.report import conclusions, differences, figures, page, provenance, samples
+from textbench.report import conclusions, differences, figures, page, provenance, rankings, samples
 from textbench.report.data import data_csv
 from textbench.report.definitions import (
     FigureSpec,
@@ -127,7 +127,7 @@ class Shown(TypedDict):
     note: str
     preset: str
     preset_line: str
-    rankings: list[conclusions.Ranked]
+    rankings: list[rankings.Ranked]
     trust: list[str]
     tables: list[Files]
     listing: Files | None
@@ -189,9 +189,7 @@ def _write_section(report: Report, section: Section) -> Shown:
         "note": section.note,
         "preset": section.preset,
         "preset_line": section.preset_line,
-        "rankings": [
-            conclusions.ranked(section, one) for one in report.judged.rankings[section.slug]
-        ],
+        "rankings": [rankings.ranked(section, one) for one in report.judged.rankings[section.slug]],
         "trust": report.judged.trust[section.slug],
         "tables": [one for spec in table_specs() for one in _write_table(report, spec, section)],
         "listing": _write_samples(report, section),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
 
 import pandas as pd
 
@@ -16,9 +15,9 @@ from textbench.judge.power import LEAST
 from textbench.judge.record import Record
 from textbench.report.definitions import grid_rows, headlines, references
 from textbench.report.layout import seeds
-from textbench.report.markup import number
 from textbench.report.provenance import codes, statuses
-from textbench.report.sections import Row, Section, records
+from textbench.report.rankings import titles
+from textbench.report.sections import Section, records
 from textbench.store.frames import Frames
 from textbench.store.rows import BROKEN
 
@@ -148,125 +147,17 @@ def _comparable(section: Section, numbers: pd.DataFrame) -> str:
     mine = numbers[(numbers["section"] == section.title) & (numbers["n"] > 0)]
     if not len(mine):
         return "nothing is published of these rows on this task"
-    titles = _titles(section)
+    called = titles(section)
     fit = ~mine["outcome"].isin(["not comparable", "not stated"])
     reasons: dict[str, list[str]] = {}
     for line in records(mine[~fit]):
         for reason in line.reasons or (line.why,):
-            reasons.setdefault(reason, []).append(titles.get((line.label, line.group), line.name))
+            reasons.setdefault(reason, []).append(called.get((line.label, line.group), line.name))
     groups: dict[str, list[str]] = {}  # rows that have reasons in common are named once
     for reason, names in reasons.items():
         groups.setdefault(", ".join(dict.fromkeys(names)), []).append(reason)
     told = (f"{names}: {', '.join(found)}" for names, found in groups.items())
     return "; ".join([f"{fit.sum()} of {len(mine)} published numbers", *told])
-
-
-def _titles(section: Section) -> dict[tuple[str, str], str]:
-    rows = section.rows
-    return dict(zip(zip(rows["label"], rows["group"], strict=True), rows["title"], strict=True))
-
-
-# -- laid out --------------------------------------------------------------------------------
-
-
-class Place(TypedDict):
-    """A line of a ranking, as text."""
-
-    place: str
-    name: str
-    n: int
-    mean: str
-    distance: str
-    note: str
-
-
-class Ranked(TypedDict):
-    """A ranking, as the templates show it."""
-
-    metric: str
-    direction: str
-    unit: str
-    protocol: str
-    summary: str
-    sentence: str
-    rows: list[Place]
-    line: str
-    """The places in one line, for a terminal."""
-    apart: list[str]
-    """Who has no place, and why."""
-
-
-def ranked(section: Section, found: ranking.Ranking) -> Ranked:
-    """Return what the templates show of one ranking."""
-    names = _titles(section)
-    lines: list[Place] = []
-    apart: dict[str, list[str]] = {}
-    rows = found.rows.astype(object)
-    for row in records(rows.where(rows.notna(), None)):
-        title = names.get((row.label, row.group), row.name)
-        if row.place is None:
-            few = f"fewer than {LEAST} seeds" if row.in_ranking else "no competitor"
-            apart.setdefault(few, []).append(f"{title} {number(row.mean, 3)}")
-            continue
-        lines.append(
-            {
-                "place": str(int(row.place)),
-                "name": title,
-                "n": row.n,
-                "mean": _with_interval(row.mean, row.low, row.high),
-                "distance": _distance(row),
-                "note": _note(row),
-            }
-        )
-    return {
-        "metric": found.metric,
-        "direction": f"{found.direction} is better",
-        "unit": found.unit,
-        "protocol": found.protocol,
-        "summary": section.evaluations.summary(found.metric),
-        "sentence": found.sentence,
-        "rows": lines,
-        "line": _in_one_line(lines),
-        "apart": [f"Without a place ({why}): {', '.join(rows)}." for why, rows in apart.items()],
-    }
-
-
-def _with_interval(
-    mean: float, low: float | None, high: float | None, *, signed: bool = False
-) -> str:
-    text = number(mean, 3, signed=signed)
-    if low is None or high is None:
-        return text
-    ends = (number(end, 3, signed=signed) for end in (low, high))
-    return f"{text} [{', '.join(ends)}]"
-
-
-def _distance(row: Row) -> str:
-    if row.distance is None:
-        return "the best mean"
-    if row.note in ("identical", "equal up to rounding"):
-        return str(row.note)
-    return _with_interval(row.distance, row.distance_low, row.distance_high, signed=True)
-
-
-def _note(row: Row) -> str:
-    if row.distance is None:
-        return str(row.note or "")
-    if row.separated:
-        p = f"p={number(row.p_holm, 3)}" if row.p_holm >= 0.001 else "p<0.001"
-        return f"separated ({p})"
-    if row.more_seeds is not None:
-        return f"not separated from the best; {row.more_seeds:.0f} more seeds would tell"
-    return "not separated from the best"
-
-
-def _in_one_line(lines: list[Place]) -> str:
-    """Return the places in one line, for a terminal: ``1. A 8.67, B 8.76; 2. C 9.01``."""
-    places: dict[str, list[str]] = {}
-    for line in lines:
-        places.setdefault(line["place"], []).append(f"{line['name']} {line['mean'].split()[0]}")
-    ordered = sorted(places.items(), key=lambda item: int(item[0]))
-    return "; ".join(f"{place}. {', '.join(names)}" for place, names in ordered)
 
 
 def claim_lines(found: pd.DataFrame) -> list[dict[str, object]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import pandas as pd
@@ -38,25 +38,7 @@ def compare(table: Table) -> tuple[pd.DataFrame, Layout] | None:
     if not rows:
         return None
     title = str(section.rows.loc[base, "title"])
-    head = {
-        **{"table": table.spec.id, "task": section.task, "preset": section.preset},
-        **{"task_fingerprint": section.fingerprint, "baseline": title},
-    }
-    lines = []
-    for row in rows:
-        about = section.rows.loc[row]
-        for column, one in zip(columns, found, strict=True):
-            if row in one:
-                who = {key: about[key] for key in ("label", "options", "group")}
-                lines.append(
-                    head
-                    | who
-                    | {"row": about["title"]}
-                    | {"column": column.spec.id, "protocol": column.protocol}
-                    | asdict(one[row])
-                    | {"separated": one[row].separated, "seeds_needed": one[row].needed}
-                )
-    frame = pd.DataFrame(lines)
+    frame = _frame(table, title, rows, columns, found)
     context: Layout = {
         "id": f"{table.spec.id}-differences-{section.slug}",
         "title": f"Differences to {title}, seed by seed",
@@ -75,6 +57,36 @@ def compare(table: Table) -> tuple[pd.DataFrame, Layout] | None:
         "notes": list(_notes(title, frame)),
     }
     return frame, context
+
+
+def _frame(
+    table: Table,
+    baseline: str,
+    rows: Sequence[int],
+    columns: Sequence[Column],
+    found: Sequence[Mapping[Hashable, Difference]],
+) -> pd.DataFrame:
+    """Return a line for each row and column that has a difference."""
+    section = table.section
+    head = {
+        **{"table": table.spec.id, "task": section.task, "preset": section.preset},
+        **{"task_fingerprint": section.fingerprint, "baseline": baseline},
+    }
+    lines = []
+    for row in rows:
+        about = section.rows.loc[row]
+        who = {key: about[key] for key in ("label", "options", "group")}
+        for column, one in zip(columns, found, strict=True):
+            if row in one:
+                lines.append(
+                    head
+                    | who
+                    | {"row": about["title"]}
+                    | {"column": column.spec.id, "protocol": column.protocol}
+                    | asdict(one[row])
+                    | {"separated": one[row].separated, "seeds_needed": one[row].needed}
+                )
+    return pd.DataFrame(lines)
 
 
 def _column(column: Column, base: int) -> dict[Hashable, Difference]:

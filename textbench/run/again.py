@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -57,7 +57,7 @@ def load(
     directory: RunDirectory,
     device: str = "cpu",
     task: Task[Config] | None = None,
-    changed: Mapping[str, Any] | None = None,
+    changed: JsonObject | None = None,
 ) -> Stored:
     """Load a finished run's generator.
 

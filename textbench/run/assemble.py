@@ -17,6 +17,7 @@ from textbench.contracts.config import Config, validate
 from textbench.contracts.data import training_data
 from textbench.contracts.errors import UnknownNameError, UserError
 from textbench.contracts.metric import Metric
+from textbench.contracts.plain import JsonObject
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Kept, Task
@@ -58,9 +59,7 @@ def trainer_class(spec: Spec) -> type[Trainer[Config]]:
     return found
 
 
-def task(
-    spec: Spec, store: Path | None = None, changed: Mapping[str, Any] | None = None
-) -> Task[Config]:
+def task(spec: Spec, store: Path | None = None, changed: JsonObject | None = None) -> Task[Config]:
     """Build the task that ``spec`` was made for.
 
     Args:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from textbench.contracts.config import Config
@@ -26,7 +24,9 @@ from textbench.contracts.task import Task
 from textbench.contracts.trainer import State, Trainer
 from textbench.plan.resolve import EvaluationConfig
 from textbench.run import assemble, checkpoint
-from textbench.run.clock import Clock, Speedometer
+from textbench.run.clock import Clock
+from textbench.run.conditions import Conditions
+from textbench.run.heartbeat import Heartbeat
 from textbench.run.measure import measure, undisturbed
 from textbench.run.meter import Meter
 from textbench.store.directory import RunDirectory
@@ -38,14 +38,10 @@ from textbench.store.rows import (
     EpochRow,
     EvaluationRow,
     LossRow,
-    Measurement,
-    Status,
 )
 
 LOG_EVERY = 10
 """Training steps averaged into one row of the training log."""
-HEARTBEAT = 1.0
-"""Seconds of wall time between two status files."""
 SAMPLE_LINES = 200
 """Lines of ``samples.txt``."""
 
@@ -58,20 +54,6 @@ class Warmup:
     """The final generator."""
     last: EvaluationRow
     """The last row of its evaluations: epochs, ledger and seconds so far."""
-
-
-@dataclass
-class Conditions:
-    """What does not change a run's numbers."""
-
-    device: torch.device
-    checkpoint_seconds: float = 60.0
-    checkpoint_steps: int = 0
-    """Checkpoint every so many steps instead; 0 goes by the clock."""
-    deadline: float = math.inf
-    """Time by the monotonic clock at which to checkpoint and stop."""
-    stop: Callable[[], bool] = lambda: False
-    """Asked after every step: stop at a checkpoint now?"""
 
 
 class Run:
@@ -108,7 +90,8 @@ class Run:
             raise UserError(f"{trainer_class.name}: with these options its schedule has no steps")
         if self.schedule.total >= 2**63:
             raise UserError(f"{trainer_class.name}: {self.schedule.total:.0e} steps never end")
-        self.status = Status("running", device=str(options.device), total=self.schedule.total)
+        self.heartbeat = Heartbeat(directory, self.schedule, self.plan, str(options.device))
+        self.status = self.heartbeat.status
         self.step = 0
         self.stopped = False
         self.sums: dict[str, tuple[float | Tensor, int]] = {}
@@ -118,7 +101,6 @@ class Run:
             spent = [warmup.last["seconds"], warmup.last["cpu_seconds"]]
             self.clock.restore([*spent, *spent])
         self._saved = (time.monotonic(), 0)
-        self._speed = Speedometer()
 
     # -- the loop --------------------------------------------------------------------------
 
@@ -139,8 +121,8 @@ class Run:
             self._train_step()
             if self._due():
                 self._evaluate(final=False)
-            self._heartbeat()
-            if outcome := self._interruption():
+            self._beat()
+            if outcome := self.options.interruption():
                 self._save()
                 return outcome
             self._save_if_due()
@@ -163,11 +145,6 @@ class Run:
 
     def _due(self) -> bool:
         return self.schedule.evaluates(self.step, self.plan.due, self.plan.every_steps)
-
-    def _interruption(self) -> Literal["timeout", "interrupted"] | None:
-        if self.options.stop():
-            return "interrupted"
-        return "timeout" if time.monotonic() >= self.options.deadline else None
 
     # -- logs ------------------------------------------------------------------------------
 
@@ -231,15 +208,8 @@ class Run:
         self.directory.append(METRICS, row)
         if not final:
             self.stopped = self.trainer.observe(validation_nll)
-        self._show(measured)
-        self._speed.evaluated(time.monotonic() - began)
-        self._heartbeat(force=True)
-
-    def _show(self, measured: Mapping[str, Measurement]) -> None:
-        """Put the newest values into the status."""
-        headlines = {n.name for metric in self.metrics for n in metric.described() if n.headline}
-        shown = {k: one["value"] for k, one in measured.items() if one["value"] is not None}
-        self.status.metrics, self.status.headlines = shown, sorted(headlines & shown.keys())
+        self.heartbeat.evaluated(self.metrics, measured, time.monotonic() - began)
+        self._beat(force=True)
 
     def _validation_nll(self, evaluation: Evaluation) -> float:
         """Return what `Trainer.observe` is told: NaN without a likelihood."""
@@ -256,23 +226,12 @@ class Run:
 
     # -- status and checkpoints ------------------------------------------------------------
 
-    def _heartbeat(self, *, force: bool = False) -> None:
-        if not force and abs(time.time() - self.status.heartbeat) < HEARTBEAT:
-            return
-        phase = self._phase()
-        left = self.schedule.evaluations_left(self.step, self.plan.due, self.plan.every_steps)
-        self._speed.at(self.step, phase, self.clock.seconds)
-        self.status.step, self.status.phase = self.step, phase
-        self.status.rate = self._speed.rate
-        self.status.eta = self._speed.eta(self.schedule, self.step, left)
-        self.directory.write_status(self.status)
+    def _beat(self, *, force: bool = False) -> None:
+        self.heartbeat.beat(self.step, self._phase(), self.clock.seconds, force=force)
 
     def _save_if_due(self) -> None:
-        if self.options.checkpoint_steps:
-            due = self.step - self._saved[1] >= self.options.checkpoint_steps
-        else:
-            due = time.monotonic() - self._saved[0] >= self.options.checkpoint_seconds
-        if due:
+        moment, step = self._saved
+        if self.options.checkpoint_due(self.step - step, time.monotonic() - moment):
             self._save()
 
     def _save(self) -> None:

@@ -19,7 +19,7 @@ import torch
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.run import worker
-from textbench.run.loop import Conditions
+from textbench.run.conditions import Conditions
 from textbench.store import kept
 from textbench.store.directory import RunDirectory
 from textbench.store.read import UNREADABLE

@@ -23,7 +23,8 @@ from textbench.contracts.spec import Spec
 from textbench.plan import registry
 from textbench.plan.codehash import code_hash
 from textbench.run import assemble, checkpoint
-from textbench.run.loop import Conditions, Run, Warmup
+from textbench.run.conditions import Conditions
+from textbench.run.loop import Run, Warmup
 from textbench.run.provenance import PARENT, provenance
 from textbench.store import kept, seal, verify
 from textbench.store.directory import RunDirectory

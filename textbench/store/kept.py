@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from textbench.contracts.config import Config
 from textbench.contracts.spec import Spec, digest
 from textbench.contracts.task import Kept, Task
 from textbench.store import files
@@ -43,7 +45,7 @@ def tensors_path(store: Path, spec: Spec) -> Path:
     return described_path(store, spec).with_suffix(".npz")
 
 
-def keep(store: Path, spec: Spec, task: Task[Any]) -> None:
+def keep(store: Path, spec: Spec, task: Task[Config]) -> None:
     """Write what a task keeps, unless it is there or the task keeps nothing.
 
     Raises:
@@ -80,11 +82,12 @@ def kept(store: Path, spec: Spec) -> Kept | None:
     except FileNotFoundError:
         return None
     expected = data.pop("checksum", "")
-    if expected != digest(data) or not isinstance(data.get("described"), dict):
+    described = data.get("described")
+    if expected != digest(data) or not isinstance(described, dict):
         raise DamagedError(f"{path.name} was changed: its checksum does not fit", REMEDY)
     if (data["task"], data["fingerprint"]) != (spec.task, spec.task_fingerprint):
         raise DamagedError(f"{path.name} is of other data", REMEDY)
-    return Kept(data["described"], _tensors(tensors_path(store, spec)))
+    return Kept(described, _tensors(tensors_path(store, spec)))
 
 
 def copy(store: Path, target: Path, spec: Spec, *, sentences: bool = True) -> None:
@@ -122,13 +125,13 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 def _narrow(tensor: Tensor) -> Any:
     """Return an array of the smallest type that holds the symbols; other types stay."""
-    array = tensor.numpy()
+    array: npt.NDArray[np.generic] = tensor.numpy()
     if array.dtype != np.int64:
         return array
     return array.astype(np.min_scalar_type(int(array.max(initial=0))))
 
 
-def _widened(array: Any) -> Tensor:
+def _widened(array: npt.NDArray[np.generic]) -> Tensor:
     """Return symbols as int64 again. What is one-dimensional and of bytes is text."""
     if array.dtype.kind == "u" and not (array.dtype == np.uint8 and array.ndim == 1):
         array = array.astype(np.int64)

@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
@@ -176,5 +175,7 @@ def product_rate(starts: Sequence[Start]) -> float:
 
     The median of its starts; NaN where none recorded it.
     """
+    from statistics import median  # which imports random
+
     rates = [rate for start in starts if (rate := start.get("product_rate", 0.0)) > 0]
     return median(rates) if rates else math.nan

@@ -12,7 +12,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Self, TypeVar
+from typing import Literal, NamedTuple, Self, TypeVar
 
 import torch
 from pydantic import Field
@@ -74,7 +74,7 @@ class Encoded(NamedTuple):
     test: Tensor
 
 
-K = TypeVar("K", bound=CorpusConfig, covariant=True)
+K = TypeVar("K", bound=CorpusConfig)
 
 
 class Corpus(TextTask[K]):
@@ -197,7 +197,7 @@ class Corpus(TextTask[K]):
         return Kept(described, {**self.splits._asdict(), "unknown": encoded})
 
     @classmethod
-    def restored(cls, config: Any, kept: Kept) -> Self:
+    def restored(cls, config: K, kept: Kept) -> Self:
         """See `Task.restored`; without the sentences it only decodes."""
         task = cls.__new__(cls)
         TextTask.__init__(task, config)

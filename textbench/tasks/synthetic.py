@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field
@@ -116,7 +116,7 @@ class Synthetic(Task[SyntheticConfig]):
         return Kept({}, {k: torch.from_numpy(v.copy()) for k, v in self.parameters.items()})
 
     @classmethod
-    def restored(cls, config: Any, kept: Kept) -> Self:
+    def restored(cls, config: SyntheticConfig, kept: Kept) -> Self:
         """See `Task.restored`."""
         task = cls.__new__(cls)
         Task.__init__(task, config)

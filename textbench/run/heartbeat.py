@@ -1,0 +1,61 @@
+"""The heartbeat of a run: ``status.json``, with how far it got and how long it will take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from textbench.contracts.metric import Metric
+from textbench.contracts.schedule import Schedule
+from textbench.plan.resolve import EvaluationConfig
+from textbench.run.clock import Speedometer
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import Measurement, Status
+
+PERIOD = 1.0
+"""Seconds of wall time between two status files."""
+
+
+class Heartbeat:
+    """Writes the status of a run in progress.
+
+    Args:
+        directory: The run's, locked by this process.
+        schedule: Its schedule.
+        plan: When it is evaluated.
+        device: Where it trains.
+    """
+
+    def __init__(
+        self, directory: RunDirectory, schedule: Schedule, plan: EvaluationConfig, device: str
+    ) -> None:
+        self.directory, self.schedule, self.plan = directory, schedule, plan
+        self.status = Status("running", device=device, total=schedule.total)
+        self._speed = Speedometer()
+
+    def beat(self, step: int, phase: str, seconds: float, *, force: bool = False) -> None:
+        """Write the status, unless that was done just before.
+
+        Args:
+            step: Finished steps.
+            phase: The phase of the last one.
+            seconds: Training time so far.
+            force: Write it in any case.
+        """
+        if not force and abs(time.time() - self.status.heartbeat) < PERIOD:
+            return
+        left = self.schedule.evaluations_left(step, self.plan.due, self.plan.every_steps)
+        self._speed.at(step, phase, seconds)
+        self.status.step, self.status.phase = step, phase
+        self.status.rate = self._speed.rate
+        self.status.eta = self._speed.eta(self.schedule, step, left)
+        self.directory.write_status(self.status)
+
+    def evaluated(
+        self, metrics: Iterable[Metric], measured: Mapping[str, Measurement], seconds: float
+    ) -> None:
+        """Put the newest values into the status; they took so many seconds."""
+        headlines = {n.name for metric in metrics for n in metric.described() if n.headline}
+        shown = {k: one["value"] for k, one in measured.items() if one["value"] is not None}
+        self.status.metrics, self.status.headlines = shown, sorted(headlines & shown.keys())
+        self._speed.evaluated(seconds)
