@@ -20,7 +20,7 @@ from textbench.contracts.errors import UserError
 from textbench.contracts.streams import stream
 from textbench.plan.arguments import parse_alphas
 from textbench.plan.resolve import Request, expand
-from textbench.run import worker
+from textbench.run import assemble, worker
 from textbench.run.again import load, sample
 from textbench.run.conditions import Conditions
 from textbench.store.directory import RunDirectory
@@ -144,7 +144,8 @@ def test_changed_data_are_noticed(results: Path, tmp_path: Path) -> None:
     path.write_text(before + "one more sentence\n", encoding="utf-8")
     try:
         with pytest.raises(UserError, match="task text is no longer the one"):
-            load(directory)
+            assemble.task(spec)
+        assert load(directory).task.fingerprint() == spec.task_fingerprint  # the store kept them
     finally:
         path.write_text(before, encoding="utf-8")
 
