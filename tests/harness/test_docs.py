@@ -122,3 +122,56 @@ def commands(text: str) -> list[str]:
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     parts = (part.strip() for line in lines for part in re.split(r"&&|\|\||;", line))
     return [part for part in parts if re.match(r"(\S*/)?textbench ", part)]
+
+
+# -- the architecture ------------------------------------------------------------------------------
+
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+FILE = re.compile(r"(?:[\w/-]+/)?[\w-]+\.(?:py|toml|jinja|md|json)")
+"""`rows.py`, or `store/rows.py`."""
+MEMBER = re.compile(r"([A-Z]\w+)\.(\w+)(?:\(\))?")
+"""`Spec.group`, or `Trainer.step()`."""
+MODULE = re.compile(r"\b([a-z]+)/(\w+)(?= ->| *$|:| )", re.M)
+"""`plan/resolve`, in the drawing."""
+RECORD = {"spec.json", "env.json", "status.json"}
+
+
+def product() -> dict[Path, str]:
+    """Return every source and data file of the product with its text."""
+    kinds = (".py", ".toml", ".jinja", ".md", ".json")
+    folders = ("textbench", "algorithms", "metrics", "docs", "tests")
+    return {
+        path: path.read_text("utf-8")
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in kinds and "__pycache__" not in path.parts
+    }
+
+
+def test_the_architecture_names_what_there_is() -> None:
+    """Files, classes and their members, functions, the modules of the drawing."""
+    files = product()
+    code = "\n".join(text for path, text in files.items() if path.suffix == ".py")
+    named = 0
+    for word in quoted(ARCHITECTURE):
+        member = MEMBER.fullmatch(word)
+        if FILE.fullmatch(word) and word not in RECORD:
+            there = any(str(path).endswith(f"/{word}") for path in files)
+            assert there, f"no file {word}"
+        elif member:
+            homes = [text for text in files.values() if f"\nclass {member[1]}" in text]
+            assert any(re.search(rf"\b{member[2]}\b", text) for text in homes), f"no {word}"
+        elif re.fullmatch(r"_[a-z_]+", word):
+            assert f"def {word}(" in code, f"no function {word}"
+        else:
+            continue
+        named += 1
+    assert named > 40
+
+
+def test_the_drawing_of_the_architecture_names_modules() -> None:
+    _, drawing, _ = ARCHITECTURE.read_text("utf-8").split("```", 2)
+    found = [f"{room}/{module}" for room, module in MODULE.findall(drawing)]
+    assert len(found) > 4
+    for module in found:
+        assert (ROOT / "textbench" / f"{module}.py").exists(), module

@@ -9,8 +9,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, cast, get_args
+from dataclasses import MISSING, fields, is_dataclass
+from types import UnionType
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    NotRequired,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from textbench.contracts.number import Direction
 from textbench.contracts.spec import Spec, digest
@@ -44,45 +55,50 @@ _WARMUPS = 4
 _DIRECTIONS = frozenset(get_args(Direction))
 _STATUSES = frozenset(get_args(StatusName))
 
-_SPEC: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("trainer", "task", "task_fingerprint", "variant"), (str,)),
-    **dict.fromkeys(("preset", "preset_summary", "task_note", "oracle", "title"), (str,)),
-    **dict.fromkeys(("config", "task_config", "backbone", "evaluation", "overrides"), (dict,)),
-    **dict.fromkeys(("fresh_data", "own_generator"), (bool,)),
-    **{"metrics": (dict,), "plugins": (list,), "warmup": (dict, type(None))},
-    **{"version": (int,), "seed": (int,), "alpha": NUMBER},
-}
-_REQUIRED = (
-    *("trainer", "version", "config", "task", "task_config", "task_fingerprint"),
-    *("backbone", "evaluation", "seed"),
-)
-_STATUS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("status", "reason", "phase", "device", "traceback", "note"), (str,)),
-    **dict.fromkeys(("step", "total", "pid", "resumed"), (int,)),
-    **dict.fromkeys(("rate", "eta", "heartbeat"), NUMBER),
-    **{"metrics": (dict,), "headlines": (list,), "checksums": (dict,)},
-}
-_EVALUATION: dict[str, tuple[type, ...]] = {
-    **{"step": (int,), "phase": (str,), "epoch": NUMBER, "final": (bool,), "ledger": (dict,)},
-    **{"seconds": NUMBER, "cpu_seconds": NUMBER, "metrics": (dict,)},
-}
-_LATER: dict[str, tuple[type, ...]] = {
-    **{"alpha": NUMBER, "samples": (int,), "metrics": (dict,), "options": (list,)},
-}
-_START: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("time", "textbench", "torch", "numpy", "python", "commit"), (str,)),
-    **dict.fromkeys(("machine", "cpu", "device", "code", "command"), (str,)),
-    **dict.fromkeys(("dirty", "deterministic_algorithms"), (bool, type(None))),
-    **{"cores": (int, type(None)), "cuda": (str, type(None)), "threads": (int,)},
-    **dict.fromkeys(("product_rate", "exponential_rate"), NUMBER),
-}
-_LOSS: dict[str, tuple[type, ...]] = {
-    **{"step": (int,), "phase": (str,), "epoch": NUMBER, "values": (dict,)},
-}
-_EPOCH: dict[str, tuple[type, ...]] = {
-    **{"step": (int,), "phase": (str,), "epoch": NUMBER, "seconds": NUMBER},
-    **{"cpu_seconds": NUMBER, "ledger": (dict,)},
-}
+
+class _Shape(NamedTuple):
+    """What a table must look like."""
+
+    types: dict[str, tuple[type, ...]]
+    """By key."""
+    required: frozenset[str]
+
+
+def _shape(kind: type) -> _Shape:
+    """Read the shape of a dataclass or TypedDict of `textbench.store.rows` off its annotations."""
+    hints = get_type_hints(kind, localns={"Json": object}, include_extras=True)
+    if is_dataclass(kind):
+        required = {
+            one.name
+            for one in fields(kind)
+            if one.default is MISSING and one.default_factory is MISSING
+        }
+    else:
+        total = getattr(kind, "__total__", True)
+        required = {key for key in hints if total and get_origin(hints[key]) is not NotRequired}
+    return _Shape({key: _parsed(hint) for key, hint in hints.items()}, frozenset(required))
+
+
+def _parsed(hint: object) -> tuple[type, ...]:
+    """Return what JSON's parser makes of a type."""
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin is NotRequired:
+        return _parsed(inside[0])
+    if origin in (Union, UnionType):
+        return tuple(kind for one in inside for kind in _parsed(one))
+    if hint is float:
+        return NUMBER
+    if origin is Literal:
+        return (str,)
+    if is_dataclass(hint):
+        return (dict,)
+    kind = origin or hint
+    return (list,) if kind is tuple else (kind,) if isinstance(kind, type) else ()
+
+
+_SPEC, _STATUS, _START = _shape(Spec), _shape(Status), _shape(Start)
+_EVALUATION, _LATER = _shape(EvaluationRow), _shape(LaterRow)
+_LOSS, _EPOCH = _shape(LossRow), _shape(EpochRow)
 
 
 def spec(data: Unchecked, what: str = "spec.json") -> Spec:
@@ -96,7 +112,7 @@ def spec(data: Unchecked, what: str = "spec.json") -> Spec:
 
 def _spec(data: Unchecked, what: str, warmups: int) -> Unchecked:
     known: dict[str, Any] = {one.name: data[one.name] for one in fields(Spec) if one.name in data}
-    _require(known, {key: _SPEC[key] for key in {*known, *_REQUIRED}}, what)
+    _require(known, _SPEC, what)
     for key in ("trainer", "task", "variant"):
         name = known.get(key, "")
         if not (_NAME.fullmatch(name) or (name == "" and key == "variant")):
@@ -120,8 +136,8 @@ def status(data: Unchecked, what: str = "status.json") -> Status:
     Raises:
         DamagedError: It is none.
     """
-    known = {key: value for key, value in data.items() if key in _STATUS}
-    _require(known, {key: _STATUS[key] for key in {*known, "status"}}, what)
+    known = {key: value for key, value in data.items() if key in _STATUS.types}
+    _require(known, _STATUS, what)
     if known["status"] not in _STATUSES:
         raise DamagedError(f"{what}: status is {_shown(known['status'])}, which is none")
     shown = {k: v for k, v in known.get("metrics", {}).items() if v is not None}
@@ -143,7 +159,7 @@ def starts(data: Unchecked, what: str = "env.json") -> list[Start]:
     if type(found) is not list or not all(type(start) is dict for start in found):
         raise DamagedError(f"{what}: starts must be a list of tables")
     for start in found:
-        _require(start, {key: _START[key] for key in start if key in _START}, f"{what}: a start")
+        _require(start, _START, f"{what}: a start")
         for value in start.values():
             if type(value) in (dict, list):
                 raise DamagedError(f"{what}: a start is text and numbers")
@@ -214,10 +230,12 @@ def _metrics(measured: Unchecked, what: str) -> None:
             raise DamagedError(f"{what}: {name} lacks its protocol, unit or summary")
 
 
-def _require(row: Unchecked, types: Mapping[str, tuple[type, ...]], what: str) -> None:
-    for key, allowed in types.items():
+def _require(row: Unchecked, shape: _Shape, what: str) -> None:
+    for key, allowed in shape.types.items():
         if key not in row:
-            raise DamagedError(f"{what} has no {key}")
+            if key in shape.required:
+                raise DamagedError(f"{what} has no {key}")
+            continue
         value = row[key]
         if type(value) not in allowed or (type(value) in NUMBER and not _fits(value)):
             wanted = " or ".join(_NAMES[kind] for kind in allowed if kind in _NAMES)
