@@ -22,6 +22,7 @@ from textbench.plan.arguments import (
     parse_value,
 )
 from textbench.plan.resolve import BackboneConfig, EvaluationConfig, Request, expand
+from textbench.plan.toml import read_toml
 from textbench.tasks import oracle
 
 PLUGIN = """
@@ -387,6 +388,8 @@ def test_a_section_for_a_preset_counts_only_under_it(
         ("[variants]\nplain = 3\n", "'plain' must be a table of variants"),
         ("[variants.plian.new]\nlr = 1\n", "unknown trainer 'plian'; did you mean 'plain'"),
         ('seeds = "x"\n', "neither a seed nor a range"),
+        ("seeds = 1.5\n", "neither a seed nor a range"),
+        ("seeds = {from = 1}\n", "neither a seed nor a range"),
     ],
 )
 def test_broken_config_file_is_one_line(
@@ -564,3 +567,16 @@ def test_quick_is_the_default_preset_on_the_real_task() -> None:
     assert spec.preset == "quick" and spec.seed == 0
     assert (spec.task_config["vocab_size"], spec.task_config["length"]) == (5000, 20)
     assert spec.backbone == {"embedding": 32, "hidden": 32}
+
+
+def test_a_date_in_a_config_file_is_text_as_in_set(tmp_path: Path) -> None:
+    """A spec is JSON: `json.dumps` of an override that is a date would fail."""
+    file = tmp_path / "dated.toml"
+    file.write_text("a = 2020-01-31\nb = [12:30:00, 1]\n[c]\nd = 1979-05-27T07:32:00Z\n", "utf-8")
+    found = read_toml(file)
+    assert found == {
+        "a": "2020-01-31",
+        "b": ["12:30:00", 1],
+        "c": {"d": "1979-05-27 07:32:00+00:00"},
+    }
+    assert json.loads(json.dumps(found)) == found and parse_value("2020-01-31") == found["a"]
