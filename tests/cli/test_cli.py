@@ -18,7 +18,8 @@ from stores import measured
 
 from textbench import __version__
 from textbench.cli import COMMANDS, cli
-from textbench.cli.run import choose_devices, exit_code
+from textbench.cli.engines import choose_devices
+from textbench.cli.run import exit_code
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.plan import presets, registry

@@ -19,8 +19,8 @@ from textbench.contracts.spec import Spec
 from textbench.plan.arguments import parse_retry, parse_size, parse_timeout
 from textbench.plan.sizes import check_memory
 from textbench.run import limits, worker
-from textbench.run.engine import LocalEngine
 from textbench.run.limits import Limits
+from textbench.run.local import LocalEngine
 from textbench.run.provenance import PARENT
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import Status

@@ -172,7 +172,7 @@ def test_modules_import_without_fcntl_and_affinity(tmp_path: Path) -> None:
         "sys.modules['fcntl'] = None\n"
         "sys.modules['resource'] = None\n"
         "del os.sched_getaffinity, os.register_at_fork\n"
-        "from textbench.cli.run import usable_cores\n"
+        "from textbench.cli.engines import usable_cores\n"
         "from textbench.run import engine\n"
         "from textbench.store.directory import RunDirectory\n"
         "from pathlib import Path\n"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from textbench.cli import options
+from textbench.cli.engines import choose_devices
 from textbench.cli.recorded import find_run, read
-from textbench.cli.run import choose_devices
 from textbench.contracts.errors import DivergedError, UserError, printable
 from textbench.plan import registry
 from textbench.plan.arguments import parse_alphas, parse_settings

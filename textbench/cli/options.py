@@ -43,6 +43,6 @@ def settings(use: str) -> Decorator:
 
 
 def device(use: str, default: str = "auto") -> Decorator:
-    """``--device``; see `textbench.cli.run.choose_devices`."""
+    """``--device``; see `textbench.cli.engines.choose_devices`."""
     choices = "auto|cpu|cuda[:I]" if default == "auto" else "cpu|cuda[:I]"
     return click.option("--device", default=default, show_default=True, metavar=choices, help=use)

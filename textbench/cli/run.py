@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textbench.cli import options
+from textbench.cli.engines import prepare
 from textbench.cli.terminal import reasons, warn
-from textbench.contracts.errors import UserError, printable
-from textbench.plan.arguments import (
-    parse_duration,
-    parse_retry,
-    parse_shard,
-    parse_size,
-    parse_timeout,
-)
+from textbench.contracts.errors import printable
+from textbench.plan.arguments import parse_retry, parse_shard
 from textbench.store.directory import RunDirectory
 from textbench.store.files import one_line
 from textbench.store.read import UNREADABLE
@@ -32,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from textbench.contracts.spec import Spec
-    from textbench.run.engine import LocalEngine
+    from textbench.run.engine import Engine
 
 EPILOG = """\b
 Examples:
@@ -43,6 +37,7 @@ Examples:
   textbench run --config figure2b --seeds 0:3
   textbench run --config grid.toml --time-budget 11h30m --checkpoint-every 5m
   textbench run --config grid.toml --shard 3/16 --device cuda:0
+  textbench run --config grid.toml --engine ray --address 10.0.0.5:6379 --per-gpu 4
   textbench run --config grid.toml --retry failed
   textbench run --config grid.toml --timeout 10m,6h --memory 4GB --retry 2
 
@@ -80,6 +75,25 @@ Files = tuple[Path, ...]
     help="Runs at once.  [default: one per usable core, or per GPU]",
 )
 @options.device("Where to train; auto takes the GPUs if there are any.")
+@click.option(
+    "--per-gpu",
+    type=click.IntRange(1, 100),
+    metavar="K",
+    help="Runs that share a GPU.  [default: 1]",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where runs are executed: on this machine, or on those of a Ray cluster.",
+)
+@click.option(
+    "--address",
+    default="",
+    metavar="HOST:PORT",
+    help="The Ray cluster.  [default: RAY_ADDRESS, or one that is started here]",
+)
 @options.plugins("Python file with a trainer, metric or task of yours")
 @click.option(
     "--time-budget", metavar="TIME", help="Checkpoint and stop after this long, e.g. 30m."
@@ -122,15 +136,8 @@ def command(**given: Any) -> None:
     """
     from textbench.plan.resolve import Request, expand
     from textbench.plan.sizes import check_memory
-    from textbench.run.engine import LocalEngine
-    from textbench.run.limits import Limits
 
-    budget = given["time_budget"]
-    deadline = time.monotonic() + parse_duration(budget, "--time-budget") if budget else None
-    idle, total = parse_timeout(given["timeout"])
-    limits = Limits(idle, total, parse_size(given["memory"], "--memory"))
-    retries = int(given["retry"]) if given["retry"].isdecimal() else 0
-    checkpoint_every = _checkpoint_every(given["checkpoint_every"])
+    engine = prepare(given)
     shard = parse_shard(given["shard"]) if given["shard"] else (0, 1)
     keys = ("algos", "task", "preset", "seeds", "settings", "config", "plugins")
     request = Request(**{key: given[key] for key in keys})
@@ -140,24 +147,13 @@ def command(**given: Any) -> None:
     results: Path = given["results"]
     if given["retry"] == "failed":
         specs = [spec for spec in specs if _status(results, spec).status == "failed"]
-    devices = choose_devices(given["device"])
-    jobs = given["jobs"] or default_jobs(devices)
     if given["dry_run"]:
         say_what_would_run(results, specs)
         return
-    engine = LocalEngine(
-        results,
-        jobs=jobs,
-        devices=devices,
-        checkpoint_every=checkpoint_every,
-        deadline=deadline,
-        limits=limits,
-        retries=retries,
-    )
-    sys.exit(run_specs(engine, specs))
+    sys.exit(run_specs(engine(), specs))
 
 
-def run_specs(engine: LocalEngine, specs: Sequence[Spec]) -> int:
+def run_specs(engine: Engine, specs: Sequence[Spec]) -> int:
     """Run the specs, show progress and the table; return the exit code."""
     from rich.console import Console
 
@@ -168,16 +164,19 @@ def run_specs(engine: LocalEngine, specs: Sequence[Spec]) -> int:
     console = Console()
     results, jobs = engine.results, engine.jobs
     outcomes: dict[str, tuple[Spec, Status]] = {}
-    with Progress(results, specs, jobs, console) as progress:
+    try:
+        with Progress(results, specs, jobs, console) as progress:
 
-        def tick(active: Sequence[Spec]) -> None:
-            if engine.signals:
-                progress.stopping()
-            progress.tick(active)
+            def tick(active: Sequence[Spec]) -> None:
+                if engine.signals:
+                    progress.stopping()
+                progress.tick(active)
 
-        for spec, status in engine.map(specs, tick):
-            progress.finish(spec, status)
-            outcomes[spec.label + spec.hash] = (spec, status)
+            for spec, status in engine.map(specs, tick):
+                progress.finish(spec, status)
+                outcomes[spec.label + spec.hash] = (spec, status)
+    finally:
+        engine.close()
     ordered = [outcomes[spec.label + spec.hash] for spec in specs]
     if ordered:
         console.print()
@@ -250,42 +249,3 @@ def _looked_at(results: Path, spec: Spec) -> tuple[Status, str]:
 
 def _status(results: Path, spec: Spec) -> Status:
     return RunDirectory(spec.directory(results)).standing()
-
-
-def choose_devices(device: str) -> list[str]:
-    """Return the devices that workers are given in turn.
-
-    Raises:
-        UserError: There is no such device.
-    """
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    kind, _, index = device.partition(":")
-    if device == "cpu" or (device == "auto" and not count):
-        return ["cpu"]
-    if device in ("auto", "cuda") and count:
-        return [f"cuda:{i}" for i in range(count)]
-    if kind == "cuda" and index.isdecimal() and int(index) < count:
-        return [device]
-    here = f"this machine has {count} CUDA devices"
-    raise UserError(f"--device {device}: expected auto, cpu, cuda or cuda:I; {here}")
-
-
-def default_jobs(devices: Sequence[str]) -> int:
-    """Return how many runs go at once, if nobody says."""
-    return usable_cores() if devices[0] == "cpu" else len(devices)
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use, as far as the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # macOS and Windows bind no process to cores
-
-
-def _checkpoint_every(text: str) -> str:
-    """Return what the worker takes: a number of steps, or seconds with an ``s``."""
-    if text.isdecimal() and int(text) > 0:
-        return text
-    return f"{parse_duration(text, '--checkpoint-every'):g}s"

@@ -66,9 +66,10 @@ def command(**given: Any) -> None:
     Configurations are drawn from the ranges that options declare, the same number for all. They
     run as ordinary runs; validation data at the target choose.
     """
-    from textbench.cli.run import choose_devices, default_jobs, run_specs, say_what_would_run
+    from textbench.cli.engines import choose_devices, default_jobs
+    from textbench.cli.run import run_specs, say_what_would_run
     from textbench.plan.resolve import Request, expand
-    from textbench.run.engine import LocalEngine
+    from textbench.run.local import LocalEngine
 
     names = [name.strip() for name in given["algos"].split(",") if name.strip()]
     target, rules = _target(given["target"], given["task"])

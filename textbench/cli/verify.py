@@ -41,8 +41,8 @@ def command(run: str, steps: int, results: Path, device: str, plugins: tuple[Pat
 
     RUN is a run's directory, or any part of its name or hash that no other run of the store shares.
     """
+    from textbench.cli.engines import choose_devices
     from textbench.cli.recorded import find_run
-    from textbench.cli.run import choose_devices
     from textbench.store.files import one_line
     from textbench.store.read import UNREADABLE, problems
 

@@ -1,21 +1,19 @@
-"""The local engine: a pool of worker processes, one per run.
+"""What every engine does: which run starts when, and how it ended.
 
-An engine only places processes. Every worker writes its own run directory, so an engine, or the
-machine under it, can die without losing more than the time since the last checkpoints.
+An engine only places processes. Every run has its own directory, so an engine, or the machine
+under it, can die without losing more than the time since the last checkpoints.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -23,72 +21,40 @@ from types import FrameType
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.run.limits import GRACE, UNLIMITED, Limits, Watch
-from textbench.run.provenance import PARENT
-from textbench.store.directory import GONE, RunDirectory
-from textbench.store.files import bound, one_line, open_safely, tail
-from textbench.store.rows import FINISHED, PRINTED, Status
+from textbench.run.endings import Process, ending, write
+from textbench.run.limits import GRACE, UNLIMITED, Limits
+from textbench.store.directory import RunDirectory
+from textbench.store.files import one_line
+from textbench.store.rows import FINISHED, Status
 from textbench.store.verify import contradiction
 
-WORKER = (sys.executable, "-P", "-m", "textbench.run.worker")
 POLL = 0.1
 """Seconds between two looks at the workers."""
 SCAN = 2.0
 """Seconds between two looks at waiting runs that another process may have finished."""
-INTERRUPTED = 75
-"""Exit code of a worker that left a checkpoint to resume from (EX_TEMPFAIL)."""
-ENDINGS = {
-    0: FINISHED,
-    1: frozenset({"failed", "diverged"}),
-    INTERRUPTED: frozenset({"timeout", "interrupted"}),
-}
-"""What a worker may have said of a run when it exits with these codes."""
-
-ENVIRONMENT = {
-    # One thread per run, whatever --jobs: parallelism is processes.
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "passive",
-    # glibc otherwise returns every large buffer to the kernel, and a third of sampling is spent
-    # in page faults.
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "2000000000",
-    "MALLOC_TOP_PAD_": "268435456",
-}
-
-
-CRASHES = frozenset(
-    int(number)
-    for name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS", "SIGTRAP")
-    if (number := getattr(signal, name, None)) is not None
-)
-"""Signals that a process brings upon itself; it would again."""
-LONGEST = 8 * 2**20
-"""Bytes of `log.txt` from which on it is cut to its last half."""
+LOSSES = 5
+"""How often a run is placed anew because the machine under it died."""
 
 
 @dataclass
 class _Job:
     spec: Spec
     directory: RunDirectory
-    process: subprocess.Popen[bytes]
+    process: Process
     slot: int
-    watch: Watch
 
 
-class LocalEngine:
-    """Runs specs in subprocesses of this machine.
+class Engine(ABC):
+    """Runs specs in processes of their own; where, is up to the kind of engine.
 
     Args:
         results: The store.
         jobs: How many runs at once.
-        devices: Given to the workers in turn, e.g. ``("cuda:0", "cuda:1")``.
         checkpoint_every: Seconds (``"60s"``) or training steps (``"500"``).
         deadline: Time by the monotonic clock at which workers checkpoint and stop; no run starts
             after it.
         limits: What a run may take.
         retries: How often a run that failed is started again.
-        worker: The command that is given a run directory; tests put their own here.
     """
 
     def __init__(
@@ -96,21 +62,17 @@ class LocalEngine:
         results: Path,
         *,
         jobs: int,
-        devices: Sequence[str] = ("cpu",),
         checkpoint_every: str = "60s",
         deadline: float | None = None,
         limits: Limits = UNLIMITED,
         retries: int = 0,
-        worker: Sequence[str] = WORKER,
     ) -> None:
         self.results = results
         self.jobs = jobs
-        self.devices = devices
         self.checkpoint_every = checkpoint_every
         self.deadline = deadline
         self.limits = limits
         self.retries = retries
-        self.worker = worker
         self.signals = 0
         """How often the user has asked to stop."""
         self._running: list[_Job] = []
@@ -120,10 +82,29 @@ class LocalEngine:
         self._notes: dict[Path, str] = {}
         """What was put aside before a run could be looked at."""
         self._failures: Counter[Path] = Counter()
+        self._losses: Counter[Path] = Counter()
         self._broken: dict[Path, str] = {}
         """What is wrong with runs that say they are done; each is looked at once."""
         self._looked: dict[Path, float] = {}
         """The heartbeat they had then."""
+
+    @abstractmethod
+    def place(self, spec: Spec, directory: RunDirectory, slot: int) -> Process | None:
+        """Start a run's worker; return None if another process has taken the run meanwhile.
+
+        Args:
+            spec: The run.
+            directory: Its directory in the store, which exists.
+            slot: A number that no other running worker has, as small as possible.
+
+        Raises:
+            UserError: It cannot be started there.
+            OSError: Neither.
+        """
+
+    def close(self) -> None:
+        """Let go of what the engine holds besides its workers."""
+        return
 
     def map(
         self, specs: Sequence[Spec], tick: Callable[[list[Spec]], None] = lambda active: None
@@ -150,13 +131,11 @@ class LocalEngine:
                 ended = [job for job in self._running if job.process.poll() is not None]
                 for job in ended:
                     self._running.remove(job)
-                    status = self._end(job)
-                    if self._is_tried_again(job, status):
+                    status = ending(job.directory, job.process, stopped=self.signals > 0)
+                    if self._is_tried_again(job, status) and not self._closed():
                         waiting.insert(0, job.spec)
                     else:
                         yield job.spec, self._settle(job.spec, status)
-                for job in self._running:
-                    job.watch.look(job.process, job.directory)
                 if ended or self._closed() or time.monotonic() - scanned > SCAN:
                     yield from self._scan(waiting, awaited)
                     elsewhere = [spec for spec in waiting if self._directory(spec).is_locked()]
@@ -173,8 +152,10 @@ class LocalEngine:
                 waiting.remove(spec)
                 yield spec, self._settle(spec, status)
             elif len(self._running) < self.jobs and self._may_start(spec, awaited):
-                waiting.remove(spec)
-                if not self._start(spec):
+                started = self._start(spec)
+                if started is not None:
+                    waiting.remove(spec)
+                if started is False:
                     yield spec, self._settle(spec, self._refused[self._directory(spec).path])
 
     # -- deciding --------------------------------------------------------------------------
@@ -228,7 +209,7 @@ class LocalEngine:
             name = self._directory(spec.warmup).name
             reason = f"its warm-up {name} {warmup.status}: {warmup.reason}".rstrip(": ")
             status = Status("failed", reason=reason)
-            self._write(directory, status)
+            write(directory, status)
         return status
 
     def _is_broken(self, directory: RunDirectory, spec: Spec, status: Status) -> bool:
@@ -244,14 +225,12 @@ class LocalEngine:
         return bool(self._broken[directory.path])
 
     def _is_tried_again(self, job: _Job, status: Status) -> bool:
-        self._failures[job.directory.path] += status.status == "failed"
-        tries = self._failures[job.directory.path]
-        return status.status == "failed" and tries <= self.retries and not self._closed()
-
-    def _write(self, directory: RunDirectory, status: Status) -> None:
-        """Write a status where that is possible: a full disk is no reason to stop the others."""
-        with suppress(OSError):
-            directory.write_status(status)
+        path = job.directory.path
+        if job.process.lost:
+            self._losses[path] += 1
+            return status.status == "interrupted" and self._losses[path] <= LOSSES
+        self._failures[path] += status.status == "failed"
+        return status.status == "failed" and self._failures[path] <= self.retries
 
     def _warmup_outcome(self, spec: Spec, awaited: set[Path]) -> Status | None:
         if spec.warmup is None or self._directory(spec.warmup).path not in awaited:
@@ -267,60 +246,20 @@ class LocalEngine:
 
     # -- processes -------------------------------------------------------------------------
 
-    def _start(self, spec: Spec) -> bool:
-        """Start a run's worker; False where its log cannot be opened."""
+    def _start(self, spec: Spec) -> bool | None:
+        """Start a run's worker; False where that is impossible, None where another is at it."""
         directory = self._directory(spec)
         taken = {job.slot for job in self._running}
         slot = next(slot for slot in count() if slot not in taken)
-        command = [*self.worker, str(directory.path)]
-        command += ["--device", self.devices[slot % len(self.devices)]]
-        command += ["--checkpoint-every", self.checkpoint_every]
-        for plugin in spec.plugins:  # what the user named, not what the record does
-            command += ["--plugin", plugin]
-        if self.deadline is not None:
-            command += ["--deadline", str(self.deadline)]
-        if self.limits.memory:
-            command += ["--memory", str(self.limits.memory)]
-        bound(directory.path / PRINTED, LONGEST)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         try:
-            log = os.fdopen(open_safely(directory.path / PRINTED, flags), "ab")
+            process = self.place(spec, directory, slot)
         except (OSError, UserError) as error:
             self._refused[directory.path] = Status("failed", reason=one_line(error))
             return False
-        with log:
-            process = subprocess.Popen(  # noqa: S603 - our own worker
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **ENVIRONMENT, PARENT: str(os.getpid())},
-            )
-        self._running.append(_Job(spec, directory, process, slot, Watch(self.limits)))
+        if process is None:
+            return None
+        self._running.append(_Job(spec, directory, process, slot))
         return True
-
-    def _end(self, job: _Job) -> Status:
-        """Return the status of a run whose process has ended, and write it where it could not."""
-        status = job.directory.standing()
-        code = job.process.returncode
-        if job.watch.reason and status.status not in FINISHED:
-            status.status, status.reason = job.watch.status, job.watch.reason
-        elif job.directory.is_locked() or (  # it waited in vain for another process at this run
-            status.status in ENDINGS.get(code, ()) and status.reason != GONE
-        ):
-            return status
-        elif self.signals or code == INTERRUPTED:
-            status.status, status.reason = "interrupted", "stopped by the user"
-        elif code < 0:
-            crashed = -code in CRASHES
-            status.status = "failed" if crashed else "interrupted"
-            status.reason = f"{'crashed with' if crashed else 'killed by'} signal {-code}"
-        else:
-            last = _last_line(job.directory.path / PRINTED)
-            status.status = "failed"
-            status.reason = f"the worker exited with code {code}{last and f': {last}'}"
-        self._write(job.directory, status)
-        return status
 
     @contextmanager
     def _stopped_by_signals(self) -> Iterator[None]:
@@ -335,7 +274,7 @@ class LocalEngine:
             for job in self._running:
                 job.process.terminate()
             for job in self._running:
-                _wait(job.process, GRACE)
+                job.process.wait(GRACE)
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -343,19 +282,4 @@ class LocalEngine:
         """Ask the workers for a checkpoint; who asks a second time does not wait for it."""
         self.signals += 1
         for job in self._running:
-            if job.process.poll() is None:
-                (job.process.terminate if self.signals == 1 else job.process.kill)()
-
-
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Wait for a process that was asked to stop, and kill it when it does not."""
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _last_line(path: Path) -> str:
-    lines = tail(path).split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+            (job.process.terminate if self.signals == 1 else job.process.kill)()

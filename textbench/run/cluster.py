@@ -1,0 +1,333 @@
+"""The Ray engine: runs on the machines of a Ray cluster, results in the store of this one.
+
+Each run is an actor (`textbench.run.host.Host`) that executes the same subprocess as the local
+engine does, and tells what it has written; so the machines need share no file system. The run's
+lock is held here. When a machine dies, its runs go on elsewhere from what they told last.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import math
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from textbench.contracts.errors import UserError
+from textbench.contracts.spec import Spec
+from textbench.run import mirror
+from textbench.run.endings import INTERRUPTED
+from textbench.run.engine import Engine
+from textbench.run.host import Host, Look, Order, Versions
+from textbench.run.provenance import COMMAND
+from textbench.store.directory import RunDirectory
+from textbench.store.files import one_line
+from textbench.store.rows import Status, StatusName
+
+PASSED_ON = (COMMAND, "TEXTBENCH_DATA")
+"""Environment variables that workers get where their machine has none of the name."""
+ANSWERS = 10.0
+"""Seconds within which an address must answer."""
+
+
+def connect(address: str, cores: int) -> Any:
+    """Connect to a cluster, or start one on this machine; return the module ``ray``.
+
+    Args:
+        address: ``host:port`` of a cluster; ``RAY_ADDRESS`` counts where it is empty.
+        cores: How many runs a cluster that is started here takes at once.
+
+    Raises:
+        UserError: Ray is not installed, or no cluster answers there.
+    """
+    try:
+        ray = importlib.import_module("ray")
+    except ImportError:
+        hint = "`pip install 'textbench[ray]'`"
+        raise UserError(f"--engine ray needs Ray, which is not installed: {hint}") from None
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    address = address or os.environ.get("RAY_ADDRESS", "")
+    options: dict[str, Any] = {"address": address}
+    if not address:
+        options = {"address": "local", "num_cpus": cores, "include_dashboard": False}
+        options["_node_ip_address"] = "127.0.0.1"  # nobody else's business
+    elif address != "auto":
+        _check_address(address)
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
+    except Exception as error:  # Ray raises several kinds, none of them documented
+        what = f"--address {address}" if address else "--engine ray"
+        raise UserError(f"{what}: no Ray cluster: {_first_line(error)}") from None
+    _hush()
+    return ray
+
+
+def _hush() -> None:
+    """Keep Ray from printing pages of a dead machine's log over the progress.
+
+    It has no switch for that. Where a later version has another name for it, it prints.
+    """
+    with suppress(ImportError):
+        worker = importlib.import_module("ray._private.worker")
+        if hasattr(worker, "print_to_stdstream"):
+            worker.__dict__["print_to_stdstream"] = lambda *_, **__: None
+
+
+def _check_address(address: str) -> None:
+    """Refuse an address where nobody answers: Ray would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise UserError(f"--address {address}: expected HOST:PORT, e.g. 10.0.0.5:6379")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWERS).close()
+    except OSError as error:
+        raise UserError(f"--address {address}: nobody answers there: {one_line(error)}") from None
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0] if text else ''}".rstrip(": ")
+
+
+class RayProcess:
+    """A worker on some machine of a cluster.
+
+    Args:
+        ray: The module, connected.
+        actor: The host that is to execute the run, perhaps not yet on any machine.
+        run: Its directory in the store, whose lock this process holds until the worker's end.
+        order: Returns what the host is given, once it is on a machine.
+        deadline: Time by the monotonic clock after which it need not start.
+    """
+
+    def __init__(
+        self,
+        ray: Any,
+        actor: Any,
+        run: RunDirectory,
+        order: Callable[[], Order],
+        deadline: float,
+    ) -> None:
+        self._ray, self._actor, self._run = ray, actor, run
+        self._order, self._deadline = order, deadline
+        self._code: int | None = None
+        self._started = False
+        self._asked = self._told = False
+        self._killed = False
+        self._call: Callable[[], Any] = actor.versions.remote
+        self._answer = self._call()
+        self._looks = 0
+        self.reason = ""
+        self.status: StatusName = "failed"
+        self.lost = ""
+
+    def poll(self) -> int | None:
+        """Take what the worker has told; return its exit code once it has ended."""
+        if self._code is None:
+            self._heed()
+        if self._code is None and self._ray.wait([self._answer], timeout=0)[0]:
+            errors = self._ray.exceptions
+            try:
+                self._take(self._ray.get(self._answer))
+            except errors.ActorUnavailableError:  # perhaps for a moment only
+                self._ask(self._call)
+            except errors.RayTaskError as error:
+                self._fail(error.cause)
+            except errors.RayError as error:
+                self.lost = f"its machine is gone ({_reason(error)})"
+                self._end(INTERRUPTED)
+            except (OSError, UserError) as error:  # of this side
+                self._fail(error)
+        return self._code
+
+    def terminate(self) -> None:
+        """Ask for a checkpoint and the end, at the next poll."""
+        self._asked = True
+
+    def kill(self) -> None:
+        """End it, at the next poll."""
+        self._killed = True
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a process that was asked to stop, and kill it when it does not."""
+        end = time.monotonic() + seconds
+        while self.poll() is None:
+            self._killed = self._killed or time.monotonic() > end
+            time.sleep(0.05)
+
+    def _heed(self) -> None:
+        """Do what was asked for since the last poll."""
+        if self._killed or (self._asked and not self._started):
+            self._end(INTERRUPTED)
+        elif self._asked and not self._told:
+            self._told = True
+            self._actor.terminate.remote()
+        elif not self._started and time.monotonic() >= self._deadline:
+            self.reason, self.status = "the time budget is used up", "timeout"
+            self._end(INTERRUPTED)
+
+    def _take(self, answer: Versions | Look | None) -> None:
+        """Go on after an answer: versions, then the start, then looks until the end."""
+        if isinstance(answer, Versions):
+            Versions.here().check(answer)
+            order = self._ray.put(self._order())
+            self._started = True
+            self._ask(lambda: self._actor.start.remote(order))
+            return
+        if isinstance(answer, Look):
+            mirror.apply(self._run, answer.changes)
+            self.reason, self.status = answer.reason, answer.status
+            if answer.code is not None:
+                self._end(answer.code)
+                return
+        self._looks += 1
+        number = self._looks
+        self._ask(lambda: self._actor.look.remote(number))
+
+    def _ask(self, call: Callable[[], Any]) -> None:
+        self._call, self._answer = call, call()
+
+    def _fail(self, error: BaseException) -> None:
+        self.reason, self.status = one_line(error), "failed"
+        self._end(1)
+
+    def _end(self, code: int) -> None:
+        with suppress(Exception):  # it may be gone; if it is not, it ends with its last call
+            self._actor.abandon.remote()
+        self._actor = None
+        self._run.release()
+        self._code = code
+
+
+def _reason(error: BaseException) -> str:
+    """Return the last word of Ray's long message where it names an exception, else its kind."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = bool(lines) and getattr(error, "actor_init_failed", False)
+    return lines[-1] if named else type(error).__name__
+
+
+class RayEngine(Engine):
+    """Runs specs on the machines of a Ray cluster.
+
+    Args:
+        results: The store, on this machine alone.
+        device: auto, cpu or cuda.
+        jobs: How many runs at once; 0 for as many as the cluster has cores, or GPUs, for now.
+        per_gpu: How many runs share a GPU.
+        address: See `connect`.
+        cores: See `connect`.
+        **given: See `Engine`.
+
+    Raises:
+        UserError: There is no such cluster, or it has no such device.
+    """
+
+    def __init__(
+        self,
+        results: Path,
+        *,
+        device: str = "auto",
+        jobs: int = 0,
+        per_gpu: int = 1,
+        address: str = "",
+        cores: int = 1,
+        **given: Any,
+    ) -> None:
+        if device not in ("auto", "cpu", "cuda"):
+            raise UserError(
+                f"--device {device}: with --engine ray auto, cpu or cuda; the cluster chooses which"
+            )
+        self._ray = connect(address, cores)
+        resources = self._ray.cluster_resources()
+        gpus = resources.get("GPU", 0.0)
+        if device == "cuda" and not gpus:
+            self.close()
+            raise UserError("--device cuda: the cluster has no GPU")
+        self.device = "cuda:0" if gpus and device != "cpu" else "cpu"  # of those its actor sees
+        capacity = gpus * per_gpu if self.device != "cpu" else resources.get("CPU", 0.0)
+        super().__init__(results, jobs=jobs or max(1, int(capacity)), **given)
+        needs: dict[str, float] = {"num_cpus": 1, "max_restarts": 0, "max_task_retries": 0}
+        if self.device != "cpu":
+            needs["num_gpus"] = math.floor(1e4 / per_gpu) / 1e4  # Ray counts in ten thousandths
+        self._host = self._ray.remote(**needs)(Host)
+
+    def map(
+        self, specs: Sequence[Spec], tick: Callable[[list[Spec]], None] = lambda active: None
+    ) -> Iterator[tuple[Spec, Status]]:
+        """Run ``specs``, and the warm-ups they need, each before its dependants; see `Engine`."""
+        wanted = {spec.hash for spec in specs}
+
+        def shown(active: list[Spec]) -> None:
+            tick([spec for spec in active if spec.hash in wanted])
+
+        for spec, status in super().map(with_warmups(specs), shown):
+            if spec.hash in wanted:
+                yield spec, status
+
+    def place(self, spec: Spec, directory: RunDirectory, slot: int) -> RayProcess | None:
+        """Take the run's lock and ask the cluster for a place."""
+        if not directory.acquire():
+            return None
+        try:
+            return RayProcess(
+                self._ray,
+                self._host.remote(),
+                directory,
+                lambda: self._order(spec, directory),
+                math.inf if self.deadline is None else self.deadline,
+            )
+        except BaseException:
+            directory.release()
+            raise
+
+    def close(self) -> None:
+        """Disconnect; a cluster that was started here ends."""
+        self._ray.shutdown()
+
+    def _order(self, spec: Spec, directory: RunDirectory) -> Order:
+        warmups = {}
+        if spec.warmup is not None:
+            source = RunDirectory(spec.warmup.directory(self.results))
+            warmups[_place(source)] = mirror.finished(source)
+        left = None if self.deadline is None else self.deadline - time.monotonic()
+        return Order(
+            place=_place(directory),
+            content=mirror.contents(directory),
+            asides=mirror.asides(directory),
+            warmups=warmups,
+            plugins=[(Path(file).name, Path(file).read_bytes()) for file in spec.plugins],
+            device=self.device,
+            checkpoint_every=self.checkpoint_every,
+            limits=self.limits,
+            left=left,
+            environment={key: os.environ[key] for key in PASSED_ON if key in os.environ},
+        )
+
+
+def with_warmups(specs: Sequence[Spec]) -> list[Spec]:
+    """Return the specs with every warm-up that is not among them before its first dependant.
+
+    A worker elsewhere does not see the store, so it cannot execute somebody else's warm-up there.
+    """
+    found: dict[str, Spec] = {}
+    given = {spec.hash: spec for spec in specs}
+
+    def add(spec: Spec) -> None:
+        if spec.warmup is not None:
+            add(given.get(spec.warmup.hash, spec.warmup))
+        found.setdefault(spec.hash, spec)
+
+    for spec in specs:
+        add(spec)
+    return list(found.values())
+
+
+def _place(directory: RunDirectory) -> tuple[str, str, str]:
+    first, second, third = directory.path.parts[-3:]
+    return first, second, third

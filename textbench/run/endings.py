@@ -1,0 +1,100 @@
+"""How a worker ended: from its exit code and its own words to the run's status."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from textbench.store.directory import GONE, RunDirectory
+from textbench.store.files import tail
+from textbench.store.rows import FINISHED, PRINTED, Status, StatusName
+
+INTERRUPTED = 75
+"""Exit code of a worker that left a checkpoint to resume from (EX_TEMPFAIL)."""
+ENDINGS = {
+    0: FINISHED,
+    1: frozenset({"failed", "diverged"}),
+    INTERRUPTED: frozenset({"timeout", "interrupted"}),
+}
+"""What a worker may have said of a run when it exits with these codes."""
+
+CRASHES = frozenset(
+    int(number)
+    for name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS", "SIGTRAP")
+    if (number := getattr(signal, name, None)) is not None
+)
+"""Signals that a process brings upon itself; it would again."""
+
+
+class Process(Protocol):
+    """A worker, wherever an engine has placed it."""
+
+    @property
+    def reason(self) -> str:
+        """Why it was stopped for its limits, or could not be placed; else empty."""
+
+    @property
+    def status(self) -> StatusName:
+        """What a run is that was stopped for `reason`."""
+
+    @property
+    def lost(self) -> str:
+        """Why the machine under it is gone, if it is: no fault of the run."""
+
+    def poll(self) -> int | None:
+        """See to it; return its exit code once it has ended, or minus the signal."""
+
+    def terminate(self) -> None:
+        """Ask for a checkpoint and the end; safe in a signal handler."""
+
+    def kill(self) -> None:
+        """End it at once; safe in a signal handler."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a process that was asked to stop, and kill it when it does not."""
+
+
+def ending(directory: RunDirectory, process: Process, *, stopped: bool) -> Status:
+    """Return the status of a run whose process has ended, and write it where it could not.
+
+    Args:
+        directory: The run.
+        process: Its process, which has ended.
+        stopped: Whether the user asked for that.
+    """
+    status = directory.standing()
+    code = process.poll()
+    assert code is not None  # noqa: S101 - it has ended
+    if process.reason and status.status not in FINISHED:
+        status.status, status.reason = process.status, process.reason
+    elif process.lost and status.status not in FINISHED:
+        status.status, status.reason = "interrupted", process.lost
+    elif directory.is_locked() or (  # it waited in vain for another process at this run
+        status.status in ENDINGS.get(code, ()) and status.reason != GONE
+    ):
+        return status
+    elif stopped or code == INTERRUPTED:
+        status.status, status.reason = "interrupted", "stopped by the user"
+    elif code < 0:
+        crashed = -code in CRASHES
+        status.status = "failed" if crashed else "interrupted"
+        status.reason = f"{'crashed with' if crashed else 'killed by'} signal {-code}"
+    else:
+        last = _last_line(directory.path / PRINTED)
+        status.status = "failed"
+        status.reason = f"the worker exited with code {code}{last and f': {last}'}"
+    write(directory, status)
+    return status
+
+
+def write(directory: RunDirectory, status: Status) -> None:
+    """Write a status where that is possible: a full disk is no reason to stop the others."""
+    with suppress(OSError):
+        directory.write_status(status)
+
+
+def _last_line(path: Path) -> str:
+    lines = tail(path).split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,186 @@
+"""A worker on another machine: the same subprocess, in a folder of its own that is mirrored.
+
+Nothing here knows by what means it is called; `textbench.run.cluster` makes an actor of it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import textbench
+from textbench.contracts.errors import UserError
+from textbench.run import mirror
+from textbench.run.limits import Limits
+from textbench.run.local import WORKER, LocalProcess, worker_options
+from textbench.run.mirror import Changes, Mirror
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import StatusName
+
+PREFIX = "textbench-run-"
+LEFT = 86400.0
+"""Seconds after which a folder that nobody has looked at was left behind by a host that died."""
+LOOK = 0.3
+"""Seconds that a look waits for the end of the worker."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a host is given to execute one run."""
+
+    place: tuple[str, str, str]
+    """The last three parts of the run's directory."""
+    content: Mapping[str, bytes]
+    """The run's files."""
+    asides: Sequence[str]
+    """Names of folders that its directory has besides."""
+    warmups: Mapping[tuple[str, str, str], Mapping[str, bytes]]
+    """Files of the runs it starts from, by their places."""
+    plugins: Sequence[tuple[str, bytes]]
+    """Names and sources of the user's plug-in files."""
+    device: str
+    checkpoint_every: str
+    limits: Limits
+    left: float | None
+    """Seconds until it must stop, if it must."""
+    environment: Mapping[str, str]
+    """Variables for the worker where this machine has none of the name."""
+
+
+@dataclass
+class Look:
+    """What a host has to tell of its worker."""
+
+    changes: Changes
+    code: int | None = None
+    """The worker's exit code, or minus its signal, once it has ended."""
+    reason: str = ""
+    """Why it was stopped for its limits, if it was."""
+    status: StatusName = "timeout"
+    """What the run is then."""
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What must be the same on every machine, lest a number depend on where it was made."""
+
+    textbench: str
+    torch: str
+    python: str
+    host: str = field(default="", compare=False)
+
+    @classmethod
+    def here(cls) -> Versions:
+        """Return those of this process."""
+        import torch
+
+        release = torch.__version__.partition("+")[0]  # behind it is what devices it was built for
+        return cls(
+            textbench.__version__, release, ".".join(map(str, sys.version_info[:2])), os.uname()[1]
+        )
+
+    def check(self, other: Versions) -> None:
+        """Refuse a machine with other versions.
+
+        Raises:
+            UserError: It has; names them.
+        """
+        if self != other:
+            differences = ", ".join(
+                f"{name} {getattr(other, name)} (here {getattr(self, name)})"
+                for name in ("textbench", "torch", "python")
+                if getattr(self, name) != getattr(other, name)
+            )
+            raise UserError(f"node {other.host} has {differences}: install the same everywhere")
+
+
+class Host:
+    """Executes one run in a folder of this machine."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._process: LocalProcess | None = None
+        self._mirror: Mirror | None = None
+        self._last = (0, Look(Changes()))
+
+    def versions(self) -> Versions:
+        """Return what this machine has."""
+        return Versions.here()
+
+    def start(self, order: Order) -> None:
+        """Lay out the run's files and start its worker.
+
+        Raises:
+            OSError: There is no room.
+        """
+        if self._folder is not None:  # asked again: the answer was lost on its way
+            return
+        _sweep()
+        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        store = self._folder / "store"
+        for place, content in order.warmups.items():
+            mirror.write(RunDirectory(store.joinpath(*place)), content, [])
+        directory = RunDirectory(store.joinpath(*order.place))
+        mirror.write(directory, order.content, list(order.asides))
+        plugins = []
+        for number, (name, source) in enumerate(order.plugins):
+            path = self._folder / f"plugin-{number}" / name
+            path.parent.mkdir()
+            path.write_bytes(source)
+            plugins.append(str(path))
+        deadline = None if order.left is None else time.monotonic() + order.left
+        options = worker_options(
+            order.device, order.checkpoint_every, plugins, deadline, order.limits
+        )
+        command = [*WORKER, str(directory.path), *options]
+        self._mirror = Mirror(directory)
+        new = {key: value for key, value in order.environment.items() if key not in os.environ}
+        self._process = LocalProcess(directory, command, order.limits, new)
+
+    def look(self, number: int) -> Look:
+        """Tell what the worker has written since the last look.
+
+        Args:
+            number: From 1 on, of this look; one that is repeated has the same answer.
+        """
+        if number != self._last[0]:
+            self._last = (number, self._look())
+        return self._last[1]
+
+    def _look(self) -> Look:
+        assert self._process and self._mirror and self._folder  # noqa: S101 - it was started
+        os.utime(self._folder)
+        waited = time.monotonic() + LOOK
+        while (code := self._process.poll()) is None and time.monotonic() < waited:
+            time.sleep(0.02)
+        # The code is older than the changes: all that the worker wrote is in them.
+        return Look(self._mirror.changes(), code, self._process.reason, self._process.status)
+
+    def terminate(self) -> None:
+        """Ask the worker for a checkpoint and its end."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def abandon(self) -> None:
+        """End the worker and remove its folder."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(LOOK)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove the folders of hosts that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            found = folder.lstat()
+            if found.st_uid == os.getuid() and time.time() - found.st_mtime > LEFT:
+                shutil.rmtree(folder, ignore_errors=True)

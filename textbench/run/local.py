@@ -1,0 +1,159 @@
+"""The local engine: a pool of worker processes on this machine, one per run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from textbench.contracts.spec import Spec
+from textbench.run.engine import Engine
+from textbench.run.limits import Limits, Watch
+from textbench.run.provenance import PARENT
+from textbench.store.directory import RunDirectory
+from textbench.store.files import bound, open_safely
+from textbench.store.rows import PRINTED, StatusName
+
+WORKER = (sys.executable, "-P", "-m", "textbench.run.worker")
+
+ENVIRONMENT = {
+    # One thread per run, whatever --jobs: parallelism is processes.
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
+    # glibc otherwise returns every large buffer to the kernel, and a third of sampling is spent
+    # in page faults.
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "2000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+LONGEST = 8 * 2**20
+"""Bytes of `log.txt` from which on it is cut to its last half."""
+
+
+def worker_options(
+    device: str,
+    checkpoint_every: str,
+    plugins: Sequence[str],
+    deadline: float | None,
+    limits: Limits,
+) -> list[str]:
+    """Return what follows the run directory on a worker's command line."""
+    options = ["--device", device, "--checkpoint-every", checkpoint_every]
+    for plugin in plugins:  # what the user named, not what the record does
+        options += ["--plugin", plugin]
+    if deadline is not None:
+        options += ["--deadline", str(deadline)]
+    if limits.memory:
+        options += ["--memory", str(limits.memory)]
+    return options
+
+
+class LocalProcess:
+    """A worker on this machine.
+
+    Args:
+        directory: Its run; what it prints goes to the run's log.
+        command: The worker's command line.
+        limits: What the run may take.
+        environment: Variables for it, besides those of this process.
+
+    Raises:
+        DamagedError: Something else is in the place of the log.
+        OSError: The log cannot be opened.
+    """
+
+    lost = ""
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        command: Sequence[str],
+        limits: Limits,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._directory = directory
+        self._watch = Watch(limits)
+        bound(directory.path / PRINTED, LONGEST)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        with os.fdopen(open_safely(directory.path / PRINTED, flags), "ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own worker
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={
+                    **os.environ,
+                    **(environment or {}),
+                    **ENVIRONMENT,
+                    PARENT: str(os.getpid()),
+                },
+            )
+
+    @property
+    def reason(self) -> str:
+        """Why it was stopped for its limits."""
+        return self._watch.reason
+
+    @property
+    def status(self) -> StatusName:
+        """What a run is that was stopped for `reason`."""
+        return self._watch.status
+
+    def poll(self) -> int | None:
+        """Hold it to its limits; return its exit code once it has ended, or minus the signal."""
+        code = self._process.poll()
+        if code is None:
+            self._watch.look(self._process, self._directory)
+        return code
+
+    def terminate(self) -> None:
+        """Ask for a checkpoint and the end."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a process that was asked to stop, and kill it when it does not."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class LocalEngine(Engine):
+    """Runs specs in subprocesses of this machine.
+
+    Args:
+        results: The store.
+        devices: Given to the workers in turn, e.g. ``("cuda:0", "cuda:1")``.
+        worker: The command that is given a run directory; tests put their own here.
+        **given: See `Engine`.
+    """
+
+    def __init__(
+        self,
+        results: Path,
+        *,
+        devices: Sequence[str] = ("cpu",),
+        worker: Sequence[str] = WORKER,
+        **given: Any,
+    ) -> None:
+        super().__init__(results, **given)
+        self.devices = devices
+        self.worker = worker
+
+    def place(self, spec: Spec, directory: RunDirectory, slot: int) -> LocalProcess:
+        """Start a run's worker."""
+        device = self.devices[slot % len(self.devices)]
+        options = worker_options(
+            device, self.checkpoint_every, spec.plugins, self.deadline, self.limits
+        )
+        command = [*self.worker, str(directory.path), *options]
+        return LocalProcess(directory, command, self.limits)
