@@ -7,6 +7,8 @@ import os
 import shlex
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import damage as kinds
@@ -122,23 +124,71 @@ def judge(store: Store, what: str) -> None:
         assert " done " not in line, f"{what}: {line}"
 
 
-@pytest.mark.parametrize("name", [*JSON_FILES, *OTHER_FILES])
-def test_damage_to_any_file_is_one_line_in_every_command(store: Store, name: str) -> None:
-    path, other = store.victim.path / name, store.neighbour.path / name
+def kinds_of(name: str) -> dict[str, kinds.Damage]:
+    """Return every kind of damage that a file of this name can have."""
     ways = {**kinds.ANY, **(kinds.JSON if name in JSON_FILES else {})}
+    small = ("a flipped digit", "a block of NUL") if name in ("lock", "log.txt") else ()
+    return {what: damage for what, damage in ways.items() if what not in small}
+
+
+@contextmanager
+def harmed(store: Store, name: str, damage: kinds.Damage) -> Iterator[None]:
+    """Damage the victim's file of this name, and put everything back."""
+    path, other = store.victim.path / name, store.neighbour.path / name
     if name == "lock":
         path.touch(), other.touch()
-    for what, damage in ways.items():
-        if what in ("a flipped digit", "a block of NUL") and name in ("lock", "log.txt"):
-            continue
-        if name == "owner.json":  # which `evaluate` has taken away
-            shutil.copy2(store.path / name, path)
-            shutil.copy2(store.path / name, other)
-        with kinds.damaged(path, other, damage):
-            if name == "owner.json" and os.path.lexists(path):  # no heartbeat for a long time
-                os.utime(path, (1, 1), follow_symlinks=False)
+    if name == "owner.json":  # which `evaluate` has taken away
+        shutil.copy2(store.path / name, path)
+        shutil.copy2(store.path / name, other)
+    with kinds.damaged(path, other, damage):
+        if name == "owner.json" and os.path.lexists(path):  # no heartbeat for a long time
+            os.utime(path, (1, 1), follow_symlinks=False)
+        yield
+
+
+@pytest.mark.parametrize("name", [*JSON_FILES, *OTHER_FILES])
+def test_damage_to_any_file_is_one_line_in_every_command(store: Store, name: str) -> None:
+    for what, damage in kinds_of(name).items():
+        with harmed(store, name, damage):
             judge(store, f"{name}: {what}")
     judge(store, f"{name}: mended")
+
+
+def reported(store: Store, out: Path) -> tuple[str, list[str]]:
+    """Return what `textbench report` said, and the neighbour's lines of its numbers."""
+    result = call(f"report --out {out}", store.path)
+    assert result.exception is None and result.exit_code == 0, result.output
+    assert "Traceback" not in result.output and "\x1b" not in result.output, result.output
+    lines = (out / "data.csv").read_text(encoding="utf-8").splitlines()
+    return result.output, [line for line in lines if line.startswith(store.neighbour.name)]
+
+
+@pytest.fixture(scope="module")
+def whole(store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return the neighbour's lines in the report of the store without damage."""
+    return reported(store, tmp_path_factory.mktemp("report"))[1]
+
+
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 41])
+def test_damage_to_any_file_leaves_the_report_of_all_others(
+    store: Store, whole: list[str], tmp_path: Path, every: int
+) -> None:
+    """Drawing takes seconds: one in 41 pairs of file and kind, and all of them where slow."""
+    assert len(whole) > 10
+    pairs = [
+        (name, what, damage)
+        for name in (*JSON_FILES, *OTHER_FILES)
+        for what, damage in kinds_of(name).items()
+    ]
+    for name, what, damage in pairs[::every]:
+        with harmed(store, name, damage):
+            unreadable = read_store(store.path).unreadable
+            said, lines = reported(store, tmp_path / "report")
+            assert lines == whole, f"{name}: {what}"
+            shown = (tmp_path / "report/report.md").read_text(encoding="utf-8")
+            for run, reason in unreadable.items():  # left out by name, with the reason
+                assert run in said + shown, f"{name}: {what}: {reason}"
+            assert store.neighbour.name not in unreadable, f"{name}: {what}"
 
 
 @pytest.mark.parametrize("name", [name for name in JSON_FILES if name != "owner.json"])
