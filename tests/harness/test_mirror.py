@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from textbench.run import mirror, worker
-from textbench.run.loop import Conditions
+from textbench.run.conditions import Conditions
 from textbench.run.mirror import Changes, Mirror
 from textbench.store import files
 from textbench.store.directory import RunDirectory

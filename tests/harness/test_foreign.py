@@ -1,0 +1,203 @@
+"""A store from somebody else is data: nothing in it is run, followed or believed unchecked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import damage as kinds
+import pytest
+import torch
+from damaged_stores import RUN, Store, call
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textbench.run import worker
+from textbench.run.conditions import Conditions
+from textbench.store import records, seal
+from textbench.store.directory import RunDirectory
+from textbench.store.files import DamagedError, parse_object
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("damage"))
+
+
+# -- a store from somebody else ------------------------------------------------------------------
+
+
+def test_reading_runs_no_plug_in_that_a_record_names(store: Store, tmp_path: Path) -> None:
+    results = store.copy(tmp_path)
+    trap = tmp_path / "trap.py"
+    trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n", encoding="utf-8")
+    for run in RunDirectory.find(results):
+        data = json.loads((run.path / "spec.json").read_text())
+        (run.path / "spec.json").write_text(json.dumps({**data, "plugins": [str(trap)]}))
+        (run.path / "evaluations.jsonl").unlink()
+    name = store.victim.name
+    for line in ("status", f"show {name}", f"sample {name} -n 2", "status --verify"):
+        assert call(line, results).exit_code == 0
+    assert call("evaluate --device cpu --metrics nll_test", results).exit_code == 0
+    (spec, _) = kinds.specs()
+    run = RunDirectory(spec.directory(results))
+    (run.path / "generator.pt").unlink()
+    worker.execute(run, Conditions(CPU), generator=True)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_the_trainer_of_a_plug_in_is_asked_for(store: Store, tmp_path: Path) -> None:
+    results = store.copy(tmp_path)
+    for run in RunDirectory.find(results):
+        spec = run.spec()
+        changed = {
+            **json.loads(json.dumps(spec.to_json())),
+            "trainer": "mine",
+            "plugins": ["/elsewhere/mine.py"],
+        }
+        new = records.spec(changed)
+        there = RunDirectory(new.directory(results))
+        assert new.plugins == ("/elsewhere/mine.py",)
+        there.create(new)
+        for name in ("status.json", "metrics.jsonl", "curve.jsonl"):
+            shutil.copy(run.path / name, there.path / name)
+        generator = torch.load(run.path / "generator.pt", weights_only=True)
+        torch.save(generator, there.path / "generator.pt")
+        status = there.read_json("status.json")
+        there.write_json("status.json", {**status, "checksums": {}})
+    refused = call("sample /mine/s0 -n 2", results)
+    assert refused.exit_code == 2
+    assert "was made with plugin /elsewhere/mine.py, which is no longer there" in refused.stderr
+    assert "--plugin FILE" in refused.stderr
+
+
+@pytest.mark.parametrize("key", ["task", "trainer", "variant"])
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "..", "a\\b", "a\0b", "x" * 400, ".hidden"])
+def test_names_of_a_record_lead_nowhere(store: Store, tmp_path: Path, key: str, name: str) -> None:
+    good = json.loads(json.dumps(kinds.specs()[0].to_json()))
+    assert records.spec({**good, "warmup": good}).hash
+    spec = {**good, key: name}
+    with pytest.raises(DamagedError, match=f"{key} is .*, which is no name"):
+        records.spec(spec)
+    with pytest.raises(DamagedError, match=f"warmup: {key} is"):
+        records.spec({**good, "warmup": spec})
+
+
+def test_a_link_in_a_store_leads_not_out_of_it(store: Store, tmp_path: Path) -> None:
+    results, outside = store.copy(tmp_path), tmp_path / "outside"
+    (results / "synthetic-tiny").rename(outside)
+    (results / "synthetic-tiny").symlink_to(outside)
+    before = sorted((p, p.stat().st_mtime_ns) for p in outside.rglob("*"))
+    assert "a symbolic link in the store leads to" in call("status", results).output
+    assert call(f"sample {store.victim.name}", results).exit_code == 2
+    assert call(f"{RUN} --seeds 7", results).exit_code == 1
+    assert sorted((p, p.stat().st_mtime_ns) for p in outside.rglob("*")) == before
+
+
+def test_a_log_is_not_written_through_a_link(tmp_path: Path) -> None:
+    run, secret = RunDirectory(tmp_path / "run"), tmp_path / "secret"
+    run.path.mkdir()
+    secret.write_text("kept")
+    for name in ("metrics.jsonl", "evaluations.jsonl", "lock", "log.txt", "status.json"):
+        (run.path / name).symlink_to(secret)
+    with pytest.raises(DamagedError, match=r"metrics\.jsonl is a symbolic link"):
+        run.append("metrics.jsonl", {})
+    with pytest.raises(DamagedError, match="lock is a symbolic link"):
+        run.acquire()
+    run.replace("status.json", b"{}")
+    assert secret.read_text() == "kept" and not (run.path / "status.json").is_symlink()
+
+
+# -- records -------------------------------------------------------------------------------------
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from([10**400, "../x", "done", "running", "\ud800", "a\x1b[1m"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_no_record_is_accepted_with_values_of_another_type(data: st.DataObject) -> None:
+    spec = kinds_spec()
+    good = {
+        records.spec: spec,
+        records.status: {"status": "done", "step": 3, "metrics": {"a": 1.5}, "headlines": ["a"]},
+        records.evaluation: EVALUATION,
+        records.later: LATER,
+        records.log_entry: data.draw(st.sampled_from([LOSS, EPOCH])),
+    }
+    check = data.draw(st.sampled_from(list(good)))
+    row = dict(good[check])  # type: ignore[call-overload]
+    for key in data.draw(st.lists(st.sampled_from(sorted(row)), max_size=3)):
+        row[key] = data.draw(anything)
+    try:
+        checked = check(row, "row")  # type: ignore[operator]
+    except DamagedError as error:
+        assert "\n" not in str(error) and str(error).startswith("row")
+        return
+    if check is records.spec:
+        assert checked is not None
+        assert checked.directory(Path("/store")).parent.parent.parent == Path("/store")
+    if check is records.evaluation:
+        for one in checked["metrics"].values():
+            assert one["value"] is None or abs(float(one["value"])) < float("inf")
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=60) | st.text(max_size=60).map(lambda t: t.encode("utf-8", "replace")))
+def test_bytes_are_an_object_or_one_line(content: bytes) -> None:
+    try:
+        assert isinstance(parse_object(content, "x.json"), dict)
+    except DamagedError as error:
+        assert "\n" not in str(error) and str(error).startswith("x.json ")
+
+
+@settings(max_examples=100)
+@given(place=st.integers(0, 10**6), value=st.integers(0, 255))
+def test_a_seal_notices_any_other_byte(place: int, value: int) -> None:
+    content = seal.sealed(ARCHIVE, "run")
+    assert seal.broken(content, "run") == ""
+    assert seal.broken(content, "other") == "is another run's"
+    changed = bytearray(content)
+    changed[place % len(content)] = value
+    assert bytes(changed) == content or seal.broken(bytes(changed), "run")
+
+
+def _archive() -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    torch.save({"a": torch.arange(5)}, buffer)
+    return buffer.getvalue()
+
+
+ARCHIVE = _archive()
+MEASURED = {"value": 1.5, "protocol": "a/1", "direction": "lower", "unit": "nats", "summary": "a"}
+EVALUATION = {
+    **{"step": 1, "phase": "mle", "epoch": 1, "final": True, "ledger": {"n": 1}},
+    **{"seconds": 1.0, "cpu_seconds": 1.0, "metrics": {"a": MEASURED}},
+}
+LATER = {"alpha": 1.5, "samples": 9, "metrics": {"a": MEASURED}, "options": [["a", {}]]}
+LOSS = {"kind": "loss", "step": 1, "phase": "mle", "epoch": 0, "values": {"a": 1.5}}
+EPOCH = {
+    **{"kind": "epoch", "step": 1, "phase": "mle", "epoch": 1, "seconds": 1.0},
+    **{"cpu_seconds": 1.0, "ledger": {"n": 1}},
+}
+
+
+def kinds_spec() -> dict[str, object]:
+    from stores import spec
+
+    return dict(json.loads(json.dumps(spec("cot", warmup=spec()).to_json())))

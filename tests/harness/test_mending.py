@@ -1,0 +1,235 @@
+"""What damage, a power loss or a broken checkpoint leaves is mended by `run`, to the same bits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import damage as kinds
+import pytest
+import torch
+from damaged_stores import Store, call
+
+from textbench.run import checkpoint, worker
+from textbench.run.conditions import Conditions
+from textbench.store.directory import RunDirectory
+from textbench.store.files import DamagedError
+from textbench.store.read import read_store
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("damage"))
+
+
+# -- mending -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "curve.jsonl", "generator.pt", "status.json"])
+@pytest.mark.parametrize(
+    "kind", ["absent", "empty", "cut at 50%", "a block of NUL", "another run's"]
+)
+def test_run_makes_a_damaged_run_again(store: Store, tmp_path: Path, name: str, kind: str) -> None:
+    results = store.copy(tmp_path)
+    (spec, other) = kinds.specs()
+    run, neighbour = (RunDirectory(one.directory(results)) for one in (spec, other))
+    expected, beside = kinds.outcome(run), kinds.outcome(neighbour)
+    kinds.ANY[kind](run.path / name, neighbour.path / name)
+    assert (
+        not (run.standing().status == "done" and name == "status.json") or kind == "another run's"
+    )
+    run.create(spec)
+    assert worker.execute(run, Conditions(CPU)) == 0, run.status()
+    assert kinds.outcome(run) == expected
+    assert kinds.outcome(neighbour) == beside
+    assert read_store(results).unreadable == {}
+    assert call("status --verify", results).exit_code == 0
+
+
+def test_a_finished_run_that_lost_its_status_is_not_trained_again(
+    store: Store, tmp_path: Path
+) -> None:
+    results = store.copy(tmp_path)
+    (spec, _) = kinds.specs()
+    run = RunDirectory(spec.directory(results))
+    (run.path / "status.json").unlink()
+    before = (run.path / "metrics.jsonl").read_bytes()
+    run.create(spec)
+    assert worker.execute(run, Conditions(CPU)) == 0
+    assert (run.path / "metrics.jsonl").read_bytes() == before
+    assert run.status().status == "done" and run.status().checksums
+
+
+def test_the_record_of_another_run_gives_way(store: Store, tmp_path: Path) -> None:
+    results = store.copy(tmp_path)
+    (spec, other) = kinds.specs()
+    run = RunDirectory(spec.directory(results))
+    expected = kinds.outcome(run)
+    shutil.rmtree(run.path)
+    shutil.copytree(other.directory(results), run.path)
+    assert "another run's" in read_store(results).unreadable[run.name]
+    assert "another run's record" in run.create(spec)
+    assert worker.execute(run, Conditions(CPU)) == 0
+    assert kinds.outcome(run) == expected
+    assert (run.path / "aside-1" / "spec.json").exists()
+
+
+# -- power loss ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A run with two checkpoints, stopped after a few steps."""
+    (spec,) = kinds.specs("5")
+    run = kinds.make(tmp_path_factory.mktemp("interrupted"), spec, steps=5)
+    assert run.status().status == "interrupted"
+    assert (run.path / "checkpoint.previous.pt").exists()
+    return run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    (spec,) = kinds.specs("5")
+    return kinds.outcome(kinds.make(tmp_path_factory.mktemp("undisturbed"), spec))
+
+
+def lengths(size: int, count: int) -> list[int]:
+    return sorted({0, 1, size - 1, *(i * size // count for i in range(count))})
+
+
+def goes_on(run: RunDirectory, folder: Path, change: object) -> RunDirectory:
+    """Copy an interrupted run, change it, and go on."""
+    copy = RunDirectory(folder.joinpath("results", *run.path.parts[-3:]))
+    shutil.copytree(run.path, copy.path)
+    change(copy)  # type: ignore[operator]
+    assert worker.execute(copy, Conditions(CPU)) == 0, copy.status()
+    return copy
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "curve.jsonl"])
+@pytest.mark.parametrize("count", [3, pytest.param(10**9, marks=pytest.mark.slow)])
+def test_a_log_that_lost_bytes_which_a_checkpoint_counts(
+    interrupted: RunDirectory,
+    undisturbed: dict[str, object],
+    tmp_path: Path,
+    name: str,
+    count: int,
+) -> None:
+    """What a power loss leaves: the run goes back, or starts again, and says so."""
+    size = interrupted.offset(name)
+    for length in lengths(size, min(count, size)):
+        folder = tmp_path / str(length)
+
+        def cut(run: RunDirectory, length: int = length) -> None:
+            os.truncate(run.path / name, length)
+
+        run = goes_on(interrupted, folder, cut)
+        assert kinds.outcome(run) == undisturbed, length
+        assert name in run.status().note, length
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "curve.jsonl"])
+def test_a_log_whose_counted_bytes_changed(
+    interrupted: RunDirectory, undisturbed: dict[str, object], tmp_path: Path, name: str
+) -> None:
+    """A block that was allocated and never written reads as NUL."""
+
+    def change(run: RunDirectory) -> None:
+        kinds.ANY["a block of NUL"](run.path / name, run.path / name)
+
+    run = goes_on(interrupted, tmp_path, change)
+    assert kinds.outcome(run) == undisturbed
+    assert f"{name} is not what checkpoint.pt counted" in run.status().note
+
+
+@pytest.mark.parametrize(
+    "broken", [("checkpoint.pt",), ("checkpoint.pt", "checkpoint.previous.pt")]
+)
+@pytest.mark.parametrize("kind", ["empty", "cut at 90%", "a block of NUL", "garbage", "a pipe"])
+def test_a_broken_checkpoint_gives_way_to_the_one_before(
+    interrupted: RunDirectory,
+    undisturbed: dict[str, object],
+    tmp_path: Path,
+    broken: tuple[str, ...],
+    kind: str,
+) -> None:
+    def change(run: RunDirectory) -> None:
+        for name in broken:
+            kinds.ANY[kind](run.path / name, run.path / name)
+
+    run = goes_on(interrupted, tmp_path, change)
+    assert kinds.outcome(run) == undisturbed
+    note = run.status().note
+    expected = "gone back to step 4" if len(broken) == 1 else "started again"
+    assert "checkpoint.pt" in note and expected in note
+    assert (run.path / "aside-1" / "checkpoint.pt").exists() or kind == "a pipe"
+
+
+def test_the_checkpoint_of_another_run_is_not_believed(
+    interrupted: RunDirectory, undisturbed: dict[str, object], tmp_path: Path
+) -> None:
+    (spec,) = kinds.specs("6")
+    other = kinds.make(tmp_path / "other", spec, steps=3)
+
+    def change(run: RunDirectory) -> None:
+        for name in ("checkpoint.pt", "checkpoint.previous.pt"):
+            shutil.copy(other.path / "checkpoint.pt", run.path / name)
+
+    run = goes_on(interrupted, tmp_path, change)
+    assert kinds.outcome(run) == undisturbed
+    assert "checkpoint.pt is another run's" in run.status().note
+
+
+def test_the_log_is_on_disk_before_the_checkpoint_that_counts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of system calls: fsync of both logs, then the checkpoint's new name."""
+    order: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        order.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        order.append(f"-> {Path(target).name}")
+        replace(source, target)
+
+    (spec,) = kinds.specs("5")
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    kinds.make(tmp_path, spec, steps=5)
+    last = len(order) - 1 - order[::-1].index("-> checkpoint.pt")
+    before = order[:last]
+    written = max(i for i, name in enumerate(before) if name.startswith(".checkpoint.pt."))
+    for log in ("metrics.jsonl", "curve.jsonl"):
+        assert log in before[:written]
+    assert before[-1] == "-> checkpoint.previous.pt"
+
+
+def test_a_log_is_never_extended(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.append("metrics.jsonl", {"a": 1})
+    with pytest.raises(DamagedError, match="has 9 bytes, 99 were recorded"):
+        run.truncate("metrics.jsonl", 99)
+    assert run.offset("metrics.jsonl") == 9
+
+
+def test_an_unfinished_line_is_taken_back_before_the_next(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.append("evaluations.jsonl", {"a": 1})
+    for torn in (b'{"a": 2', b"\0" * 9000):
+        with open(tmp_path / "evaluations.jsonl", "ab") as handle:
+            handle.write(torn)
+        run.append("evaluations.jsonl", {"a": 3})
+    assert run.rows("evaluations.jsonl") == [{"a": 1}, {"a": 3}, {"a": 3}]
+
+
+def test_checkpoints_hold_what_is_checked(interrupted: RunDirectory) -> None:
+    spec = interrupted.spec()
+    state = checkpoint._read(interrupted, "checkpoint.pt", spec.hash)
+    assert set(state["checksums"]) == set(state["offsets"]) == set(checkpoint.LOGS)
