@@ -11,18 +11,22 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fake_ray
 import pytest
+import torch
 from fake_worker import FAKE, make_spec
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.run import host, limits, mirror
+from textbench.contracts.task import Kept
+from textbench.run import assemble, host, limits, mirror
 from textbench.run.cluster import RayEngine, with_warmups
 from textbench.run.host import Versions
 from textbench.run.limits import Limits
+from textbench.store import kept
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import Status
 
@@ -35,6 +39,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "WORKER", (sys.executable, str(script)))
     monkeypatch.setattr(host.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(limits, "LOOK", 0.05)
+    monkeypatch.setattr(assemble, "task", lambda spec, store: SimpleNamespace(kept=lambda: None))
 
 
 @pytest.fixture
@@ -303,6 +308,25 @@ def test_a_worker_is_told_what_a_local_one_is(
     assert (
         found.jobs == 6 and machines.needs["num_gpus"] * 3 <= 1 < machines.needs["num_gpus"] * 3.01
     )
+
+
+def test_the_sentences_of_a_text_travel(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sentences = Kept({"vocabulary": ["a", "b"]}, {"train": torch.tensor([[0, 1]])})
+    task = SimpleNamespace(kept=lambda: sentences)
+    monkeypatch.setattr(assemble, "task", lambda spec, store: task)
+    seen: list[Kept | None] = []
+    look = mirror.Mirror.changes
+
+    def changes(self: mirror.Mirror) -> mirror.Changes:
+        seen.append(kept.kept(self.directory.store, self.directory.spec()))
+        return look(self)
+
+    monkeypatch.setattr(mirror.Mirror, "changes", changes)
+    spec = make_spec("a")
+    assert settle(engine(results, fake_ray.Machines(), monkeypatch), [spec])["a"].status == "done"
+    for found in (kept.kept(results, spec), seen[0]):
+        assert found is not None and found.described == sentences.described
+        assert found.tensors["train"].tolist() == [[0, 1]]
 
 
 def test_folders_of_hosts_that_died_are_removed_in_time(tmp_path: Path) -> None:

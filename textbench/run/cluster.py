@@ -17,12 +17,13 @@ from typing import Any
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.run import mirror
+from textbench.run import assemble, mirror
 from textbench.run.connect import connect
 from textbench.run.endings import INTERRUPTED
 from textbench.run.engine import Engine
 from textbench.run.host import Host, Look, Order, Versions
 from textbench.run.provenance import COMMAND
+from textbench.store import files, kept
 from textbench.store.directory import RunDirectory
 from textbench.store.files import one_line
 from textbench.store.rows import Status, StatusName
@@ -191,6 +192,8 @@ class RayEngine(Engine):
         needs: dict[str, float] = {"num_cpus": 1, "max_restarts": 0, "max_task_retries": 0}
         if self.device != "cpu":
             needs["num_gpus"] = math.floor(1e4 / per_gpu) / 1e4  # Ray counts in ten thousandths
+        self._prepared: set[str] = set()
+        """Fingerprints of the tasks whose data the store keeps."""
         self._host = self._ray.remote(**needs)(Host)
 
     def map(
@@ -237,6 +240,7 @@ class RayEngine(Engine):
             content=mirror.contents(directory),
             asides=mirror.asides(directory),
             warmups=warmups,
+            kept=self._kept(spec),
             plugins=[(Path(file).name, Path(file).read_bytes()) for file in spec.plugins],
             device=self.device,
             checkpoint_every=self.checkpoint_every,
@@ -244,6 +248,14 @@ class RayEngine(Engine):
             left=left,
             environment={key: os.environ[key] for key in PASSED_ON if key in os.environ},
         )
+
+    def _kept(self, spec: Spec) -> dict[str, bytes]:
+        """Keep the data of a run's task in the store; return the files that hold them."""
+        if spec.task_fingerprint not in self._prepared:
+            kept.keep(self.results, spec, assemble.task(spec, self.results))
+            self._prepared.add(spec.task_fingerprint)
+        paths = (kept.described_path(self.results, spec), kept.tensors_path(self.results, spec))
+        return {path.name: files.read_bytes(path) for path in paths if os.path.lexists(path)}
 
 
 def with_warmups(specs: Sequence[Spec]) -> list[Spec]:

@@ -43,6 +43,8 @@ class Order:
     """Names of folders that its directory has besides."""
     warmups: Mapping[tuple[str, str, str], Mapping[str, bytes]]
     """Files of the runs it starts from, by their places."""
+    kept: Mapping[str, bytes]
+    """What the store keeps of the task's data: files beside the runs."""
     plugins: Sequence[tuple[str, bytes]]
     """Names and sources of the user's plug-in files."""
     device: str
@@ -129,6 +131,8 @@ class Host:
             mirror.write(RunDirectory(store.joinpath(*place)), content, [])
         directory = RunDirectory(store.joinpath(*order.place))
         mirror.write(directory, order.content, list(order.asides))
+        for name, data in order.kept.items():
+            (store / order.place[0] / name).write_bytes(data)
         plugins = []
         for number, (name, source) in enumerate(order.plugins):
             path = self._folder / f"plugin-{number}" / name
