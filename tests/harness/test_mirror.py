@@ -123,24 +123,26 @@ def test_the_store_can_be_stopped_between_any_two_writes(
     here = RunDirectory(spec.directory(tmp_path / "here"))
     mirror.write(here, mirror.contents(there), [])
     watched = Mirror(there)
-    copies: list[Path] = []
+    copies: list[tuple[str, Path]] = []
     replace, remove = files.replace, Path.unlink
 
-    def keep() -> None:
-        copies.append(tmp_path / f"copy-{len(copies)}")
-        shutil.copytree(tmp_path / "here", copies[-1])
+    def keep(name: str) -> None:
+        copies.append((name, tmp_path / f"copy-{len(copies)}"))
+        shutil.copytree(tmp_path / "here", copies[-1][1])
 
     def stop() -> bool:
         with monkeypatch.context() as patch:
-            patch.setattr(files, "replace", lambda *a, **k: (replace(*a, **k), keep())[0])
-            patch.setattr(Path, "unlink", lambda p, **k: (remove(p, **k), keep())[0])
+            patch.setattr(files, "replace", lambda p, *a, **k: (replace(p, *a, **k), keep(p.name)))
+            patch.setattr(Path, "unlink", lambda p, **k: (remove(p, **k), keep("removed")))
             mirror.apply(here, watched.changes())
         return False
 
     worker.execute(there, Conditions(CPU, checkpoint_steps=2, stop=stop))
     stop()
     assert kinds.outcome(here) == expected
-    for copy in copies[:: max(1, len(copies) // 12)]:
+    behind = [copy for name, copy in copies if name == "checkpoint.pt"]
+    assert len(behind) >= 2
+    for copy in behind + [copy for _, copy in copies[:: max(1, len(copies) // 9)]]:
         run = RunDirectory(spec.directory(copy))
         begun = (run.path / "checkpoint.pt").exists()
         assert worker.execute(run, Conditions(CPU)) == 0, run.status()
