@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from framed import SYNTHETIC, TASK, Made, published_config
 from hypothesis import given
 from hypothesis import strategies as st
 
+from textbench.contracts.grid import grid_in_words, is_due, widest_gap
 from textbench.judge.comparable import reasons
 from textbench.judge.published import protocols, tables
 from textbench.judge.record import Record
@@ -326,6 +329,74 @@ def test_a_best_of_fewer_evaluations_is_another_number() -> None:
     found = verdict(made, column="NLL_test, best")
     assert found.reasons == ("evaluated every 5 epochs instead of every 1",)
     assert verdict(made, column="NLL_test, final").reasons == ()
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        ({"every": 1, "early_every": 2, "early_until": 20}, "every 2 epochs to 20, then every 1,"),
+        ({"every": 5, "early_every": 2, "early_until": 20}, "every 2 epochs to 20, then every 5,"),
+        ({"every": 5, "early_every": 1, "early_until": 20}, "every epoch to 20, then every 5,"),
+        ({"every": 5, "early_every": 2, "early_until": 120}, "every 2 epochs"),
+        ({"every": 5, "early_until": 20, "every_steps": 40}, "every 5 epochs and every 40 steps"),
+        ({"every": 5, "early_every": 1, "early_until": 119}, ""),  # it ends at 120
+        ({"every": 1, "early_every": 1, "early_until": 20}, ""),
+        ({"every": 1, "early_every": 9, "early_until": 1}, "every 9 epochs to 1, then every 1,"),
+    ],
+)
+def test_the_grid_that_a_best_is_chosen_from_is_described_right(
+    plan: dict[str, int], told: str
+) -> None:
+    made = Made()
+    sizes = {"samples": 9984, "final_samples": 9984}
+    for seed in range(3):
+        points = {e: {"nll_test": 7.6 + 0.01 * seed} for e in (0, 20, 120)}
+        made.run("mle", seed, curve=points, evaluation=plan | sizes)
+    expected = (f"evaluated {told} instead of every 1",) if told else ()
+    assert verdict(made, column="NLL_test, best").reasons == expected
+
+
+def test_the_warm_ups_evaluations_are_among_those_of_a_best() -> None:
+    row = store_of(CLOSE).runs.iloc[0].to_dict()
+    coarse = Record.of(row | {"evaluation": {"every": 4, "samples": 9984, "final_samples": 9984}})
+    table = tables()["table1"]
+    (column,) = (c for c in table.columns.values() if c.title == "NLL_test, best")
+    found = replace(Record.of(row), warmup=coarse)
+    assert reasons(found, table.protocol, "mle", column) == (
+        "warm-up: evaluated every 4 epochs instead of every 1",
+    )
+    lost = replace(Record.of(row), evaluation={"samples": 9984, "final_samples": 9984})
+    assert reasons(lost, table.protocol, "mle", column) == (
+        "how often it was evaluated is not on record",
+    )
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "every": st.integers(1, 12),
+            "early_every": st.integers(0, 12),
+            "early_until": st.integers(0, 30),
+        }
+    ),
+    st.integers(1, 60),
+)
+def test_the_widest_gap_is_that_of_the_grid(plan: dict[str, int], last: int) -> None:
+    points = [0, *(e for e in range(1, last) if is_due(e, **plan)), last]
+    gaps = [b - a for a, b in pairwise(points)]
+    assert widest_gap(plan, last) == max(gaps)
+    assert widest_gap(plan) >= min(max(gaps), plan["every"])
+    assert "early" not in grid_in_words(plan, last)
+
+
+def test_where_options_count_epochs_in_their_own_way_the_last_one_is_not_known() -> None:
+    row = store_of(CLOSE).runs.iloc[0].to_dict()
+
+    def last(**config: int) -> int | None:
+        return Record.of(row | {"config": config}).last_epoch
+
+    assert last(epochs=3) == 3 and last(warmup_epochs=20, rounds=30, d_epochs=2) == 50
+    assert last(rounds=30, rounds_per_epoch=5) is None and last(lr=1) is None
 
 
 # -- records ---------------------------------------------------------------------------------

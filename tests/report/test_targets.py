@@ -13,17 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stores import make_run, spec
 
-from textbench.judge.targets import (
-    COSTS,
-    Target,
-    best_of,
-    load_targets,
-    median_interval,
-    meetings,
-    performance_profile,
-    time_to_target,
-    tuning,
-)
+from textbench.judge.stats import median_interval
+from textbench.judge.target_costs import performance_profile, time_to_target
+from textbench.judge.targets import COSTS, Target, best_of, load_targets, meetings, tuning
 from textbench.store.frames import load_results
 
 EASY = Target("easy", "", "synthetic", "", {"nll_validation": 7.6, "nll_oracle": 9.4})
@@ -86,10 +78,10 @@ def test_a_miss_is_infinite_and_an_unfinished_run_is_neither() -> None:
     table, notes = time_to_target(meetings(store, [EASY]))
     assert list(table["label"]) == ["gone", "missed"]
     assert list(table["misses"]) == ["1 not within 1 epochs"] * 2
-    assert [note.partition(": ")[2] for note in notes] == [
-        "going: 1 run(s) left out, training is not over and the target not met yet",
-        "old: 1 run(s) left out, a number of the target is not on record "
-        "(runs of an older version)",
+    assert notes == [
+        "easy: runs left out, training is not over and the target not met yet: going (1)",
+        "easy: runs left out, a number of the target is not on record (runs of an older version): "
+        "old (1)",
     ]
 
 

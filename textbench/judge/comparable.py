@@ -12,6 +12,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 
+from textbench.contracts.grid import grid_in_words, widest_gap
 from textbench.judge.published import Column, Protocol, TrainerProtocol
 from textbench.judge.record import SCHEDULE, Record
 
@@ -180,8 +181,24 @@ def _evaluation(
     samples = record.evaluation.get(key, math.nan)
     if protocol.samples and not samples >= protocol.samples:
         yield f"evaluated on {samples:,} instead of {protocol.samples:,} samples"
-    every = record.evaluation.get("every", math.nan)
-    if protocol.every and column.select == "best" and not curve and not every <= protocol.every:
-        yield f"evaluated every {every:g} epochs instead of every {protocol.every}"
+    if protocol.every and column.select == "best" and not curve:
+        yield from _grid(record, protocol.every)
     if column.protocol and measured and not fnmatchcase(measured, column.protocol):
         yield f"another protocol: {measured}"
+
+
+def _grid(record: Record, published: int) -> Iterator[str]:
+    """Compare the evaluations that a best is chosen from; a warm-up's, made apart, are among them.
+
+    How many steps an epoch has is not on record: additional evaluations every so many steps are
+    named, and do not make up for epochs without one.
+    """
+    for run, whose in ((record.warmup, "warm-up: "), (record, "")):
+        if run is None:
+            continue
+        if "every" not in run.evaluation:
+            yield f"{whose}how often it was evaluated is not on record"
+        elif widest_gap(run.evaluation, run.last_epoch) > published:
+            told = grid_in_words(run.evaluation, run.last_epoch)
+            comma = "," if "," in told else ""
+            yield f"{whose}evaluated {told}{comma} instead of every {published}"

@@ -84,6 +84,16 @@ class Record:
         return ", ".join(f"{self.config[k]:,} {SCHEDULE[k]}" for k in keys if k in self.config)
 
     @property
+    def last_epoch(self) -> int | None:
+        """The epoch at which training ends, warm-up included; None where options do not tell."""
+        lengths = {key for key in self.config if re.search("epoch|round", key)}
+        counted = ("warmup_epochs", "epochs", "rounds")
+        found = [value for key in counted if isinstance(value := self.config.get(key), int)]
+        if not found or lengths - SCHEDULE.keys():  # it counts its epochs in a way of its own
+            return None
+        return sum(found)
+
+    @property
     def length(self) -> float:
         """Symbols in a sequence; NaN if that is not on record."""
         value = self.task_config.get("length")

@@ -34,6 +34,7 @@ from pydantic import Field
 
 from textbench.contracts.config import Config, validate
 from textbench.contracts.errors import UserError
+from textbench.contracts.grid import is_due
 from textbench.contracts.plain import JsonObject
 from textbench.contracts.spec import Spec
 from textbench.plan import registry
@@ -71,8 +72,7 @@ class EvaluationConfig(Config):
 
     def due(self, epoch: int) -> bool:
         """Tell whether the end of ``epoch`` is a point of the grid of evaluations."""
-        early = self.early_every and epoch <= self.early_until
-        return epoch % (self.early_every if early else self.every) == 0
+        return is_due(epoch, self.every, self.early_every, self.early_until)
 
 
 class BackboneConfig(Config):
