@@ -71,11 +71,13 @@ def make_run(
     final_protocol: str | None = None,
     env: Mapping[str, Any] | None = None,
     phase: str = "",
+    tokens: int = 0,
 ) -> RunDirectory:
     """Write a run with one evaluation per entry of ``curve``.
 
     Without a warm-up the first entry is of epoch 0; with one, of the warm-up's last epoch + 1.
     ``final="last"`` repeats the last entry as the final evaluation; None writes no final one.
+    With ``tokens``, as many are sampled and scored in each epoch; older ledgers have none.
     """
     directory = RunDirectory(spec.directory(results))
     directory.create(spec)
@@ -86,10 +88,10 @@ def make_run(
         rows.append((rows[-1][0] if rows else start, True, last))
     for epoch, is_final, values in rows:
         used = final_protocol if is_final and final_protocol else protocol
-        directory.append(
-            "metrics.jsonl",
-            evaluation(epoch, values, protocol=used, final=is_final, phase=phase or spec.trainer),
-        )
+        row = evaluation(epoch, values, protocol=used, final=is_final, phase=phase or spec.trainer)
+        if tokens:
+            row["ledger"] |= dict.fromkeys(("tokens_sampled", "tokens_scored"), tokens * epoch)
+        directory.append("metrics.jsonl", row)
     first = max(start, 1)
     for i, seconds in enumerate(epoch_seconds):
         directory.append("curve.jsonl", epoch_row(first + i, seconds, phase or spec.trainer))

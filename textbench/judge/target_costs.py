@@ -101,7 +101,7 @@ def on_one_scale(met: pd.DataFrame, runs: pd.DataFrame | None) -> tuple[pd.DataF
         return met, []
     known = runs.set_index("run")
     machines = known["hardware"].reindex(met["run"]).fillna("")
-    rates = known["product_rate"].reindex(met["run"]).to_numpy(float)
+    rates = known["product_rate"].reindex(met["run"]).to_numpy(float, copy=True)
     if "warmup_run" in known:  # whose seconds are among those of the run
         before = known["warmup_run"].reindex(met["run"])
         there = known["hardware"].reindex(before).set_axis(machines.index)

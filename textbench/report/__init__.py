@@ -7,12 +7,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TypedDict
 
 import pandas as pd
 
 from textbench.contracts.errors import UserError
-from textbench.report import conclusions, differences, figures, page, provenance, rankings, samples
+from textbench.report import (
+    captions,
+    conclusions,
+    differences,
+    figures,
+    page,
+    provenance,
+    rankings,
+    samples,
+    target_profile,
+    targets,
+)
 from textbench.report.data import data_csv
 from textbench.report.definitions import (
     FigureSpec,
@@ -27,16 +37,11 @@ from textbench.report.markup import render
 from textbench.report.output import Output
 from textbench.report.panels import Drawn
 from textbench.report.sections import Section, sections
+from textbench.report.shown import Files, Shown, spoken
 from textbench.report.styles import Styles
 from textbench.report.tables import build
 from textbench.store.frames import Frames, frames
 from textbench.store.read import read_store
-from textbench.store.rows import BROKEN
-
-BAND = (
-    "Lines are means over seeds, bands their 95 % t-intervals (from three seeds on), thin lines "
-    "the seeds. Where lines coincide, the lower one is wide and pale."
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +85,7 @@ def write_report(
     judged = conclusions.judge(found, parts)
     report = Report(Output(out), Styles(parts), judged, unicode)
     _write_data(report, found, parts[0])
-    contents = [_write_section(report, section) for section in parts]
+    contents = [_write_section(report, found, section) for section in parts]
     starts = list(chain.from_iterable(found.runs.loc[found.runs["alpha"] == 1.0, "starts"]))
     summary = conclusions.summary(found, judged)
     context = {
@@ -96,7 +101,7 @@ def write_report(
     report.output.add("report.html", render("page.html.jinja", context))
     files = report.output.write()
     if say is not None:
-        for line in _spoken(contents, summary):
+        for line in spoken(contents, summary):
             say(line)
     return files
 
@@ -107,48 +112,6 @@ def _nothing(results: Path, unreadable: dict[str, str]) -> str:
         return f"no readable run in {results}: {name}: {reason}"
     command = "textbench run --algos mle,cot --task synthetic"
     return f"no runs in {results}; make some with `{command} --results {results}`"
-
-
-class Files(TypedDict):
-    """What the index shows of a table."""
-
-    layout: Mapping[str, object]
-    markdown: str
-    files: list[str]
-
-
-class Shown(TypedDict):
-    """What the index shows of a section."""
-
-    title: str
-    slug: str
-    fingerprint: str
-    task_options: str
-    note: str
-    preset: str
-    preset_line: str
-    rankings: list[rankings.Ranked]
-    trust: list[str]
-    tables: list[Files]
-    listing: Files | None
-    figures: list[dict[str, object]]
-    chart: dict[str, object]
-    chart_json: str
-    samples: list[dict[str, object]]
-
-
-def _spoken(contents: list[Shown], summary: list[str]) -> Iterator[str]:
-    """Yield the first screen for a terminal."""
-    for section in contents:
-        yield section["title"]
-        for ranking in section["rankings"]:
-            yield f"  {ranking['metric']}: {ranking['line'] or 'no places'}"
-            yield f"    {ranking['sentence']}"
-        for line in section["trust"][:-1]:
-            yield f"  {line}"
-        brief, *reasons = section["trust"][-1].split("; ")
-        yield f"  {brief}; report.md says why." if reasons else f"  {brief}"
-    yield from summary
 
 
 def _write_data(report: Report, found: Frames, first: Section) -> None:
@@ -175,12 +138,17 @@ def _all_columns(frame: pd.DataFrame) -> str:
 # -- a section -------------------------------------------------------------------------------
 
 
-def _write_section(report: Report, section: Section) -> Shown:
+def _write_section(report: Report, found: Frames, section: Section) -> Shown:
     """Write a section's files and return what the index shows of it."""
     general = section.without(*grid_rows())
     chart = page.chart(general, report.styles)
     drawn = [_write_figure(report, spec, section, general) for spec in figure_specs()]
     shown = samples.read_samples(section, page.SAMPLES)
+    costs = targets.build(found.results, section)
+    costed = [
+        _add(report, targets.layout(one), targets.to_csv(one)) for one in costs if len(one.rows)
+    ]
+    profile, why = _write_profile(report, costs, section)
     return {
         "title": section.title,
         "slug": section.slug,
@@ -191,9 +159,14 @@ def _write_section(report: Report, section: Section) -> Shown:
         "preset_line": section.preset_line,
         "rankings": [rankings.ranked(section, one) for one in report.judged.rankings[section.slug]],
         "trust": report.judged.trust[section.slug],
-        "tables": [one for spec in table_specs() for one in _write_table(report, spec, section)],
+        "targets": [targets.sentence(one) for one in costs],
+        "no_targets": [*targets.missing(costs, section), *why],
+        "tables": [
+            *(one for spec in table_specs() for one in _write_table(report, spec, section)),
+            *costed,
+        ],
         "listing": _write_samples(report, section),
-        "figures": [figure for figure in drawn if figure],
+        "figures": [figure for figure in (*drawn, profile) if figure],
         "chart": chart,
         "chart_json": page.to_json(chart),
         "samples": samples.grouped(shown) if len(shown) else [],
@@ -253,41 +226,33 @@ def _write_figure(
     drawn = figures.draw(spec, part, report.styles) if part is not None else None
     if part is None or drawn is None:
         return None
-    stem = f"{spec.id}-{section.slug}"
+    title = f"{spec.title} ({spec.paper} of the paper)" if spec.paper else spec.title
+    caption = " ".join(captions.sentences(spec, part, drawn))
+    return _picture(report, f"{spec.id}-{section.slug}", drawn, title, caption)
+
+
+def _picture(
+    report: Report, stem: str, drawn: Drawn, title: str, caption: str
+) -> dict[str, object]:
+    """Write a figure in its two formats; return what the index shows of it."""
     png = figures.to_bytes(drawn.figure, "png")
     report.output.add(f"{stem}.pdf", figures.to_bytes(drawn.figure, "pdf"))
     report.output.add(f"{stem}.png", png)
-    title = f"{spec.title} ({spec.paper} of the paper)" if spec.paper else spec.title
-    caption = " ".join(_caption(spec, part, drawn))
     return {
         **{"title": title, "png": f"{stem}.png", "pdf": f"{stem}.pdf", "caption": caption},
         **page.picture(png),
     }
 
 
-def _caption(spec: FigureSpec, part: Section, drawn: Drawn) -> Iterator[str]:
-    """Yield the sentences under a figure."""
-    if spec.kind == "paths":
-        yield (
-            "Lines are means over seeds at equal epochs, from an open circle (where training "
-            "starts, mostly outside) to a full one with its epoch; thin lines the seeds. Stars "
-            "are the pairs that the paper reports, in the colour of their algorithm; grey ones "
-            "were not run here."
-        )
-        if drawn.other_oracle:
-            yield "They are of another oracle: only their places among each other compare."
-    elif spec.kind == "tradeoff":
-        yield "Means over seeds; the ends of a line say their inverse temperature."
-    else:
-        yield BAND
-    if spec.kind != "tradeoff" and (part.runs["warmup_label"] != "").any():
-        yield (
-            "An open circle marks where a run takes over from its warm-up, whose own line shows "
-            "what came before."
-        )
-    if spec.kind in ("curves", "twin") and part.runs["status"].isin(BROKEN).any():
-        yield "A cross ends a run that failed or diverged."
-    if drawn.stubs:
-        yield f"Not drawn, with fewer than three evaluations: {', '.join(drawn.stubs)}."
-    if part.options:
-        yield f"Every row: {part.options}."
+def _write_profile(
+    report: Report, costs: list[targets.TargetTable], section: Section
+) -> tuple[dict[str, object] | None, list[str]]:
+    """Write the profile over a section's targets, or say why there is none."""
+    steps, why = target_profile.build(costs)
+    if why:
+        return None, [why] if costs else []
+    stem = f"target-profile-{section.slug}"
+    report.output.add(f"{stem}.csv", to_csv(steps, target_profile.CSV_COLUMNS))
+    drawn = target_profile.draw(steps, section, report.styles)
+    caption = target_profile.caption(costs, drawn)
+    return _picture(report, stem, drawn, target_profile.TITLE, caption), []

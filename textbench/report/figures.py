@@ -27,12 +27,15 @@ def draw(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
     kinds = {"curves": _curves, "twin": _twin, "tradeoff": _tradeoff, "paths": paths.draw}
     with look():
         drawn = kinds[spec.kind](spec, section, styles)
-        if drawn is not None:
-            # The layout is computed once, not for every file.
-            engine = drawn.figure.get_layout_engine()
-            if engine is not None:
-                engine.execute(drawn.figure)
-            drawn.figure.set_layout_engine("none")
+        return laid_out(drawn) if drawn is not None else None
+
+
+def laid_out(drawn: Drawn) -> Drawn:
+    """Place a figure's parts for good: once, and not anew for every file."""
+    engine = drawn.figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(drawn.figure)
+    drawn.figure.set_layout_engine("none")
     return drawn
 
 
