@@ -365,6 +365,10 @@ def test_the_warm_ups_evaluations_are_among_those_of_a_best() -> None:
     assert reasons(found, table.protocol, "mle", column) == (
         "warm-up: evaluated every 4 epochs instead of every 1",
     )
+    alike = replace(coarse, warmup=coarse)
+    assert reasons(alike, table.protocol, "mle", column) == (
+        "evaluated every 4 epochs instead of every 1",
+    )
     lost = replace(Record.of(row), evaluation={"samples": 9984, "final_samples": 9984})
     assert reasons(lost, table.protocol, "mle", column) == (
         "how often it was evaluated is not on record",

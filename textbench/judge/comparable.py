@@ -193,12 +193,18 @@ def _grid(record: Record, published: int) -> Iterator[str]:
     How many steps an epoch has is not on record: additional evaluations every so many steps are
     named, and do not make up for epochs without one.
     """
-    for run, whose in ((record.warmup, "warm-up: "), (record, "")):
-        if run is None:
-            continue
-        if "every" not in run.evaluation:
-            yield f"{whose}how often it was evaluated is not on record"
-        elif widest_gap(run.evaluation, run.last_epoch) > published:
-            told = grid_in_words(run.evaluation, run.last_epoch)
-            comma = "," if "," in told else ""
-            yield f"{whose}evaluated {told}{comma} instead of every {published}"
+    own, before = (_coarse(run, published) if run else "" for run in (record, record.warmup))
+    if before and before != own:
+        yield f"warm-up: {before}"
+    if own:
+        yield own
+
+
+def _coarse(run: Record, published: int) -> str:
+    """Say how a run's evaluations lie further apart than published; empty if they do not."""
+    if "every" not in run.evaluation:
+        return "how often it was evaluated is not on record"
+    if widest_gap(run.evaluation, run.last_epoch) <= published:
+        return ""
+    told = grid_in_words(run.evaluation, run.last_epoch)
+    return f"evaluated {told}{',' if ',' in told else ''} instead of every {published}"
