@@ -115,14 +115,19 @@ def own_overrides(overrides: object, label: str, trainer: str) -> dict[str, obje
 
     Args:
         overrides: As `Spec.overrides`, or as the text of a frame.
-        label: The row's; ``SECTION.OPTION`` or ``SECTION@PLACE.OPTION`` may name it.
+        label: The row's; a section may be called so (`is_own`).
         trainer: Or its trainer.
     """
     return {
         key.rpartition(".")[2]: value
         for key, value in _overrides(overrides).items()
-        if key.rpartition(".")[0].partition("@")[0] in (label, trainer)
+        if is_own(key, label, trainer)
     }
+
+
+def is_own(key: str, label: str, trainer: str) -> bool:
+    """Tell whether ``SECTION.OPTION`` or ``SECTION@PLACE.OPTION`` is an option of the trainer."""
+    return key.rpartition(".")[0].partition("@")[0] in (label, trainer)
 
 
 def _text(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from textbench.judge.record import own_overrides
+from textbench.judge.record import is_own, own_overrides
 from textbench.report.definitions import matches
 from textbench.report.evaluations import Evaluations
 from textbench.store.frames import Frames
@@ -57,7 +57,7 @@ class Section:
                 {
                     f"{key}={value}"
                     for key, value in run.changes.items()
-                    if not _is_own(key, run.label, run.trainer)
+                    if not is_own(key, run.label, run.trainer)
                 }
                 for run in records(self.runs)
             )
@@ -193,11 +193,6 @@ def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, p
     at = {key: i for i, key in enumerate(zip(rows["label"], rows["group"], strict=True))}
     pairs = zip(runs["label"], runs["group"], strict=True)
     return rows, pd.Series([at[key] for key in pairs], index=runs.index)
-
-
-def _is_own(key: str, label: str, trainer: str) -> bool:
-    """Tell whether ``SECTION.OPTION`` or ``SECTION@PLACE.OPTION`` is the trainer's own."""
-    return key.rpartition(".")[0].partition("@")[0] in (label, trainer)
 
 
 def _options(examples: pd.DataFrame) -> list[str]:
