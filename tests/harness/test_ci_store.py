@@ -62,7 +62,7 @@ def test_every_trainer_that_learns_is_recorded_with_ten_seeds_or_more(base: Resu
 
 
 def test_the_recorded_runs_are_of_one_committed_state_on_a_cpu(base: Results) -> None:
-    starts = [start for run in base.runs for start in run.env["starts"]]
+    starts = [start for run in base.runs for start in run.starts]
     assert {start["dirty"] for start in starts} == {False}
     assert len({start["commit"] for start in starts}) == 1
     assert {start["device"] for start in starts} == {"cpu"}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
 import pytest
 from framed import Made
 
-from textbench.judge.comparison import Comparison, compare_frames, frame_of
+from textbench.judge.comparison import Comparison, compare_frames
 from textbench.judge.matching import Store
 
 VALUES = [3.0, 3.1, 2.9, 3.05, 2.95, 3.02, 2.98, 3.0, 3.03, 2.97]
@@ -91,14 +90,6 @@ def test_unreadable_runs_are_named() -> None:
     runs.attrs["unreadable"] = {"synthetic/mle/s9": "spec.json: ValueError"}
     found = compare_frames(Store(base.runs, base.results), Store(runs, new.results))
     assert found.notes == ["synthetic/mle/s9 of NEW cannot be read: spec.json: ValueError"]
-
-
-def test_a_comparison_is_a_frame_too() -> None:
-    found = frame_of(compared(made(VALUES), made([4.0, 4.1, 4.2], 20)))
-    assert found[["metric", "verdict", "base_n", "new_n"]].values.tolist() == [
-        ["nll_test", "worse", 10, 3]
-    ]
-    assert isinstance(found, pd.DataFrame) and found["noticeable"].iloc[0] > 0
 
 
 def test_a_lost_seed_does_not_hide_among_many_rows() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,7 +55,7 @@ def time_to_target(
     return table, notes
 
 
-def _summary(group: pd.DataFrame) -> dict[str, Any]:
+def _summary(group: pd.DataFrame) -> dict[str, object]:
     """Summarise the seeds of one row that are over."""
     first = group.iloc[0]
     row = {key: first[key] for key in ("title", "name")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
@@ -107,12 +106,16 @@ def to_frame(table: TargetTable) -> pd.DataFrame:
     section, rows = table.section, table.rows
     about = section.rows.loc[rows["at"]]
     limits = " ".join(f"{name}<={most!r}" for name, most in table.target.at_most.items())
-    head: dict[str, Any] = {
-        **{"target": table.target.name, "rules": table.rules, "at_most": limits},
-        **{"task": section.task, "preset": section.preset},
-        **{"row": about["title"].to_numpy(), "options": about["options"].to_numpy()},
-    }
-    return rows.assign(**head).replace([math.inf], math.nan)
+    found = rows.assign(
+        target=table.target.name,
+        rules=table.rules,
+        at_most=limits,
+        task=section.task,
+        preset=section.preset,
+        row=about["title"].to_numpy(),
+        options=about["options"].to_numpy(),
+    )
+    return found.replace([math.inf], math.nan)
 
 
 def sentence(table: TargetTable) -> str:
