@@ -70,7 +70,7 @@ _TYPES = {
     for key, kind in get_type_hints(Checkpoint).items()
     if key != "checksums"
 }
-"""By field, what it must be an instance of."""
+"""By field, what it must be an instance of; a checkpoint that lacks one is not gone on from."""
 
 
 class UnusableError(Exception):
