@@ -81,7 +81,11 @@ def test_versions_and_options_that_differ_are_noted() -> None:
     found = compared(made(VALUES), made(VALUES, version=2))
     assert found.notes == ["mle (synthetic, preset paper): version 1 in BASE, 2 in NEW"]
     found = compared(made(VALUES), made(VALUES, config={"epochs": 60}))
-    assert found.notes == ["mle (synthetic, preset paper): options differ (config)"]
+    assert found.altered == ["mle (synthetic, preset paper): epochs 60 instead of 120"]
+    assert found.notes == [] and found.incomplete
+    found = compared(made(VALUES), made(VALUES, evaluation={"every": 2}))
+    assert found.notes == ["mle (synthetic, preset paper): options differ (evaluation)"]
+    assert found.altered == [] and not found.incomplete
 
 
 def test_unreadable_runs_are_named() -> None:

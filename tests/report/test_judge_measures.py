@@ -106,7 +106,7 @@ def test_rows_are_ranked_per_task_and_metric_with_a_sentence() -> None:
                 fresh_data="fresh" in label,
             )
     lower, higher = rankings(made.results, made.runs, ["nll_test", "distinct2", "absent"])
-    assert lower.sentence.startswith("mle:dropout and cot are not separated in nll_test; ")
+    assert lower.sentence.startswith("mle:dropout and cot share the first place in nll_test, not ")
     assert lower.rows["place"].tolist()[:3] == [1, 1, 2] and lower.rows["place"].isna().iloc[3]
     assert lower.rows["in_ranking"].tolist() == [True, True, True, False]
     second = lower.rows.iloc[2]

@@ -287,6 +287,19 @@ def test_what_is_detectable_is_what_so_many_seeds_tell(n: int) -> None:
     assert detectable_samples(n, 10**6) == pytest.approx(2.8016 / math.sqrt(n), rel=1e-3)
 
 
+def test_differences_without_spread_need_as_many_seeds_as_sign_flips_do() -> None:
+    """Smallest p of n pairs: 2^(1-n); of n against n: 2 / C(2n, n). So six pairs, or four each."""
+    a, b = by_seed([1.0, 1.5, 2.0]), by_seed([3.0, 3.5, 4.0])
+    found = compare(a, b)
+    assert (found.note, found.needed, found.more) == ("no spread", 6, 3)
+    six = compare(by_seed([1.0] * 6), by_seed([3.0] * 6))
+    assert six.separated and six.p == pytest.approx(2**-5) and six.needed is None
+    apart = compare(by_seed([1.0] * 3), {seed: 3.0 for seed in range(10, 13)})
+    assert (apart.paired, apart.note, apart.needed) == (False, "no spread", 4)
+    eight = {i: (by_seed([1.0, 1.5, 2.0]), by_seed([3.0, 3.5, 4.0])) for i in range(8)}
+    assert next(iter(differences(eight).values())).needed == 9  # 2^-8 is below 0.05 / 8
+
+
 def test_an_undecided_difference_says_how_many_more_would_tell() -> None:
     found = compare(by_seed([1.0, 1.3, 0.8]), by_seed([0.9, 0.9, 0.85]))
     assert not found.separated and found.needed is not None
@@ -349,18 +362,20 @@ def test_one_sentence_says_what_may_be_concluded() -> None:
     close = {"a": by_seed([1.0, 1.1, 1.2]), "b": by_seed([1.1, 1.12, 1.3])}
     more = compare(close["b"], close["a"]).more
     assert told(close) == (
-        f"a and b are not separated in nll_test; {more} more seeds would tell (n >= 3)."
+        f"a and b share the first place in nll_test, not separated; {more} more seeds would tell "
+        "(n >= 3)."
     )
     same = {"a": by_seed([1.0, 1.1, 1.2]), "b": by_seed([1.0, 1.1, 1.2])}
     assert (
-        told(same) == "a and b are not separated in nll_test: their runs agree to the bit (n >= 3)."
+        told(same)
+        == "a and b share the first place in nll_test: their runs agree to the bit (n >= 3)."
     )
     assert told({"a": {0: 1.0}, "b": {0: 2.0}}).startswith("Nothing can be told about nll_test")
     assert told({"a": {0: 1.0}}) == "a is the only row: nothing to compare."
     better = told(clear | {"c": {0: 0.1}})
     assert better == (
-        "Of 2 rows with 3 seeds or more a has the lowest nll_test, separated from every other row "
-        "(n >= 3); c lies lower, with fewer than 3 seeds."
+        "Of the 2 rows with 3 seeds or more a has the lowest nll_test, separated from every other "
+        "row (n >= 3); c lies lower, with fewer than 3 seeds."
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from textbench.judge.matching import Place, Store, matched, notes, places
+from textbench.judge.matching import Place, Store, altered, matched, notes, places
 from textbench.judge.tolerance import LEVEL, Direction, Judgement, Pair, judge, noticeable
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Comparison:
     """What NEW has and BASE lacks."""
     mismatched: list[str] = field(default_factory=list)
     """What both have, made in different ways."""
+    altered: list[str] = field(default_factory=list)
+    """Rows of one name that were trained with different options, and are compared all the same."""
     notes: list[str] = field(default_factory=list)
     """What a reader must know of the rows compared: seeds, versions, unfinished runs."""
 
@@ -108,8 +110,8 @@ class Comparison:
 
     @property
     def incomplete(self) -> bool:
-        """Whether anything of BASE was not compared, could not be judged, or went astray."""
-        gaps = (self.missing, self.lost, self.mismatched, self.unjudged, self.strayed)
+        """Whether anything of BASE was not compared with its like, not judged, or went astray."""
+        gaps = (self.missing, self.lost, self.mismatched, self.altered, self.unjudged, self.strayed)
         return any(gaps)
 
     @property
@@ -143,6 +145,7 @@ def compare_frames(base: Store, new: Store, level: float = LEVEL) -> Comparison:
     for place, other in pairs:
         found.broken += _broken(place, other)
         found.notes += notes(place, other)
+        found.altered += altered(place, other)
         if place.fingerprint != other.fingerprint:
             found.mismatched.append(f"{place.title}: the task's data are others")
         elif place.done and other.done:

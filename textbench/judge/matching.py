@@ -16,6 +16,8 @@ from textbench.judge.sections import BROKEN, with_tempered
 
 IDENTITY = ("config", "backbone", "evaluation", "metrics", "warmup")
 """The columns of a runs frame that decide a run's numbers, its task's data and version aside."""
+TRAINING = ("config", "backbone", "warmup")
+"""What of them a row is trained with."""
 AT = ["task", "preset", "task_fingerprint", "label", "group"]
 
 
@@ -128,6 +130,29 @@ def _same_runs(place: Place) -> tuple[str, ...]:
     return *_same_data(place), place.group
 
 
+def altered(base: Place, new: Place) -> Iterator[str]:
+    """Say with which other options NEW was trained, where no version tells of a change."""
+    if base.first("version") != new.first("version"):
+        return
+    told = []
+    for key in ("config", "backbone"):
+        before, after = _options(base, key), _options(new, key)
+        told += [
+            f"{name} {after.get(name, 'unknown')} instead of {before.get(name, 'unknown')}"
+            for name in sorted({*before, *after})
+            if before.get(name) != after.get(name)
+        ]
+    if base.first("warmup") != new.first("warmup"):
+        told.append("another warm-up")
+    if told:
+        yield f"{base.title}: {', '.join(told)}"
+
+
+def _options(place: Place, key: str) -> dict[str, object]:
+    found = place.first(key)
+    return {str(name): value for name, value in found.items()} if isinstance(found, dict) else {}
+
+
 def notes(base: Place, new: Place) -> Iterator[str]:
     """Say what else differs between two rows."""
     versions = base.first("version"), new.first("version")
@@ -135,7 +160,9 @@ def notes(base: Place, new: Place) -> Iterator[str]:
         yield f"{base.title}: version {versions[0]} in BASE, {versions[1]} in NEW"
     elif base.group != new.group and base.fingerprint == new.fingerprint:
         differing = [key for key in IDENTITY if base.first(key) != new.first(key)]
-        yield f"{base.title}: options differ ({', '.join(differing) or 'their hash'})"
+        trained = set(differing) & set(TRAINING)
+        if not trained:
+            yield f"{base.title}: options differ ({', '.join(differing) or 'their hash'})"
     for name, place in (("BASE", base), ("NEW", new)):
         if place.unfinished:
             count = f"{len(place.unfinished)} of {len(place.runs)}"

@@ -9,7 +9,7 @@ place among the rows that are separated from it and better.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
@@ -24,6 +24,8 @@ from textbench.judge.stats import Difference, differences, summarise
 K = TypeVar("K", bound=Hashable)
 Direction = Literal["lower", "higher"]
 
+NAMED = 8
+"""Rows that a sentence names; of more it names half as many, and says how many others there are."""
 COLUMNS = (
     *("place", "label", "group", "title", "name", "n", "mean", "sd", "low", "high"),
     *("distance", "distance_low", "distance_high", "paired", "p_holm", "p_exact", "separated"),
@@ -153,6 +155,8 @@ def _ranked(
         if line.label not in outside and not line.record.fresh_data
     }
     order, places, found = rank(inside, direction)
+    if len(places) < 2:
+        places = {}  # a place is one among several
     top = next((line for line in order if line in places), None)
     others = [line for line in values if line not in inside]
     rows = [_row(line, values[line], places, top, found, line in inside) for line in values]
@@ -236,25 +240,25 @@ def conclude(
     least = min(n for name, n in order if name in places)
     first = [name for name, _ in order if places.get(name) == 1]
     some = len(places) < len(order)
-    start = f"Of {len(places)} rows with {LEAST} seeds or more " if some else ""
+    start = f"Of the {len(places)} rows with {LEAST} seeds or more " if some else ""
     end = f" (n >= {least}){_without_place(order, places, first[0], direction)}."
     if len(first) == 1:
         beaten = sum(found[pair].separated for pair in found if first[0] in pair)
         whom = "every other row" if beaten == len(places) - 1 else f"{beaten} of the others"
         return f"{start}{first[0]} has the {direction[:-2]}est {metric}, separated from {whom}{end}"
-    return f"{start}{_list(first)} are not separated in {metric}{_told(first, found)}{end}"
+    return f"{start}{listed(first)} share the first place in {metric}{_told(first, found)}{end}"
 
 
 def _without_place(
     order: Sequence[tuple[str, int]], places: Mapping[str, int], first: str, direction: Direction
 ) -> str:
-    """Mention the rows of too few seeds, those that look better first of all."""
+    """Mention the rows of too few seeds that look better; the table below names all."""
     names = [name for name, _ in order]
     better = [name for name in names[: names.index(first)] if name not in places]
-    others = [name for name in names if name not in places and name not in better]
-    text = f"; {_list(better)} lie{'s' * (len(better) == 1)} {direction}" if better else ""
-    text += f", with fewer than {LEAST} seeds" if better else ""
-    return text + (f"; {_list(others)}: fewer than {LEAST} seeds" if others else "")
+    if not better:
+        return ""
+    lies = "lies" if len(better) == 1 else "lie"
+    return f"; {listed(better)} {lies} {direction}, with fewer than {LEAST} seeds"
 
 
 def _told(first: Sequence[str], found: Mapping[tuple[str, str], Difference]) -> str:
@@ -265,12 +269,20 @@ def _told(first: Sequence[str], found: Mapping[tuple[str, str], Difference]) -> 
         return ": their runs agree to the bit"
     told = {pair[1]: one.more for pair, one in pairs.items() if one.more is not None}
     if not told:
-        return f"; more than {MOST} seeds would be needed to tell"
+        return f", not separated; more than {MOST} seeds would be needed to tell"
     name, more = min(told.items(), key=lambda item: item[1])
     what = "" if len(first) == 2 else f" {first[0]} from {name}"
-    return f"; {more} more seed{'s' * (more != 1)} would tell{what}"
+    return f", not separated; {more} more seed{'s' * (more != 1)} would tell{what}"
 
 
-def _list(names: Iterable[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names in a row, of more than `NAMED` the first few.
+
+    Names that hold a comma are told apart by semicolons.
+    """
+    if len(names) > NAMED:
+        names = [*names[: NAMED // 2], f"{len(names) - NAMED // 2} others"]
     *most, last = names
+    if any(", " in name for name in names):
+        return f"{'; '.join(most)}; and {last}" if most else last
     return f"{', '.join(most)} and {last}" if most else last

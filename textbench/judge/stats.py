@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -190,11 +191,17 @@ def differences(
 
 def _needed(found: Difference, p_holm: float, step: float) -> int | None:
     """Return the seeds that tell, at the level at which Holm's method asks this comparison."""
-    if not found.sd > 0 or math.isnan(p_holm) or p_holm <= LEVEL:
+    level = LEVEL / max(1.0, step)
+    if math.isnan(p_holm) or p_holm <= LEVEL:
+        return None
+    if found.note == "no spread":  # p is then the smallest that so many seeds can give
+        smallest = (2.0 ** (1 - n) if found.paired else 2 / math.comb(2 * n, n) for n in count(1))
+        return next(n for n, p in enumerate(smallest, 1) if p <= level)
+    if not found.sd > 0:
         return None
     effect = abs(found.mean) / found.sd
     tell = seeds_to_tell if found.paired else seeds_to_tell_samples
-    return tell(effect, level=LEVEL / max(1.0, step))
+    return tell(effect, level=level)
 
 
 def _difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:

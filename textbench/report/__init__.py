@@ -158,6 +158,7 @@ def _write_section(report: Report, found: Frames, section: Section) -> Shown:
         "preset": section.preset,
         "preset_line": section.preset_line,
         "rankings": [rankings.ranked(section, one) for one in report.judged.rankings[section.slug]],
+        "better": conclusions.better(section, report.judged.rankings[section.slug]),
         "trust": report.judged.trust[section.slug],
         "targets": [targets.sentence(one) for one in costs],
         "no_targets": [*targets.missing(costs, section), *why],

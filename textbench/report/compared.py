@@ -57,7 +57,7 @@ def _headline(found: Comparison, strict: bool) -> str:
         return "Incomplete, which --strict does not allow"
     if not found.judged:
         return "Nothing could be judged"
-    return "No regression"
+    return "No regression, but trained with other options" if found.altered else "No regression"
 
 
 def _store(role: str, name: str, store: Results) -> dict[str, str]:

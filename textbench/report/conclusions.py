@@ -5,21 +5,18 @@ All of it is judged in `textbench.judge`; here it is only put into frames and li
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from textbench.judge import claims, ranking, verdicts
-from textbench.judge.power import LEAST
-from textbench.judge.record import Record
+from textbench.judge import answer, claims, ranking, verdicts
 from textbench.report.definitions import grid_rows, headlines, references
-from textbench.report.layout import seeds
-from textbench.report.provenance import codes, statuses
+from textbench.report.provenance import statuses
 from textbench.report.rankings import titles
 from textbench.report.sections import Section, records
+from textbench.report.trust import length, sizes, trust
 from textbench.store.frames import Frames
-from textbench.store.rows import BROKEN
 
 SHOWN = 3
 """Metrics that a ranking shows of a task that no data file knows."""
@@ -62,7 +59,7 @@ def judge(frames: Frames, sections: Sequence[Section]) -> Conclusions:
     found = claims.judge_claims(frames.results, runs, frames.logs)
     return Conclusions(
         {section.slug: _rankings(frames, runs, section) for section in sections},
-        {section.slug: list(_trust(section, numbers)) for section in sections},
+        {section.slug: list(trust(section, numbers)) for section in sections},
         numbers,
         found,
     )
@@ -96,68 +93,17 @@ def _headlines(section: Section) -> tuple[str, ...]:
     return tuple(m for m in sorted(evaluated.metrics) if evaluated.direction(m) != "none")[:SHOWN]
 
 
-# -- what it is worth ------------------------------------------------------------------------
+# -- laid out --------------------------------------------------------------------------------
 
 
-def _trust(section: Section, numbers: pd.DataFrame) -> Iterator[str]:
-    general = section.without(*grid_rows())
-    yield f"Seeds: {_seeds(general)}."
-    yield f"Schedules: {_schedules(general)}."
-    data = section.note or section.task_options
-    yield f"Data: {data}; fingerprint {section.fingerprint}."
-    several = [
-        row.title
-        for key, row in zip(general.rows.index, records(general.rows), strict=True)
-        if len(codes(_done(general, key))) > 1
-    ]
-    if several:
-        yield f"Code: the seeds of {', '.join(several)} were made by several versions of it."
-    yield f"Comparable: {_comparable(section, numbers)}."
-
-
-def _done(section: Section, row: int) -> pd.DataFrame:
-    runs = section.runs
-    return runs[(runs["row"] == row) & (runs["status"] == "done")]
-
-
-def _seeds(section: Section) -> str:
-    groups: dict[str, list[str]] = {}
-    for row in records(section.rows):
-        groups.setdefault(seeds(row.done, row.runs), []).append(row.title)
-    told = "; ".join(
-        f"{count}: {', '.join(titles)}" if len(groups) > 1 else f"{count} of every row"
-        for count, titles in groups.items()
-    )
-    few = (section.rows["done"] < LEAST).any()
-    told += f" (fewer than {LEAST} finished ones: no place, no verdict)" if few else ""
-    broken = section.runs["status"].isin(BROKEN)
-    return told + (f"; {statuses(section.runs.loc[broken, 'status'])}" if broken.any() else "")
-
-
-def _schedules(section: Section) -> str:
-    groups: dict[str, list[str]] = {}
-    for key, row in zip(section.rows.index, records(section.rows), strict=True):
-        runs = section.runs[section.runs["row"] == key]
-        length = Record.of(runs.iloc[0].to_dict()).schedule or "of its own"
-        groups.setdefault(length, []).append(row.title)
-    return "; ".join(f"{', '.join(titles)}: {length}" for length, titles in groups.items())
-
-
-def _comparable(section: Section, numbers: pd.DataFrame) -> str:
-    mine = numbers[(numbers["section"] == section.title) & (numbers["n"] > 0)]
-    if not len(mine):
-        return "nothing is published of these rows on this task"
-    called = titles(section)
-    fit = ~mine["outcome"].isin(["not comparable", "not stated"])
-    reasons: dict[str, list[str]] = {}
-    for line in records(mine[~fit]):
-        for reason in line.reasons or (line.why,):
-            reasons.setdefault(reason, []).append(called.get((line.label, line.group), line.name))
-    groups: dict[str, list[str]] = {}  # rows that have reasons in common are named once
-    for reason, names in reasons.items():
-        groups.setdefault(", ".join(dict.fromkeys(names)), []).append(reason)
-    told = (f"{names}: {', '.join(found)}" for names, found in groups.items())
-    return "; ".join([f"{fit.sum()} of {len(mine)} published numbers", *told])
+def better(section: Section, found: Sequence[ranking.Ranking]) -> str:
+    """Return in a few words who is better, by all rankings of a section."""
+    differing = sizes(section)
+    lengths = {
+        (row.label, row.group): ", ".join(filter(None, (length(section, key), differing.get(key))))
+        for key, row in zip(section.rows.index, records(section.rows), strict=True)
+    }
+    return answer.answer(found, titles(section), lengths) if found else ""
 
 
 def claim_lines(found: pd.DataFrame) -> list[dict[str, object]]:

@@ -52,8 +52,9 @@ def ranked(section: Section, found: ranking.Ranking) -> Ranked:
     for row in records(rows.where(rows.notna(), None)):
         title = names.get((row.label, row.group), row.name)
         if row.place is None:
-            few = f"fewer than {LEAST} seeds" if row.in_ranking else "no competitor"
-            apart.setdefault(few, []).append(f"{title} {number(row.mean, 3)}")
+            why = f"fewer than {LEAST} seeds" if row.n < LEAST else "nothing to compare it with"
+            why = why if row.in_ranking else "no competitor"
+            apart.setdefault(why, []).append(f"{title} {number(row.mean, 3)}")
             continue
         lines.append(
             {

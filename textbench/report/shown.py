@@ -27,6 +27,8 @@ class Shown(TypedDict):
     preset: str
     preset_line: str
     rankings: list[Ranked]
+    better: str
+    """Who is better, in a few words."""
     trust: list[str]
     targets: list[str]
     """Who is the cheapest to a target."""
@@ -44,6 +46,8 @@ def spoken(contents: list[Shown], summary: list[str]) -> Iterator[str]:
     """Yield the first screen for a terminal."""
     for section in contents:
         yield section["title"]
+        if section["better"]:
+            yield f"  {section['better']}"
         for ranking in section["rankings"]:
             yield f"  {ranking['metric']}: {ranking['line'] or 'no places'}"
             yield f"    {ranking['sentence']}"

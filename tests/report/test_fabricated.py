@@ -1,0 +1,241 @@
+"""Stores made to mislead, through the commands: what is concluded from each, and what must not be.
+
+Each has what a careless reader would fall for: three seeds that agree, on the wrong data; a mean of
+one seed; a row that lacks the seed on which it diverged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from framed import TASK, published_config
+from stores import make_run, spec
+
+from textbench import report
+from textbench.cli import cli
+from textbench.store.rows import Status
+
+MLE = [(9.07, 8.96), (9.08, 8.98), (9.10, 8.97)]
+"""Final pairs by seed, near the published 9.08 / 8.97."""
+COT = [(8.18, 8.02), (8.21, 8.03), (8.19, 8.05)]
+DIVERGED = Status("diverged", step=20, total=30, phase="cot", reason="the loss is not finite")
+
+
+def add(
+    store: Path,
+    label: str,
+    seed: int,
+    pair: tuple[float, float],
+    *,
+    config: Mapping[str, Any] | None = None,
+    task: Mapping[str, Any] | None = None,
+    constant: str = "",
+    status: Status | None = None,
+    **record: Any,
+) -> None:
+    """Write a run of Table 1's protocol, but for what is changed, whose curve ends at ``pair``."""
+    identity = {
+        **{"preset": "paper", "task_config": {**TASK, **(task or {})}},
+        **{"task_fingerprint": ("a" * 12 if task else "7f1930343f1a") + 52 * "0"},
+        **{"config": {**published_config(label), **(config or {})}},
+        "evaluation": {"every": 1, "samples": 9984, "final_samples": 9984},
+    }
+    curve = []
+    for left in range(11, -1, -1):
+        values = {"nll_oracle": pair[0] + 0.2 * left, "nll_test": pair[1] + 0.1 * left}
+        curve.append(values | ({constant: 1.0} if constant else {}))
+    final = None if status else "last"
+    run = spec(label, seed, **identity | record)
+    make_run(store, run, curve, protocol="/1 n=9984", status=status, final=final)
+
+
+def fill(store: Path, *, seeds: int = 3, **changes: Any) -> Path:
+    for seed in range(seeds):
+        add(store, "mle", seed, MLE[seed], **changes)
+        add(store, "cot", seed, COT[seed], **changes)
+    return store
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Report a store; return what the terminal says, and MLE's verdicts by column."""
+    monkeypatch.setattr(report, "figure_specs", tuple)
+
+    def call(store: Path) -> tuple[str, dict[str, Any]]:
+        out = tmp_path / "out"
+        line = ["report", "--results", str(store), "--out", str(out)]
+        result = CliRunner().invoke(cli, line)
+        assert result.exit_code == 0, result.output
+        found = pd.read_csv(out / "verdicts.csv", keep_default_na=False)
+        mine = found[(found["table"] == "table1") & (found["label"] == "mle")]
+        verdicts = {row.column: row for row in mine.itertuples()}
+        return result.stdout.partition("\n\n")[2], verdicts
+
+    return call
+
+
+def test_the_published_experiment_is_judged(tmp_path: Path, told: Any) -> None:
+    """What the others are held against: here a verdict is due, and falls."""
+    text, mle = told(fill(tmp_path / "results"))
+    assert mle["NLL_oracle"].outcome == "reproduced"
+    assert "CoT has the first place by nll_oracle and nll_test." in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"task": {"train_size": 128}}, "trained on 128 of 9,984 sequences"),
+        ({"backbone": {"embedding": 32, "hidden": 64}}, "hidden 64 instead of 32"),
+        ({"config": {"epochs": 12}}, "12 of 120 epochs"),
+    ],
+    ids=["data", "backbone", "schedule"],
+)
+def test_another_experiment_is_never_the_papers(
+    tmp_path: Path, told: Any, changes: dict[str, Any], reason: str
+) -> None:
+    """All of these have the published numbers, to 0.02."""
+    _, mle = told(fill(tmp_path / "results", **changes))
+    assert {row.outcome for row in mle.values()} == {"not comparable"}
+    assert reason in mle["NLL_oracle"].reasons
+
+
+def test_rows_of_different_sizes_are_said_to_be(tmp_path: Path, told: Any) -> None:
+    store = tmp_path / "results"
+    for seed in range(3):
+        add(store, "mle", seed, MLE[seed], backbone={"embedding": 32, "hidden": 64})
+        add(store, "cot", seed, COT[seed])
+    text, _ = told(store)
+    assert "3 seeds or more, not all trained alike (see below)" in text
+    assert (
+        "Sizes of the shared generator differ: CoT: embedding 32, hidden 32; MLE: embedding 32, "
+        "hidden 64."
+    ) in text or "MLE: embedding 32, hidden 64; CoT: embedding 32, hidden 32." in text
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_seed_or_two_conclude_nothing(tmp_path: Path, told: Any, seeds: int) -> None:
+    text, mle = told(fill(tmp_path / "results", seeds=seeds))
+    assert "Not known: of 2 rows none has 3 seeds, and it takes two." in text
+    assert {row.outcome for row in mle.values()} <= {"undecided", "not comparable"}
+    assert " 1. " not in text
+
+
+def test_two_far_apart_seeds_reproduce_nothing(tmp_path: Path, told: Any) -> None:
+    """Values 7 and 11: their mean is the published number."""
+    store = tmp_path / "results"
+    for seed, value in enumerate((7.08, 11.08)):
+        add(store, "mle", seed, (value, 8.97))
+    text, mle = told(store)
+    assert mle["NLL_oracle"].outcome == "undecided"
+    assert "Nothing to compare: there is only one row." in text
+
+
+def test_a_constant_metric_ranks_nothing(tmp_path: Path, told: Any) -> None:
+    text, _ = told(fill(tmp_path / "results", constant="jsd_stepwise"))
+    assert "all of them share the first place by jsd_stepwise (not separated)" in text
+    assert "share the first place in jsd_stepwise: their runs agree to the bit" in text
+
+
+@pytest.mark.parametrize("status", [None, DIVERGED], ids=["missing", "diverged"])
+def test_a_row_that_lacks_a_seed_has_no_place(
+    tmp_path: Path, told: Any, status: Status | None
+) -> None:
+    """Nor has the other, though it has three: a place is one among several."""
+    store = tmp_path / "results"
+    for seed in range(3):
+        add(store, "mle", seed, MLE[seed])
+        if seed < 2:
+            add(store, "cot", seed, COT[seed])
+    if status is not None:
+        add(store, "cot", 2, COT[2], status=status)
+    text, mle = told(store)
+    assert "Not known: of 2 rows only MLE has 3 seeds, and it takes two." in text
+    assert "nll_oracle: no places" in text
+    assert ("2 of 3: CoT" in text and "1 diverged" in text) == (status is not None)
+    assert mle["NLL_oracle"].outcome == "reproduced"  # of MLE alone that may be said
+    line = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert "Without a place (nothing to compare it with): MLE 9.083." in line
+
+
+def test_differences_without_spread_say_what_would_tell(tmp_path: Path, told: Any) -> None:
+    """0.9 apart in every seed: three of them cannot, six can (2 sign flips of 64)."""
+    store = tmp_path / "results"
+    for seed, (oracle, test) in enumerate(MLE):
+        add(store, "mle", seed, (oracle, test))
+        add(store, "cot", seed, (oracle - 0.9, test - 0.9))
+    text, _ = told(store)
+    assert (
+        "cot and mle share the first place in nll_oracle, not separated; 3 more seeds would tell"
+    ) in text
+
+
+def test_thirty_rows_are_told_in_a_line(tmp_path: Path, told: Any) -> None:
+    store = tmp_path / "results"
+    for row in range(30):
+        for seed in range(3):
+            add(store, f"méthode-長い-{row:02}", seed, (9 + 0.3 * ((row + seed) % 3), 8.0))
+    text, _ = told(store)
+    first = text.splitlines()[1]
+    assert "and 26 others: 3 seeds or more" in first
+    assert "All of them share the first place" in first
+    assert len(first) < 300
+
+
+# -- compare ---------------------------------------------------------------------------------
+
+
+def compared(tmp_path: Path, *options: str) -> tuple[int, str]:
+    line = ["compare", str(tmp_path / "base"), str(tmp_path / "new"), *options]
+    result = CliRunner().invoke(cli, line)
+    return result.exit_code, result.output
+
+
+def test_other_data_are_not_compared(tmp_path: Path) -> None:
+    fill(tmp_path / "base")
+    fill(tmp_path / "new", task={"train_size": 128})
+    code, text = compared(tmp_path)
+    assert code != 0
+    assert "No regression" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"backbone": {"embedding": 32, "hidden": 64}}, "hidden 64 instead of 32"),
+        ({"config": {"epochs": 12}}, "epochs 12 instead of 120"),
+    ],
+    ids=["backbone", "schedule"],
+)
+def test_rows_trained_otherwise_are_said_to_be(
+    tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
+    """The numbers agree to the bit; `--strict` does not take them for the same."""
+    fill(tmp_path / "base")
+    fill(tmp_path / "new", **changes)
+    code, text = compared(tmp_path)
+    assert code == 0 and "No regression, but trained with other options" in text
+    assert f"MLE (synthetic, preset paper): {told}" in text
+    assert compared(tmp_path, "--strict")[0] == 1
+
+
+def test_a_single_seed_far_off_is_not_judged(tmp_path: Path) -> None:
+    fill(tmp_path / "base", seeds=1)
+    add(tmp_path / "new", "mle", 1, (10.0, 9.9))
+    add(tmp_path / "new", "cot", 1, (10.0, 9.9))
+    code, text = compared(tmp_path)
+    assert "No regression" not in text and "Regression" not in text, (code, text)
+    assert compared(tmp_path, "--strict")[0] != 0
+
+
+def test_a_seed_that_diverges_anew_is_a_regression(tmp_path: Path) -> None:
+    fill(tmp_path / "base")
+    fill(tmp_path / "new", seeds=2)
+    add(tmp_path / "new", "mle", 2, MLE[2])
+    add(tmp_path / "new", "cot", 2, COT[2], status=DIVERGED)
+    code, text = compared(tmp_path)
+    assert code == 1 and "diverged" in text

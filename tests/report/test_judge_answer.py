@@ -1,0 +1,91 @@
+"""The first line of the first screen: who is better, by all rankings at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from framed import Made, finals
+
+from textbench.judge.answer import answer
+from textbench.judge.ranking import rankings
+
+Values = Mapping[str, Mapping[str, Sequence[float]]]
+
+
+def told(values: Values, lengths: Mapping[str, str] | None = None, **titles: str) -> str:
+    """Answer for final values by row and metric; every row has the same lengths unless given."""
+    made = Made()
+    metrics = list(dict.fromkeys(metric for row in values.values() for metric in row))
+    for label, row in values.items():
+        for metric, numbers in row.items():
+            finals(made, label, numbers, metric)
+    found = rankings(made.results, made.runs, metrics)
+    keys = {(row.label, row.group) for one in found for row in one.rows.itertuples()}
+    schedules = {key: (lengths or {}).get(key[0], "9 epochs") for key in keys}
+    return answer(found, {key: titles.get(key[0], key[0]) for key in keys}, schedules)
+
+
+LOW, HIGH = (7.0, 7.01, 7.02), (8.0, 8.01, 8.03)
+NEAR = (7.0, 7.03, 6.98)
+
+
+def test_one_row_that_is_first_by_every_metric() -> None:
+    both = {"a": {"x": LOW, "y": LOW}, "b": {"x": HIGH, "y": HIGH}}
+    assert told(both) == (
+        "Compared are a and b: 3 seeds or more, each trained for 9 epochs. "
+        "a has the first place by x and y."
+    )
+
+
+def test_metrics_that_disagree_choose_none() -> None:
+    """Two people read the same from it: neither row is the better one."""
+    crossed = {"a": {"x": LOW, "y": HIGH}, "b": {"x": HIGH, "y": LOW}}
+    assert told(crossed, {"a": "9 epochs", "b": "2 epochs"}) == (
+        "Compared are a and b: 3 seeds or more, not all trained alike (see below). Which is better "
+        "depends on the metric: a has the first place by x; b has the first place by y."
+    )
+
+
+def test_rows_of_too_few_seeds_are_said_first_and_have_no_part_in_it() -> None:
+    """A row of one seed that looks best does not keep the others from their answer."""
+    values = {"a": {"x": LOW}, "b": {"x": HIGH}, "c": {"x": (1.0,)}, "d": {"x": (2.0, 2.1)}}
+    assert told(values) == (
+        "Compared are a and b: 3 seeds or more, each trained for 9 epochs. Of c and d (fewer than "
+        "3 seeds) nothing may be concluded. a has the first place by x."
+    )
+    many = values | {f"e{i}": {"x": (1.0,)} for i in range(7)}
+    assert "Of c, e0, e1, e2 and 5 others (fewer than 3 seeds) nothing may be" in told(many)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (
+            {"a": (1.0,), "b": (2.0, 3.0)},
+            "Not known: of 2 rows none has 3 seeds, and it takes two.",
+        ),
+        ({"a": LOW, "b": (9.0,)}, "Not known: of 2 rows only a has 3 seeds, and it takes two."),
+        ({"a": LOW}, "Nothing to compare: there is only one row."),
+    ],
+)
+def test_what_cannot_be_known_is_said_so(values: dict[str, Sequence[float]], text: str) -> None:
+    assert told({label: {"x": numbers} for label, numbers in values.items()}) == text
+
+
+def test_a_shared_first_place_is_no_winner() -> None:
+    values = {"a": {"x": LOW, "y": LOW}, "b": {"x": NEAR, "y": LOW}, "c": {"x": HIGH, "y": HIGH}}
+    assert told(values, a="MLE, dropout 0.5", b="CoT").endswith(
+        "MLE, dropout 0.5; and CoT share the first place by x and y (not separated)."
+    )
+
+
+def test_a_constant_metric_has_no_winner_and_a_row_that_leads_alone_elsewhere_is_named() -> None:
+    values = {"a": {"x": LOW, "y": (1.0,) * 3}, "b": {"x": HIGH, "y": (1.0,) * 3}}
+    assert told(values).endswith(
+        "a has the first place by x; all of them share the first place by y (not separated)."
+    )
+
+
+def test_nothing_was_measured() -> None:
+    assert answer([], {}, {}) == "Nothing to compare."
