@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Hashable, Iterable, Iterator
 
 import pandas as pd
 
@@ -29,7 +28,10 @@ def trust(section: Section, numbers: pd.DataFrame) -> Iterator[str]:
     yield f"Seeds: {_seeds(general)}."
     yield f"Schedules: {_schedules(general)}."
     if several_sizes := sizes(general):
-        told = _grouped((size, general.rows["title"][key]) for key, size in several_sizes.items())
+        rows = zip(general.rows.index, records(general.rows), strict=True)
+        told = _grouped(
+            (several_sizes[key], row.title) for key, row in rows if key in several_sizes
+        )
         yield f"Sizes of the shared generator differ: {told}."
     data = section.note or section.task_options
     yield f"Data: {data}; fingerprint {section.fingerprint}."
@@ -75,7 +77,7 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> str:
     return "; ".join(f"{', '.join(rows)}: {what}" for what, rows in groups.items())
 
 
-def sizes(section: Section) -> dict[Any, str]:
+def sizes(section: Section) -> dict[Hashable, str]:
     """Return each row's sizes of the shared LSTM, where they are not the same for all."""
     own = section.runs.drop_duplicates("row").set_index("row")
     told = {
