@@ -18,6 +18,7 @@ from textbench.store.files import DamagedError
 from textbench.store.read import read_store
 
 CPU = torch.device("cpu")
+SLOWLY = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def goes_on(run: RunDirectory, folder: Path, change: object) -> RunDirectory:
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "curve.jsonl"])
-@pytest.mark.parametrize("count", [3, pytest.param(10**9, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [3, pytest.param(10**9, marks=SLOWLY)])
 def test_a_log_that_lost_bytes_which_a_checkpoint_counts(
     interrupted: RunDirectory,
     undisturbed: dict[str, object],

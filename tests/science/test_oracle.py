@@ -294,6 +294,16 @@ def test_damaged_pickles_never_do_worse_than_a_user_error(
     _complaint(path)  # two arrays are never an oracle
 
 
+def test_a_size_beyond_the_end_asks_for_no_memory(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The interpreter itself would print a complaint, and no handler of ours could hold it."""
+    path = tmp_path / "oracle.pkl"
+    path.write_bytes(b"\x80\x02]\x96\x00(K\x01X\x01\x00\x00\x00xq\x01e.")  # BYTEARRAY8
+    assert "MemoryError" not in _complaint(path)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("index", range(15))
 def test_a_wrong_shape_or_a_nan_is_named(tmp_path: Path, index: int) -> None:
     given = arrays()

@@ -44,7 +44,8 @@ def connect(address: str, cores: int) -> Any:
         ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
     except Exception as error:  # Ray raises several kinds, none of them documented
         what = f"--address {address}" if address else "--engine ray"
-        raise UserError(f"{what}: no Ray cluster: {_first_line(error)}") from None
+        hint = "; where it asks for a token, set RAY_AUTH_MODE and RAY_AUTH_TOKEN" * bool(address)
+        raise UserError(f"{what}: no Ray cluster: {_first_line(error)}{hint}") from None
     _hush()
     return ray
 

@@ -7,9 +7,11 @@ numpy's names stands for an inert record, and only `numpy.frombuffer` sees the b
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import pickle
+import pickletools
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,9 @@ def read_arrays(content: bytes) -> list[npt.NDArray[np.generic]]:
         UserError: It holds anything else, or names anything else.
         Exception: The bytes are no pickle; the unpickler can fail in many ways.
     """
+    with contextlib.suppress(UnicodeDecodeError):  # raw bytes of Python 2, which it takes for ASCII
+        for _ in pickletools.genops(content):
+            pass  # a size beyond the file's end is refused before memory is asked for
     loaded = _Unpickler(io.BytesIO(content), encoding="latin1").load()
     if not isinstance(loaded, list) or not all(isinstance(item, _Array) for item in loaded):
         raise UserError("it is not a list of numpy arrays")
