@@ -54,7 +54,7 @@ def stable(own: Callable[[int], float], epochs: int = 12) -> Made:
 def test_the_warm_up_does_not_count_as_a_rise() -> None:
     """SeqGAN's rise of 0.967 was 0.8 of warm-up and 0.14 of its own."""
     made = stable(lambda e: 7.0)
-    found = measures.rise(made.results, ["jsd_stepwise"])
+    found = measures.rise(measures.curves(made.results, ["jsd_stepwise"]))
     mine = found[found["label"] == "seqgan"]
     # It starts at its warm-up's last value, 7.2, and ends 12 epochs later at 7.332.
     assert mine["value"].tolist() == pytest.approx([0.132 / 12] * 3, abs=2e-3)

@@ -13,6 +13,11 @@ from textbench.judge.claims import judge_claims
 from textbench.judge.ranking import rankings
 from textbench.judge.statements import claims
 
+
+def best(made: Made, metrics: list[str], **how: bool) -> pd.DataFrame:
+    return measures.best(measures.curves(made.results, metrics), metrics, **how)
+
+
 # -- measures --------------------------------------------------------------------------------
 
 
@@ -21,11 +26,11 @@ def test_the_best_is_taken_on_one_common_grid() -> None:
     often = {e: {"nll_test": 8.0 - 0.1 * e} for e in range(41)} | {5: {"nll_test": 1.0}}
     made.run("mle", 0, curve=often)
     made.run("cot", 0, curve={e: {"nll_test": 8.0} for e in range(0, 41, 4)})
-    found = measures.best(made.results, ["nll_test"]).set_index("label")
+    found = best(made, ["nll_test"]).set_index("label")
     assert found.loc["mle", "value"] == pytest.approx(4.0) and found.loc["mle", "epoch"] == 40
     assert set(found["evaluations"]) == {11}
     assert found.loc["cot", "grid"] == "11 evaluations, epochs 0 to 40, every 4"
-    free = measures.best(made.results, ["nll_test"], common=False).set_index("label")
+    free = best(made, ["nll_test"], common=False).set_index("label")
     assert free.loc["mle", "value"] == 1.0
     assert free.loc["mle", "grid"] == "41 evaluations, epochs 0 to 40"
 
@@ -34,7 +39,7 @@ def test_a_common_grid_of_few_evaluations_would_overlook_a_sharp_best() -> None:
     made = Made()
     made.run("mle", 0, curve={e: {"nll_test": 7.6 + abs(e - 5)} for e in range(41)})
     made.run("cot", 0, curve={e: {"nll_test": 8.0} for e in (0, 20, 40)})
-    found = measures.best(made.results, ["nll_test"]).set_index("label")
+    found = best(made, ["nll_test"]).set_index("label")
     assert found.loc["mle", "value"] == 7.6
     assert found["grid"].tolist() == [
         "41 evaluations, epochs 0 to 40",
@@ -47,7 +52,7 @@ def test_without_a_common_grid_each_grid_is_printed() -> None:
     made.run("mle", 0, curve={e: {"nll_test": 8.0} for e in (0, 1, 3)})
     made.run("cot", 0, curve={e: {"nll_test": 8.0} for e in (0, 2, 5)})
     assert measures.common_spacing(measures.curves(made.results, ["nll_test"])) is None
-    found = measures.best(made.results, ["nll_test"])
+    found = best(made, ["nll_test"])
     assert found["grid"].tolist() == [
         "3 evaluations, epochs 0 to 3",
         "3 evaluations, epochs 0 to 5",
@@ -60,7 +65,7 @@ def test_a_final_value_of_another_protocol_is_not_on_the_curve() -> None:
     made._results.append(
         made._results[-1] | {"final": True, "evaluation": 2, "value": 1.0, "protocol": "nll_test/9"}
     )
-    assert measures.best(made.results, ["nll_test"])["value"].tolist() == [7.0]
+    assert best(made, ["nll_test"])["value"].tolist() == [7.0]
     assert measures.final(made.results, ["nll_test"])["value"].tolist() == [1.0]
 
 
@@ -79,7 +84,7 @@ def test_late_is_the_second_half_of_own_training() -> None:
     made.run(
         "cot", 0, curve={e: {"jsd_stepwise": 8.0 - e if e < 5 else e - 1.0} for e in range(11)}
     )
-    assert measures.late(made.results, ["jsd_stepwise"])["value"].tolist() == [5.0]
+    assert measures.late(measures.curves(made.results, ["jsd_stepwise"]))["value"].tolist() == [5.0]
 
 
 def test_a_row_of_two_protocols_counts_with_the_one_of_most_seeds() -> None:

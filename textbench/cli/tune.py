@@ -111,6 +111,7 @@ def _write_trials(names: list[str], target: Target, given: dict[str, Any]) -> Pa
     comment = [f"{count} configurations of each trainer, drawn by `textbench tune`."]
     path: Path = given["out"].with_suffix(".trials.toml")
     top = {"task": given["task"], "preset": given["preset"]}
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(config_file(comment, top, variants), encoding="utf-8")
     return path
 

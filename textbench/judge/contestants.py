@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -96,11 +96,9 @@ def _frame(
     """Return every run's number, as `measures` gives it; None without the logs that it takes."""
     if measure.stat == "best":
         keys = {line.key for one in (row, beside) if one for line in one.lines}
-        rows = pd.MultiIndex.from_frame(section.results[list(measures.KEY)])
-        of_both = rows.isin(list(keys))
         return section.once(
             (measure.stat, measure.metrics, frozenset(keys)),
-            lambda: measures.best(section.results[of_both], list(measure.metrics)),
+            lambda: measures.best(_of(_curve(measure, section), keys), list(measure.metrics)),
         )
     length = row.lines[0].record.length
     if measure.stat in ("epoch", "translation") and section.logs is None:
@@ -109,21 +107,32 @@ def _frame(
     return section.once(key, lambda: _measure(measure, section, length))
 
 
+def _curve(measure: Measure, section: Section) -> pd.DataFrame:
+    metrics = measure.metrics
+    return section.once(("curve", metrics), lambda: measures.curves(section.results, metrics))
+
+
+def _of(curve: pd.DataFrame, keys: Collection[tuple[str, str]]) -> pd.DataFrame:
+    """Return the curves of some rows, each with its label and group."""
+    mine = [(curve["label"] == label) & (curve["group"] == group) for label, group in keys]
+    return curve[np.logical_or.reduce(mine)]
+
+
 def _measure(measure: Measure, section: Section, length: float) -> pd.DataFrame:
     results, metrics, logs = section.results, list(measure.metrics), section.logs
     match measure.stat:
         case "change":
-            return measures.change(results, metrics)
+            return measures.change(_curve(measure, section))
         case "late":
-            return measures.late(results, metrics)
+            return measures.late(_curve(measure, section))
         case "rise":
-            return measures.rise(results, metrics)
+            return measures.rise(_curve(measure, section))
         case "total":
             return _on_hardware(measures.total(results, metrics), metrics, section)
         case "epoch" if logs is not None:
             return _on_hardware(measures.per_epoch(logs), metrics, section)
         case "translation" if logs is not None:
-            return measures.translation(results, logs, metrics[0], measure.log, length)
+            return measures.translation(_curve(measure, section), logs, measure.log, length)
         case _:
             return measures.final(results, metrics)
 

@@ -179,10 +179,10 @@ def _spreads(
     drafts: Mapping[int, tuple[Contest, Pair]],
 ) -> dict[int, Contest]:
     """Compare standard deviations: Levene's test about the median, corrected by Holm's method."""
-    from scipy import stats
-
     if not drafts:
         return {}
+    from scipy import stats
+
     raw: dict[int, float] = {}
     filled: dict[int, Contest] = {}
     for key, (draft, pair) in drafts.items():

@@ -8,7 +8,6 @@ and ``protocol``; numbers of two protocols are never comparable.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -34,18 +33,23 @@ def moments(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         The columns `MOMENT`, a column per metric, ``value`` (their sum) and ``protocol`` (theirs,
         joined).
     """
-    wanted = results["metric"].isin(list(metrics)) & np.isfinite(results["value"].astype(float))
-    part = results.loc[wanted & (results["status"] == "done"), [*MOMENT, *VALUE]]
-    at = ["run", "evaluation"]
-    part = part[part.groupby(at)["metric"].transform("size") == len(metrics)]
-    found = part.drop_duplicates(at)[list(MOMENT)].reset_index(drop=True)
-    each = [part[part["metric"] == metric].set_index(at) for metric in metrics]
-    index = pd.MultiIndex.from_frame(found[at])
-    for metric, one in zip(metrics, each, strict=True):
-        found[metric] = one["value"].reindex(index).to_numpy(float)
-    ids = (one["protocol"].reindex(index).astype(str).to_numpy(object) for one in each)
-    found["value"] = found[list(metrics)].sum(axis=1)
-    found["protocol"] = reduce(lambda one, other: one + " + " + other, ids)
+    names = list(metrics)
+    done = results["metric"].isin(names) & (results["status"] == "done")
+    part = results.loc[done, [*MOMENT, *VALUE]]
+    runs, numbers = pd.factorize(part["run"])[0], part["evaluation"].to_numpy(int)
+    line, known = pd.factorize(runs * (numbers.max(initial=0) + 1) + numbers)
+    which = part["metric"].map({name: i for i, name in enumerate(names)}).to_numpy(int)
+    values = np.full((len(known), len(names)), np.nan)
+    ids = np.full(values.shape, "", dtype=object)
+    values[line, which] = part["value"].to_numpy(float)
+    ids[line, which] = part["protocol"].to_numpy(object)
+    complete = np.isfinite(values).all(axis=1)
+    first = ~pd.Series(line).duplicated().to_numpy()
+    found: pd.DataFrame = part.loc[first, list(MOMENT)][complete].reset_index(drop=True)
+    for i, metric in enumerate(names):
+        found[metric] = values[complete, i]
+    found["value"] = values[complete].sum(axis=1)
+    found["protocol"] = [" + ".join(row) for row in ids[complete]]
     return found
 
 
@@ -84,7 +88,7 @@ def per_run(
 
 
 def best(
-    results: pd.DataFrame, metrics: Sequence[str], *, higher: bool = False, common: bool = True
+    curve: pd.DataFrame, metrics: Sequence[str], *, higher: bool = False, common: bool = True
 ) -> pd.DataFrame:
     """Return the best evaluation of each run, the earliest of equals; warm-up included.
 
@@ -92,7 +96,7 @@ def best(
     gets. So all runs are looked at on their common grid, where they have one.
 
     Args:
-        results: Frame of `load_results`.
+        curve: Frame of `curves`, of these metrics.
         metrics: Their sum is what is best.
         higher: Whether more is better.
         common: Whether to thin all curves to the evaluations of a common grid.
@@ -100,23 +104,17 @@ def best(
     Returns:
         Also ``epoch``, ``in_warmup``, ``evaluations`` (how many were looked at) and ``grid``.
     """
-    curve = curves(results, metrics)
     spacing = common_spacing(curve) if common else None
     if spacing:
         curve = curve[curve["epoch"] % spacing == 0]
-
-    def number(one: pd.DataFrame) -> dict[str, object]:
-        chosen = one.iloc[int(one["value"].argmax() if higher else one["value"].argmin())]
-        return {
-            "value": chosen["value"],
-            **{metric: chosen[metric] for metric in metrics},
-            "epoch": chosen["epoch"],
-            "in_warmup": bool(chosen["warmup"]),
-            "evaluations": len(one),
-            "grid": grid(one, spacing),
-        }
-
-    return per_run(curve, number)
+    grouped = curve.groupby("run", sort=False, observed=True)
+    at = grouped["value"].idxmax() if higher else grouped["value"].idxmin()
+    found = curve.loc[at, [*OWN, "protocol", "value", *metrics, "epoch"]].reset_index(drop=True)
+    found["in_warmup"] = curve.loc[at, "warmup"].to_numpy(bool)
+    looked = grouped["epoch"].agg(["size", "min", "max"]).loc[at.index]
+    found["evaluations"] = looked["size"].to_numpy()
+    found["grid"] = [grid(n, low, high, spacing) for n, low, high in looked.to_numpy()]
+    return found
 
 
 def common_spacing(curve: pd.DataFrame) -> int | None:
@@ -136,11 +134,10 @@ def common_spacing(curve: pd.DataFrame) -> int | None:
     return None
 
 
-def grid(one: pd.DataFrame, spacing: int | None) -> str:
+def grid(count: float, first: float, last: float, spacing: int | None) -> str:
     """Describe the evaluations of a run that were looked at."""
-    epochs = one["epoch"]
     every = f", every {spacing}" if spacing else ""
-    return f"{len(epochs)} evaluations, epochs {epochs.min():g} to {epochs.max():g}{every}"
+    return f"{count:.0f} evaluations, epochs {first:g} to {last:g}{every}"
 
 
 def own_training(one: pd.DataFrame) -> pd.DataFrame:
@@ -150,7 +147,7 @@ def own_training(one: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([one[warmup].tail(1), own]) if warmup.any() else own
 
 
-def change(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+def change(curve: pd.DataFrame) -> pd.DataFrame:
     """Return what own training changed: from the warm-up's end to the run's; others are left out.
 
     ``evaluations`` counts those of own training.
@@ -163,10 +160,10 @@ def change(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         moved = own["value"].iloc[-1] - own["value"].iloc[0]
         return {"value": moved, "evaluations": len(own)}
 
-    return per_run(curves(results, metrics), number)
+    return per_run(curve, number)
 
 
-def late(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+def late(curve: pd.DataFrame) -> pd.DataFrame:
     """Return what the second half of own training changed; ``evaluations`` counts all of it."""
 
     def number(one: pd.DataFrame) -> dict[str, object] | None:
@@ -177,10 +174,10 @@ def late(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         half = own[own["epoch"] >= middle]
         return {"value": half["value"].iloc[-1] - half["value"].iloc[0], "evaluations": len(own)}
 
-    return per_run(curves(results, metrics), number)
+    return per_run(curve, number)
 
 
-def rise(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+def rise(curve: pd.DataFrame) -> pd.DataFrame:
     """Return by how much a number rises per epoch after the best of the run's own training.
 
     A run whose best evaluation is its last is still falling: it has not shown yet whether it rises,
@@ -196,22 +193,19 @@ def rise(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         risen = (own["value"].iloc[-1] - lowest["value"]) / epochs
         return {"value": risen, "evaluations": len(own)}
 
-    return per_run(curves(results, metrics), number)
+    return per_run(curve, number)
 
 
-def translation(
-    results: pd.DataFrame, logs: pd.DataFrame, metric: str, name: str, length: float
-) -> pd.DataFrame:
-    """Return how far a logged quantity is from being ``metric`` plus a constant.
+def translation(curve: pd.DataFrame, logs: pd.DataFrame, name: str, length: float) -> pd.DataFrame:
+    """Return how far a logged quantity is from being a metric plus a constant.
 
     That is the range, over the evaluations of own training, of the difference ``length · name -
     metric``, over the range of the metric itself: 0 where the difference is constant, and 1 where
     it moves by as much as the metric does.
 
     Args:
-        results: Frame of `load_results`.
+        curve: Frame of `curves`, of a metric in nats per sequence.
         logs: Frame of `load_curves`.
-        metric: In nats per sequence.
         name: The logged quantity, in nats per token.
         length: Tokens per sequence.
     """
@@ -232,7 +226,7 @@ def translation(
         apart = np.ptp(length * at - own["value"].to_numpy(float))
         return {"value": apart / span, "evaluations": len(own)}
 
-    return per_run(curves(results, [metric]), number)
+    return per_run(curve, number)
 
 
 # -- cost ------------------------------------------------------------------------------------

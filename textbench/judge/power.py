@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
 POWER = 0.8
 MOST = 100
@@ -78,6 +78,8 @@ def detectable_samples(n: int, m: int, *, level: float = 0.05, power: float = PO
 
 def _shift(df: float, level: float, power: float) -> float:
     """Return the true mean, in standard errors, at which a two-sided t-test has the power."""
+    from scipy import optimize  # takes longer to import than a small report to write
+
     critical = float(special.stdtrit(df, 1 - level / 2))
     lacking = lambda shift: float(t_power(shift, df, level)) - power  # noqa: E731
     return float(optimize.brentq(lacking, 0.0, 4 * critical + 10))

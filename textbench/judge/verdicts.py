@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from textbench.judge.comparable import reasons
-from textbench.judge.measures import best, final, sample
+from textbench.judge.measures import best, curves, final, sample
 from textbench.judge.power import LEAST, MOST, seeds_to_tell
 from textbench.judge.published import Cell, Column, Row, Table, tables
 from textbench.judge.sections import Line, Section, sections
@@ -134,7 +134,8 @@ def _judged(table: Table, there: Sequence[Section]) -> Iterator[Verdict]:
 def _measure(section: Section, column: Column) -> pd.DataFrame:
     """Return each run's number for a column; a best is of all its evaluations, as the paper's."""
     if column.select == "best":
-        return best(section.results, column.metrics, higher=column.higher, common=False)
+        curve = curves(section.results, column.metrics)
+        return best(curve, column.metrics, higher=column.higher, common=False)
     if column.select == "final":
         return final(section.results, column.metrics)
     return pd.DataFrame()

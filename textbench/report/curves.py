@@ -62,11 +62,14 @@ class Curve:
         columns = ["epoch", "x", "mean", "sd", "low", "high"]
         if not len(sound):
             return pd.DataFrame(columns=columns, dtype=float)
-        values = sound.pivot(index="epoch", columns="run", values="value").dropna()
-        places = sound.pivot(index="epoch", columns="run", values="x").loc[values.index]
-        matrix = values.to_numpy(float)
+        epochs, at = np.unique(sound["epoch"].to_numpy(float), return_inverse=True)
+        runs, known = pd.factorize(sound["run"])
+        points = np.full((2, len(epochs), len(known)), np.nan)
+        points[:, at, runs] = sound[["value", "x"]].to_numpy(float).T
+        complete = np.isfinite(points[0]).all(axis=1)
+        matrix, places = points[:, complete]
         n = matrix.shape[1]
-        found = pd.DataFrame({"epoch": values.index, "x": places.mean(axis=1).to_numpy()})
+        found = pd.DataFrame({"epoch": epochs[complete], "x": places.mean(axis=1)})
         found["mean"] = matrix.mean(axis=1)
         found["sd"] = matrix.std(axis=1, ddof=1) if n > 1 else 0.0
         found["low"] = found["high"] = np.nan
@@ -82,6 +85,10 @@ def metric_curves(section: Section, metric: str, x: str = "epoch") -> list[Curve
     where training took over. A final evaluation is left out where its protocol is another one
     than the curve's.
     """
+    return section.once((metric, x), lambda: _metric_curves(section, metric, x))
+
+
+def _metric_curves(section: Section, metric: str, x: str) -> list[Curve]:
     evaluated = section.evaluations
     if metric not in evaluated.metrics or x not in (*evaluated.metrics, *evaluated.at.columns):
         return []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from textbench.report.curves import Curve
 from textbench.report.styles import Style, plain
@@ -142,15 +143,17 @@ def draw_curves(ax: Axes, curves: Sequence[Curve], styles: Mapping[Hashable, Sty
 
 def _coincident(curves: Sequence[Curve]) -> dict[int, int]:
     """Return the rows that cannot be told from an earlier one, each with that."""
-    means = {curve.row: curve.mean.set_index("epoch")["mean"] for curve in curves}
-    every = np.concatenate([mean.to_numpy() for mean in means.values()] or [np.zeros(0)])
-    height = float(np.ptp(every)) if len(every) else 0.0
+    means = [curve.mean.set_index("epoch")["mean"] for curve in curves]
+    lines = pd.concat(means, axis=1).to_numpy(float).T if means else np.zeros((0, 0))
+    known = np.isfinite(lines)
+    height = float(np.ptp(lines[known])) if known.any() else 0.0
+    lengths = known.sum(axis=1)
     found: dict[int, int] = {}
     for i, curve in enumerate(curves):
-        for earlier in curves[:i]:
-            apart = (means[curve.row] - means[earlier.row]).dropna().abs()
-            most = max(2, 0.6 * min(len(means[curve.row]), len(means[earlier.row])))
-            if len(apart) >= most and apart.median() <= SAME * height:
+        for j, earlier in enumerate(curves[:i]):
+            apart = np.abs(lines[i] - lines[j])[known[i] & known[j]]
+            most = max(2, 0.6 * min(lengths[i], lengths[j]))
+            if len(apart) >= most and np.median(apart) <= SAME * height:
                 found.setdefault(curve.row, earlier.row)
     return found
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import pandas as pd
 
@@ -14,6 +14,7 @@ from textbench.report.definitions import matches
 from textbench.report.evaluations import Evaluations
 from textbench.store.frames import Frames
 
+T = TypeVar("T")
 IDENTITY = ("trainer", "version", "config", "backbone", "evaluation", "warmup", "metrics", "alpha")
 """What decides a run's numbers, besides its data and its seed."""
 
@@ -37,6 +38,14 @@ class Section:
     """As of `textbench.load_curves`, with ``row``."""
     options: str = ""
     """What the user changed of every row's own options, where `only` took it out of the rows."""
+    _kept: dict[object, Any] = field(init=False, repr=False, default_factory=dict)
+
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """Return what ``make`` gave for this key before: several figures draw the same curves."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        found: T = self._kept[key]
+        return found
 
     @property
     def title(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -26,7 +26,7 @@ def evaluation_columns(rows: Sequence[EvaluationRow], *, warmup: bool, start: in
     found = {
         "evaluation": np.repeat(numbers, sizes),
         "warmup": np.full(int(sizes.sum()), warmup),
-        "phase": np.repeat(_texts(row["phase"] for row in rows), sizes),
+        "phase": np.repeat(_texts([row["phase"] for row in rows]), sizes),
         "step": np.repeat(np.array([row["step"] for row in rows], dtype=int), sizes),
         "epoch": np.repeat(np.array([row["epoch"] for row in rows], dtype=float), sizes),
         "final": np.repeat(np.array([row["final"] and not warmup for row in rows], bool), sizes),
@@ -34,11 +34,11 @@ def evaluation_columns(rows: Sequence[EvaluationRow], *, warmup: bool, start: in
             key: np.repeat(np.array([row[key] for row in rows], dtype=float), sizes)
             for key in ("seconds", "cpu_seconds")
         },
-        "metric": _texts(chain.from_iterable(row["metrics"] for row in rows)),
+        "metric": _texts([name for row in rows for name in row["metrics"]]),
         "value": np.array([one["value"] for one in measured], dtype=float),
-        "na_reason": _texts(one.get("reason", "") for one in measured),
+        "na_reason": _texts([one.get("reason", "") for one in measured]),
         **{
-            key: _texts(one[key] for one in measured)
+            key: _texts([one[key] for one in measured])
             for key in ("protocol", "direction", "unit", "summary")
         },
     }
@@ -59,15 +59,15 @@ def log_columns(rows: Sequence[LossRow | EpochRow], *, warmup: bool) -> Columns:
     sizes = np.array([len(one) for one in values], dtype=int)
     found: Columns = {
         "warmup": np.full(int(sizes.sum()), warmup),
-        "kind": np.repeat(_texts(row["kind"] for row in rows), sizes),
-        "phase": np.repeat(_texts(row["phase"] for row in rows), sizes),
+        "kind": np.repeat(_texts([row["kind"] for row in rows]), sizes),
+        "phase": np.repeat(_texts([row["phase"] for row in rows]), sizes),
         "step": np.repeat(np.array([row["step"] for row in rows], dtype=int), sizes),
         "epoch": np.repeat(np.array([row["epoch"] for row in rows], dtype=int), sizes),
-        "name": _texts(chain.from_iterable(values)),
+        "name": _texts([name for one in values for name in one]),
         "value": np.array([v for one in values for v in one.values()], dtype=float),
     }
     return found
 
 
-def _texts(values: Iterable[str]) -> NDArray[np.generic]:
-    return np.array(list(values), dtype=object)
+def _texts(values: list[str]) -> NDArray[np.generic]:
+    return np.array(values, dtype=object)
