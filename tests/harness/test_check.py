@@ -184,7 +184,7 @@ class Second(Base):
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("mlee", "unknown trainer 'mlee'; did you mean 'mle'"),
+        ("mlee", "unknown trainer, metric or task 'mlee'; did you mean 'mle'"),
         ("mle:droput", "unknown variant of mle 'droput'; did you mean 'dropout'"),
         ("absent.py", "plugin absent.py does not exist"),
         ("mle --task sinthetic-tiny", "unknown task 'sinthetic-tiny'"),

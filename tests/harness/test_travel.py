@@ -134,7 +134,7 @@ def test_without_what_the_store_keeps_the_corpus_is_asked_for(made: Path, elsewh
     [
         ("sample mle --set text.train={other}", "is no longer the one"),
         ("sample mle --set mle.epochs=2", "--set mle: only the task's options"),
-        ("sample mle --set text.trian=x", "text.trian is not an option; did you mean 'train'"),
+        ("sample mle --set text.trainn=x", "text.trainn is not an option; did you mean 'train'"),
         ("evaluate mle --set synthetic.oracle=published", "no run here is of task synthetic"),
         ("evaluate mle --set mle.epochs=2", "not a metric's section, nor a task's"),
     ],

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textbench.check.laboratory import Check, Laboratory, Record, Violation
+from textbench.check.laboratory import Laboratory, Record
+from textbench.check.promise import Check, Violation
 from textbench.contracts.config import Config
 from textbench.contracts.task import Task
 

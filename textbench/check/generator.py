@@ -7,7 +7,8 @@ from torch import Tensor
 
 from textbench.backbone.generator import Generator
 from textbench.backbone.scoring import blocks
-from textbench.check.laboratory import Check, Laboratory, Record, Violation
+from textbench.check.laboratory import Laboratory, Record
+from textbench.check.promise import Check, Violation
 from textbench.contracts.streams import stream
 from textbench.run.measure import undisturbed
 

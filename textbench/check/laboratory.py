@@ -6,7 +6,6 @@ import copy
 import io
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from textbench.backbone.generator import Generator
+from textbench.check.promise import Violation
 from textbench.check.trap import TrappedTask
 from textbench.contracts.config import Config
 from textbench.contracts.spec import Spec
@@ -25,24 +25,6 @@ from textbench.run.conditions import Conditions
 from textbench.run.loop import Run, Warmup
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import EvaluationRow
-
-
-class Violation(Exception):  # noqa: N818 - a broken promise, not an error of ours
-    """A promise that was not kept."""
-
-    def __init__(self, seen: str, right: str) -> None:
-        super().__init__(seen)
-        self.seen, self.right = seen, right
-
-
-class Check(NamedTuple):
-    """One promise."""
-
-    name: str
-    judge: Callable[[Laboratory, Record], str]
-    """Returns what was seen; raises `Violation`."""
-    needs: tuple[str, ...] = ()
-    """Checks without which this one says nothing."""
 
 
 @dataclass

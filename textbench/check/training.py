@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from textbench.check.laboratory import (
-    Check,
     Laboratory,
     Record,
     Snapshot,
-    Violation,
     difference,
     opened,
     parameters,
@@ -22,6 +20,7 @@ from textbench.check.laboratory import (
     state_of,
     train,
 )
+from textbench.check.promise import Check, Violation, expect_options
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import NotApplicableError
 from textbench.contracts.trainer import Phase
@@ -36,19 +35,7 @@ FEW = 5
 
 def config(laboratory: Laboratory, record: Record) -> str:
     """Every option has a default and a help text, and survives the run's spec."""
-    schema = laboratory.trainer_class.config_schema
-    fields = schema.model_fields
-    silent = [name for name, field in fields.items() if not field.description]
-    if silent:
-        raise Violation(f"no help text for {', '.join(silent)}", "a docstring below every field")
-    bound = [name for name, field in fields.items() if field.is_required()]
-    if bound:
-        raise Violation(f"no default for {', '.join(bound)}", "every option has a default")
-    built = schema(**laboratory.spec.config)
-    again = schema(**built.model_dump(mode="json"))
-    if again != built:
-        raise Violation("a configuration read back from JSON is another", "plain, typed fields")
-    return f"{len(fields)} options, each with a default and a help text"
+    return expect_options(laboratory.trainer_class.config_schema, laboratory.spec.config)
 
 
 def schedule(laboratory: Laboratory, record: Record) -> str:

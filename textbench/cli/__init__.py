@@ -26,8 +26,9 @@ COMMANDS = {
     "score": "Score sentences of any other system by the same metrics.",
     "publish": "Write compact records of finished runs, to be kept.",
     "convert": "Bring a store of an older version up to date.",
+    "export": "Write the results in a format that other suites read, or as an archive.",
     "data": "List, download and locate the published corpora.",
-    "check": "Check that a trainer, yours or ours, keeps the harness's promises.",
+    "check": "Check that a trainer, metric or task keeps the harness's promises.",
 }
 """Each lives in ``textbench.cli.NAME``, as the function ``command``."""
 

@@ -1,35 +1,58 @@
-"""`textbench check`: does a trainer keep what the harness promises in its name?"""
+"""`textbench check`: does a plug-in keep what the harness promises in its name?"""
 
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from textbench.cli import options
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UnknownNameError, UserError, printable
 from textbench.plan import registry
+
+if TYPE_CHECKING:
+    from textbench.check.promise import Finding
 
 EPILOG = """\b
 Examples:
   textbench check cot
   textbench check seqgan:lag
-  textbench check my_trainer.py
+  textbench check bleu
+  textbench check text --set text.train=mine.txt
+  textbench check my_plugins.py
   textbench check my_trainer.py --set mine.epochs=2
 
 \b
 Exit codes: 0 all promises kept, 1 some broken, 2 usage."""
+
+Named = tuple[registry.Kind, str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How to try a plug-in."""
+
+    task: str
+    """Empty where the user leaves it to us."""
+    preset: str
+    settings: tuple[str, ...]
+    plugins: tuple[Path, ...]
+    steps: int
 
 
 @click.command(epilog=EPILOG)
 @click.argument("what", metavar="NAME|FILE")
 @click.option(
     "--task",
-    default="synthetic-tiny",
-    show_default=True,
+    default="",
     metavar="NAME",
-    help="What to try it on; small is quick.",
+    help="What to try a trainer or a metric on; small is quick.  [default: synthetic-tiny, or "
+    "generated sentences for metrics of text]",
 )
 @click.option(
     "--preset", default="ci", show_default=True, metavar="NAME", help="Sizes and schedules."
@@ -39,10 +62,8 @@ Exit codes: 0 all promises kept, 1 some broken, 2 usage."""
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
-    default=300,
-    show_default=True,
     metavar="N",
-    help="How much of the schedule to look at.",
+    help="How much of a trainer's schedule to look at.  [default: 300]",
 )
 def command(
     what: str,
@@ -50,62 +71,107 @@ def command(
     preset: str,
     settings: tuple[str, ...],
     plugins: tuple[Path, ...],
-    steps: int,
+    steps: int | None,
 ) -> None:
-    """Check a trainer, or every trainer that a Python file defines.
+    """Check a trainer, metric or task, or everything that a Python file defines.
 
-    Trains it a few times on a small task and looks at: determinism, exact resume, that being
-    evaluated leaves no trace, that costs are counted, that neither oracle nor held-out data are
-    within reach, that gradients arrive, and that samples follow the likelihood. One line each.
+    A trainer is trained a few times on a small task; a metric is computed of a few generators and
+    of samples alone; a task is built a few times. Looked at are determinism, traces left behind,
+    what is within reach that should not be, costs, protocols and fingerprints. One line each.
     """
     registry.load_plugins(plugins)
-    names, own = trainers(what)
+    found, own = named(what)
+    kinds = {kind for kind, _ in found}
+    if steps is not None and "trainer" not in kinds:
+        raise UserError("--steps: only trainers have a schedule")
+    if task and kinds == {"task"}:
+        raise UserError(f"--task {task}: a task is tried on its own")
     import torch
 
     torch.set_num_threads(1)
-    kept = [_check(name, task, preset, settings, own + plugins, steps) for name in names]
+    asked = Asked(task, preset, settings, own + plugins, steps or 300)
+    kept = [_check(kind, name, asked) for kind, name in found]
     sys.exit(0 if all(kept) else 1)
 
 
-def trainers(what: str) -> tuple[list[str], tuple[Path, ...]]:
-    """Return the trainers meant, and the plugin file that defines them, if one does.
+def named(what: str) -> tuple[list[Named], tuple[Path, ...]]:
+    """Return the plug-ins meant, and the file that defines them, if one does.
 
     Raises:
-        UserError: No such file, or no trainer in it. Names are looked up later.
+        UserError: No such file, or nothing of that name.
     """
-    if not (what.endswith(".py") or Path(what).is_file()):
-        return [what], ()
-    entries = registry.load_plugin(what)
-    names = [entry.name for entry in entries if entry.kind == "trainer"]
-    if not names:
-        raise UserError(f"{what} defines no trainer")
-    return names, (Path(what),)
+    if what.endswith(".py") or Path(what).is_file():
+        return [(entry.kind, entry.name) for entry in registry.load_plugin(what)], (Path(what),)
+    if what.partition(":")[0] in registry.names("trainer"):
+        return [("trainer", what)], ()
+    if what in registry.names("task"):
+        return [("task", what)], ()
+    numbers = registry.numbers()
+    if what in numbers or what in registry.names("metric"):
+        return [("metric", numbers.get(what, what))], ()
+    known = {name for kind in registry.KINDS for name in registry.names(kind)}
+    where = "`textbench list` shows all"
+    raise UnknownNameError("trainer, metric or task", what, known | numbers.keys(), where)
 
 
-def _check(
-    name: str,
-    task: str,
-    preset: str,
-    settings: tuple[str, ...],
-    plugins: tuple[Path, ...],
-    steps: int,
-) -> bool:
-    """Check one trainer and print the findings; tell whether all is well."""
-    from textbench.check import check
-    from textbench.plan.resolve import Request, expand
-
-    request = Request(
-        algos=name, task=task, preset=preset, settings=settings, plugins=plugins, seeds="0"
-    )
-    spec = next(spec for spec in expand(request) if spec.label == name)
-    click.secho(f"{name} on {task}, preset {preset}", bold=True)
+def _check(kind: registry.Kind, name: str, asked: Asked) -> bool:
+    """Check one and print the findings; tell whether all is well."""
+    tries = {"trainer": _trainer, "metric": _metric, "task": _task}
+    found = tries[kind](name, asked)
     failed = 0
-    for finding in check(spec, steps):
+    for finding in found:
         failed += finding.verdict in ("FAILED", "skipped")
         colour = {"ok": "green", "FAILED": "red"}.get(finding.verdict, "yellow")
         click.secho(f"  {finding.verdict:<8}", fg=colour, nl=False)
         right = f"; right would be: {finding.right}" if finding.right else ""
-        click.echo(f"{finding.check:<18}{finding.seen}{right}")
+        click.echo(printable(f"{finding.check:<18}{finding.seen}{right}"))
     verdict = f"{failed} checks not passed" if failed else "every promise is kept"
     click.echo(f"{name}: {verdict}")
     return not failed
+
+
+def _trainer(name: str, asked: Asked) -> Iterator[Finding]:
+    from textbench.check import check
+    from textbench.plan.resolve import Request, expand
+
+    task = asked.task or "synthetic-tiny"
+    request = Request(
+        algos=name,
+        task=task,
+        preset=asked.preset,
+        settings=asked.settings,
+        plugins=asked.plugins,
+        seeds="0",
+    )
+    spec = next(spec for spec in expand(request) if spec.label == name)
+    click.secho(f"{name} on {task}, preset {asked.preset}", bold=True)
+    yield from check(spec, asked.steps)
+
+
+def _metric(name: str, asked: Asked) -> Iterator[Finding]:
+    from textbench.check import check_metric, words
+    from textbench.contracts.config import validate
+    from textbench.plan.resolve import resolve_task
+
+    kind = registry.load_metric(name)
+    generated = kind.family == "text" and not asked.task
+    where = asked.task or ("text" if generated else "synthetic-tiny")
+    with tempfile.TemporaryDirectory(prefix="textbench-check-") as folder:
+        own = words.write(Path(folder)) if generated else ()
+        built, common = resolve_task(where, asked.preset, (*own, *asked.settings), asked.plugins)
+        if kind.family not in ("", built.family):
+            raise UserError(f"metric {name} is for tasks of the family {kind.family}, not {where}")
+        section = kind.section or name
+        config = validate(kind.config_schema, common.metrics.get(section, {}), section)
+        on = "generated sentences" if generated else where
+        click.secho(f"metric {name} on {on}, preset {asked.preset}", bold=True)
+        yield from check_metric(kind, config, built)
+
+
+def _task(name: str, asked: Asked) -> Iterator[Finding]:
+    from textbench.check import check_task
+    from textbench.plan.resolve import resolve_task
+
+    built, _ = resolve_task(name, asked.preset, asked.settings, asked.plugins)
+    click.secho(f"task {name}, preset {asked.preset}", bold=True)
+    yield from check_task(type(built), built.config, asked.plugins)

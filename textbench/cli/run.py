@@ -12,21 +12,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textbench.cli import options
+from textbench.cli.dry_run import say_what_would_run
 from textbench.cli.engines import prepare
 from textbench.cli.terminal import reasons, warn
-from textbench.contracts.errors import printable
 from textbench.plan.arguments import parse_retry, parse_shard
 from textbench.store.directory import RunDirectory
-from textbench.store.files import one_line
-from textbench.store.read import UNREADABLE
-from textbench.store.rows import FINISHED, PRINTED, SPEC, Status
-from textbench.store.verify import contradiction
+from textbench.store.rows import FINISHED, PRINTED, Status
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from textbench.contracts.spec import Spec
     from textbench.run.engine import Engine
+    from textbench.run.tensorboard import Scalars
 
 EPILOG = """\b
 Examples:
@@ -39,6 +37,7 @@ Examples:
   textbench run --config grid.toml --shard 3/16 --device cuda:0
   textbench run --config grid.toml --engine ray --address 10.0.0.5:6379 --per-gpu 4
   textbench run --config grid.toml --retry failed
+  textbench run --config grid.toml --tensorboard runs
   textbench run --config grid.toml --timeout 10m,6h --memory 4GB --retry 2
 
 \b
@@ -127,6 +126,14 @@ Files = tuple[Path, ...]
     callback=lambda context, option, value: parse_retry(value),
     help="failed: run only those whose last try failed; N: try a run that fails N more times.",
 )
+@click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path, file_okay=False),
+    is_flag=False,
+    flag_value="tensorboard",
+    metavar="[DIR]",
+    help="Write scalars for TensorBoard as well (extra [tensorboard]).  [default DIR: tensorboard]",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would run.")
 def command(**given: Any) -> None:
     """Train and evaluate.
@@ -136,6 +143,7 @@ def command(**given: Any) -> None:
     """
     from textbench.plan.resolve import Request, expand
     from textbench.plan.sizes import check_memory
+    from textbench.run.tensorboard import Scalars
 
     engine = prepare(given)
     shard = parse_shard(given["shard"]) if given["shard"] else (0, 1)
@@ -150,11 +158,18 @@ def command(**given: Any) -> None:
     if given["dry_run"]:
         say_what_would_run(results, specs)
         return
-    sys.exit(run_specs(engine(), specs))
+    scalars = Scalars(given["tensorboard"], results) if given["tensorboard"] else None
+    sys.exit(run_specs(engine(), specs, scalars))
 
 
-def run_specs(engine: Engine, specs: Sequence[Spec]) -> int:
-    """Run the specs, show progress and the table; return the exit code."""
+def run_specs(engine: Engine, specs: Sequence[Spec], scalars: Scalars | None = None) -> int:
+    """Run the specs, show progress and the table; return the exit code.
+
+    Args:
+        engine: Runs them.
+        specs: The runs.
+        scalars: Is shown every run while it goes on, and when it has ended.
+    """
     from rich.console import Console
 
     from textbench.cli.progress import Progress, summary
@@ -171,12 +186,18 @@ def run_specs(engine: Engine, specs: Sequence[Spec]) -> int:
                 if engine.signals:
                     progress.stopping()
                 progress.tick(active)
+                if scalars:
+                    scalars.tick(active)
 
             for spec, status in engine.map(specs, tick):
                 progress.finish(spec, status)
+                if scalars:
+                    scalars.update(spec)
                 outcomes[spec.label + spec.hash] = (spec, status)
     finally:
         engine.close()
+        if scalars:
+            scalars.close()
     ordered = [outcomes[spec.label + spec.hash] for spec in specs]
     if ordered:
         console.print()
@@ -219,32 +240,6 @@ def _say_what_next(
     lines += ["Next:" if not unfinished else "A report of what there is:"]
     lines.append(f"  {shlex.join(report)}")
     console.print("\n" + "\n".join(lines), highlight=False, soft_wrap=True, markup=False)
-
-
-def say_what_would_run(results: Path, specs: Sequence[Spec]) -> None:
-    """Print what a command would do with each run."""
-    for spec in specs:
-        status, wrong = _looked_at(results, spec)
-        action = "skip" if status.status in FINISHED else "resume" if status.step else "run"
-        line = f"{action:<6}  {spec.directory(results)}  ({spec.label} seed {spec.seed})"
-        click.echo(printable(f"{line}: {wrong}" if wrong else line))
-    click.echo(f"{len(specs)} runs; nothing was started (--dry-run)")
-
-
-def _looked_at(results: Path, spec: Spec) -> tuple[Status, str]:
-    """Return where a run stands and what will have to be mended; nothing is changed."""
-    directory = RunDirectory(spec.directory(results))
-    try:
-        status = directory.status()
-        if os.path.lexists(directory.path / SPEC):
-            directory.spec()
-        if status.status != "done":
-            return status, ""
-        whole = bool(status.checksums)
-        wrong = contradiction(directory, spec.hash, status, generator=whole)
-    except UNREADABLE as error:
-        status, wrong = Status("interrupted"), one_line(error)
-    return (Status("interrupted"), wrong) if wrong else (status, "")
 
 
 def _status(results: Path, spec: Spec) -> Status:

@@ -66,8 +66,9 @@ def command(**given: Any) -> None:
     Configurations are drawn from the ranges that options declare, the same number for all. They
     run as ordinary runs; validation data at the target choose.
     """
+    from textbench.cli.dry_run import say_what_would_run
     from textbench.cli.engines import choose_devices, default_jobs
-    from textbench.cli.run import run_specs, say_what_would_run
+    from textbench.cli.run import run_specs
     from textbench.plan.resolve import Request, expand
     from textbench.run.local import LocalEngine
 

@@ -1,0 +1,127 @@
+"""README: "`textbench check` tells whether a plug-in keeps every promise": metrics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from textbench.check import METRIC_CHECKS, Finding, check_metric, words
+from textbench.cli import cli
+from textbench.plan import registry, source
+from textbench.plan.resolve import resolve_task
+
+BROKEN = Path(__file__).parents[1] / "support" / "broken_metrics.py"
+GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-metric.md"
+SMALL = (
+    *("synthetic-tiny.vocab_size=8", "synthetic-tiny.length=4", "synthetic-tiny.train_size=64"),
+    *("synthetic-tiny.embedding=4", "synthetic-tiny.hidden=4"),
+    *("synthetic-tiny.validation_size=32", "synthetic-tiny.test_size=64"),
+)
+NAMES = [check.name for check in METRIC_CHECKS]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def broken() -> Iterator[None]:
+    """Load the plugin, and forget it afterwards."""
+    registry.load_plugin(BROKEN)
+    yield
+    registry._plugins.clear()
+
+
+def metrics() -> dict[str, dict[str, Any]]:
+    """Read the class variables of every metric of the plugin, without loading it."""
+    attributes = [read.attributes for read in source.classes(BROKEN).values()]
+    return {found["name"]: found for found in attributes if "name" in found}
+
+
+def findings(name: str, folder: Path, *settings: str) -> dict[str, Finding]:
+    kind = registry.load_metric(name)
+    text = kind.family == "text"
+    given = words.write(folder) if text else SMALL
+    task, common = resolve_task("text" if text else "synthetic-tiny", "ci", (*given, *settings))
+    config = kind.config_schema(**common.metrics.get(kind.section or name, {}))
+    return {finding.check: finding for finding in check_metric(kind, config, task)}
+
+
+@pytest.mark.parametrize("name", sorted(registry.installed("metric")))
+def test_every_built_in_metric_keeps_every_promise(name: str, tmp_path: Path) -> None:
+    found = findings(name, tmp_path, "ewmd.steps=2", "ewmd.critics=2")
+    assert not [f for f in found.values() if f.verdict in ("FAILED", "skipped")]
+    assert ["runs", *NAMES] == list(found)
+
+
+def test_the_list_of_broken_metrics_is_complete() -> None:
+    """Each promise is broken by someone, and those who break none are among them."""
+    assert {found["breaks"] for found in metrics().values() if "breaks" in found} == {
+        *("", "runs"),
+        *NAMES,
+    }
+
+
+@pytest.mark.parametrize("name", metrics())
+def test_a_broken_metric_fails_what_it_breaks_and_nothing_else(name: str, tmp_path: Path) -> None:
+    kind: Any = registry.load_metric(name)
+    found = findings(name, tmp_path)
+    failed = {f.check: f.seen for f in found.values() if f.verdict == "FAILED"}
+    assert list(failed) == [kind.breaks] * bool(kind.breaks), failed
+    assert kind.says in failed.get(kind.breaks, "")
+    needs = {one.name: {"runs", *one.needs} for one in METRIC_CHECKS}
+    for finding in found.values():
+        if finding.verdict == "skipped":
+            unknown = [f.check for f in found.values() if f.verdict in ("FAILED", "skipped")]
+            assert needs[finding.check] & set(unknown)
+        if finding.verdict == "FAILED":
+            assert finding.seen and finding.right
+        assert "\n" not in finding.seen + finding.right
+
+
+def test_the_guide_lists_every_check() -> None:
+    rows = re.findall(r"^\| ([a-z_ ]+) \|", GUIDE.read_text(encoding="utf-8"), re.M)
+    assert rows == ["check", "runs", *NAMES]
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def call(*arguments: str) -> Any:
+    result = CliRunner().invoke(cli, ["check", *arguments], prog_name="textbench")
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_a_metric_may_be_named_by_one_of_its_numbers() -> None:
+    result = call("nll_test", *(word for setting in SMALL for word in ("--set", setting)))
+    assert result.exit_code == 0
+    title, *lines, verdict = result.output.splitlines()
+    assert title == "metric nll on synthetic-tiny, preset ci"
+    assert verdict == "nll: every promise is kept"
+    assert {line.split()[0] for line in lines} <= {"ok", "n/a"}
+
+
+def test_a_metric_of_text_is_tried_on_generated_sentences() -> None:
+    result = call("clashing")
+    assert result.exit_code == 1
+    assert result.output.startswith("metric clashing on generated sentences, preset ci\n")
+    assert "FAILED  company" in result.output
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (["blue"], "unknown trainer, metric or task 'blue'; did you mean 'bleu'"),
+        (["bleu", "--task", "synthetic-tiny"], "metric bleu is for tasks of the family text"),
+        (["nll", "--steps", "3"], "--steps: only trainers have a schedule"),
+        (["ewmd_test", "--set", "ewmd.step=3"], "ewmd.step is not an option; did you mean 'steps'"),
+    ],
+)
+def test_mistakes_are_one_clear_line(line: list[str], complaint: str) -> None:
+    result = call(*line)
+    assert result.exit_code == 2
+    assert complaint in result.output
+    assert result.output.count("\n") == 1

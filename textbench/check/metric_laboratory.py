@@ -1,0 +1,181 @@
+"""Where metrics are tried: computed again and again, each time of a fresh copy of one generator."""
+
+from __future__ import annotations
+
+import copy
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textbench.backbone.generator import Generator
+from textbench.backbone.lstm import LSTMLanguageModel
+from textbench.check.promise import Violation, first_line
+from textbench.contracts.config import Config
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric, NotApplicableError, Values
+from textbench.contracts.streams import stream
+from textbench.contracts.task import Task
+from textbench.run import checkpoint
+from textbench.run.measure import undisturbed
+
+SAMPLES = 48
+"""Sequences of an ordinary evaluation."""
+
+
+@dataclass
+class Examined:
+    """An evaluation of which nothing has been asked yet, and what belongs to it."""
+
+    evaluation: Evaluation
+    before: dict[str, Tensor]
+    """Copies of everything that a metric could reach and change."""
+
+    def changed(self) -> str:
+        """Name what is no longer as it was; empty where everything is."""
+        now = _within_reach(self.evaluation)
+        return next((name for name in now if not now[name].equal(self.before[name])), "")
+
+
+@dataclass
+class Record:
+    """The ordinary evaluation."""
+
+    values: dict[str, float | NotApplicableError]
+    examined: Examined
+    task: str
+    draws: int
+    """How often the generator was asked for samples."""
+
+    @property
+    def summary(self) -> str:
+        """The values, in one line."""
+        shown = (
+            f"{name} {'n/a' if isinstance(value, Exception) else f'{value:.4g}'}"
+            for name, value in self.values.items()
+        )
+        return f"on {self.task}: {', '.join(shown)}"
+
+
+class Laboratory:
+    """Evaluates one metric again and again, each time on a fresh copy of the same generator.
+
+    Args:
+        kind: The metric.
+        config: Its options.
+        task: What its generator generates.
+    """
+
+    def __init__(self, kind: type[Metric], config: Config, task: Task[Config]) -> None:
+        self.kind, self.config, self.task = kind, config, task
+        self.setting = ""
+        """Which setting of torch the metric changed, if any."""
+        model = LSTMLanguageModel(task.vocab_size, task.length, 8, 8)
+        model.initialise(stream(0, "check", "metric"))
+        with torch.no_grad():  # a law that is far from uniform, so that samples repeat words
+            for parameter in model.parameters():
+                parameter.mul_(8.0)
+        self._generator: Generator = model
+
+    def examined(self, generator: Generator | None = None, samples: int = SAMPLES) -> Examined:
+        """Return a fresh evaluation, of the one generator or another."""
+        model = copy.deepcopy(generator or self._generator)
+        evaluation = Evaluation(model, self.task, seed=0, moment="epoch 1", samples=samples)
+        _ = evaluation.samples
+        before = {k: v.clone() for k, v in _within_reach(evaluation).items()}
+        return Examined(evaluation, before)
+
+    def compute(
+        self, examined: Examined, config: Config | None = None, world: int = 0
+    ) -> dict[str, float | NotApplicableError]:
+        """Return the values by name.
+
+        Args:
+            examined: What to evaluate.
+            config: Options, if not the usual ones.
+            world: Seed of the global random generators, which should not matter.
+        """
+        metric = self.kind(config or self.config)
+        with undisturbed(examined.evaluation.generator):
+            checkpoint.seed_global_random(world)
+            try:
+                found: float | Values = metric.compute(examined.evaluation)
+            except NotApplicableError as error:
+                return dict.fromkeys((one.name for one in self.kind.described()), error)
+            finally:
+                self.setting = _changed_setting() or self.setting
+        if isinstance(found, Mapping):
+            return dict(found)
+        return {self.kind.described()[0].name: found}
+
+    def protocols(self, examined: Examined, config: Config | None = None) -> dict[str, Any]:
+        """Return the protocol of each number."""
+        found = self.kind(config or self.config).protocol(examined.evaluation)
+        names = [one.name for one in self.kind.described()]
+        return dict(found) if isinstance(found, Mapping) else dict.fromkeys(names, found)
+
+    def reference(self) -> Record:
+        """Evaluate as the harness would, and note what becomes of generator, data and samples.
+
+        Raises:
+            Violation: The metric raises an exception.
+        """
+        examined = self.examined()
+        counter = _Counted(examined.evaluation.generator)
+        values = self.tried(examined, "on an ordinary generator")
+        return Record(values, examined, self.task.name, counter.calls)
+
+    def tried(self, examined: Examined, where: str) -> dict[str, float | NotApplicableError]:
+        """Compute, and turn an exception into a violation.
+
+        Raises:
+            Violation: It raises one.
+        """
+        try:
+            return self.compute(examined)
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            raise Violation(
+                f"{where} it raised {first_line(error)} ({Path(last.filename).name}:{last.lineno})",
+                "a number, or NotApplicableError where there is none",
+            ) from error
+
+
+class _Counted:
+    """Counts the draws of a generator from now on."""
+
+    def __init__(self, generator: Generator) -> None:
+        self.calls, draw = 0, generator.sample
+
+        def sample(*arguments: Any, **keywords: Any) -> Tensor:
+            self.calls += 1
+            return draw(*arguments, **keywords)
+
+        generator.sample = sample  # type: ignore[method-assign]
+
+
+def _within_reach(evaluation: Evaluation) -> dict[str, Tensor]:
+    task = evaluation.task
+    state = evaluation.generator.state_dict()
+    return {
+        **{f"the generator's {name}": value for name, value in state.items()},
+        "evaluation.samples": evaluation.samples,
+        "the test sequences": task.test(),
+        "the validation sequences": task.validation(),
+        "the training sequences": task.train(evaluation.seed, 0),
+    }
+
+
+def _changed_setting() -> str:
+    """Name a setting of torch that is another than the harness left, and put it back."""
+    if torch.get_default_dtype() != torch.float32:
+        torch.set_default_dtype(torch.float32)
+        return "torch's default dtype"
+    if not torch.is_grad_enabled():
+        torch.set_grad_enabled(True)
+        return "whether torch computes gradients"
+    return ""

@@ -1,0 +1,46 @@
+"""`textbench run --dry-run`: what a command would do with each run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from textbench.contracts.errors import printable
+from textbench.store.directory import RunDirectory
+from textbench.store.files import one_line
+from textbench.store.read import UNREADABLE
+from textbench.store.rows import FINISHED, SPEC, Status
+from textbench.store.verify import contradiction
+
+if TYPE_CHECKING:
+    from textbench.contracts.spec import Spec
+
+
+def say_what_would_run(results: Path, specs: Sequence[Spec]) -> None:
+    """Print what a command would do with each run."""
+    for spec in specs:
+        status, wrong = _looked_at(results, spec)
+        action = "skip" if status.status in FINISHED else "resume" if status.step else "run"
+        line = f"{action:<6}  {spec.directory(results)}  ({spec.label} seed {spec.seed})"
+        click.echo(printable(f"{line}: {wrong}" if wrong else line))
+    click.echo(f"{len(specs)} runs; nothing was started (--dry-run)")
+
+
+def _looked_at(results: Path, spec: Spec) -> tuple[Status, str]:
+    """Return where a run stands and what will have to be mended; nothing is changed."""
+    directory = RunDirectory(spec.directory(results))
+    try:
+        status = directory.status()
+        if os.path.lexists(directory.path / SPEC):
+            directory.spec()
+        if status.status != "done":
+            return status, ""
+        whole = bool(status.checksums)
+        wrong = contradiction(directory, spec.hash, status, generator=whole)
+    except UNREADABLE as error:
+        status, wrong = Status("interrupted"), one_line(error)
+    return (Status("interrupted"), wrong) if wrong else (status, "")

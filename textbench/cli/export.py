@@ -1,0 +1,112 @@
+"""`textbench export`: a store in a format that other evaluation suites read, or as one archive."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from textbench.cli import options
+from textbench.cli.terminal import refuse_folder_of_stores
+from textbench.contracts.errors import UserError, printable
+from textbench.store import export, files
+from textbench.store.files import one_line
+from textbench.store.read import UNREADABLE, Results, read_store
+
+EPILOG = """\b
+Examples:
+  textbench export
+  textbench export --results /data/results --out eee --organisation 'My Lab'
+  textbench export --zip results.zip
+
+\b
+Exit codes: 0 exported, 1 damaged runs were left out, 2 usage, or nothing to export."""
+
+
+@click.command(epilog=EPILOG)
+@options.results("The store to export.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where the JSON files go.  [default: export, without --zip]",
+)
+@click.option(
+    "--zip",
+    "archive",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write one archive: the JSON files and the records of the runs they are of.",
+)
+@click.option(
+    "--organisation",
+    default="unknown",
+    show_default=True,
+    metavar="NAME",
+    help="Who reports the numbers.",
+)
+@click.option("--force", is_flag=True, help="Replace files that are there already.")
+def command(
+    results: Path, out: Path | None, archive: Path | None, organisation: str, force: bool
+) -> None:
+    """Write the final numbers of finished runs as Every Eval Ever's JSON, a file per row and seed.
+
+    The archive is for a repository of data: its bytes depend on the store alone, and the sentences
+    of a corpus are not in it.
+    """
+    if not organisation.strip():
+        raise UserError("--organisation is empty; leave it out, or say who reports the numbers")
+    refuse_folder_of_stores(results)
+    store = read_store(results)
+    found, unfinished = collect(store, organisation)
+    if unfinished:
+        click.echo(f"textbench: {unfinished} run(s) are not done and left out", err=True)
+    for name, reason in store.unreadable.items():
+        click.echo(printable(f"textbench: {name} is left out: {reason}"), err=True)
+    if not found:
+        raise UserError(f"no run in {results} is done: there is nothing to export")
+    targets = {}
+    if out is not None or archive is None:
+        folder = out or Path("export")
+        targets = {folder / name: content for name, content in found.items()}
+    if archive is not None:
+        targets[archive] = export.archive({**found, **_records(store)})
+    if not force:
+        export.refuse_to_replace(targets.items())
+    for path, content in targets.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(path, content)
+    where = [str(out or "export")] * (out is not None or archive is None)
+    where += [str(archive)] * (archive is not None)
+    schema = f"Every Eval Ever's schema {export.SCHEMA_VERSION}"
+    click.echo(printable(f"{len(found)} evaluations by {schema}: {', '.join(where)}"))
+    if store.unreadable:
+        sys.exit(1)
+
+
+def collect(store: Results, organisation: str) -> tuple[export.Files, int]:
+    """Return the files of what is done, and how many runs are not; what is damaged is noted.
+
+    Args:
+        store: Its `unreadable` grows.
+        organisation: Who reports the numbers.
+    """
+    found: export.Files = {}
+    for run in store.rows:
+        if run.status.status != "done" or run.directory.name in store.unreadable:
+            continue
+        try:
+            name, content = export.exported(run, organisation)
+            found[name] = content
+        except UNREADABLE as error:
+            store.unreadable[run.directory.name] = one_line(error)
+    return found, sum(run.status.status != "done" for run in store.runs)
+
+
+def _records(store: Results) -> export.Files:
+    found: export.Files = {}
+    for run in store.runs:
+        if run.status.status == "done" and run.directory.name not in store.unreadable:
+            found |= export.records(run)
+    return found
