@@ -93,6 +93,7 @@ def test_a_metric(tmp_path: Path, textbench: Command) -> None:
     printed = follow("adding-a-metric.md", tmp_path, textbench)
     assert "How the samples' symbols are spread" in the(printed, "textbench list")
     assert "unigrams.least" in the(printed, "textbench show")
+    assert "unigrams: every promise is kept" in the(printed, "textbench check")
     assert the(printed, "textbench evaluate").count("coverage") == 2
     rows = [row for row in table(tmp_path) if row["metric"] in ("coverage", "unigram_kl")]
     known = {(row["metric"], row["direction"], row["unit"]) for row in rows}
@@ -115,7 +116,9 @@ def test_a_task(tmp_path: Path, textbench: Command) -> None:
     printed = follow("adding-a-task.md", tmp_path, textbench)
     assert "Sequences of a random Markov chain" in the(printed, "textbench list")
     assert "chain.sharpness" in the(printed, "textbench show")
-    assert "every promise is kept" in the(printed, "textbench check")
+    checked = [out for line, out in printed.items() if line.startswith("textbench check ")]
+    kept = ["chain: every", "mle: every", "letters: every"]
+    assert all(f"{start} promise is kept" in out for start, out in zip(kept, checked, strict=True))
     rows = table(tmp_path)
     found = {(row["task"], row["label"], row["metric"]) for row in rows if row["value"]}
     assert {("chain", "mle", "nll_oracle"), ("chain", "mle:fresh", "jsd_stepwise")} <= found

@@ -100,6 +100,34 @@ def test_files_are_seeds_and_what_is_recorded_is_sound(call: Call, tmp_path: Pat
     assert call("compare results results").exit_code == 0
 
 
+def test_tables_are_read_by_a_named_column(call: Call, tmp_path: Path) -> None:
+    lines = corpus.sentences(30, 4)
+    corpus.write(tmp_path / "plain.txt", lines)
+    (tmp_path / "a.csv").write_text("id,text\n" + "".join(f"1,{s}\n" for s in lines), "utf-8")
+    (tmp_path / "a.txt.gz").write_bytes((tmp_path / "plain.txt").read_bytes())
+    refused = call(f"score a.csv {TEXT} --metrics bleu")
+    assert refused.exit_code == 2
+    assert "a.csv is a table with the columns id, text: say which one, e.g. --column=text" in (
+        refused.stderr
+    )
+    found = [
+        values(call(f"score {file} {TEXT} --metrics bleu").stdout)
+        for file in ("plain.txt", "a.csv --column text", "a.txt.gz")
+    ]
+    assert found[0] == found[1] == found[2] != {}
+    assert "is not compressed" in call(f"score a.txt.gz {TEXT} --metrics bleu").stderr
+
+
+def test_a_row_of_given_sentences_has_no_generator_to_ask(call: Call) -> None:
+    assert call("score s0.txt --references test.txt --metrics bleu --name theirs").exit_code == 0
+    for line in ("sample theirs", "evaluate theirs"):
+        result = call(line)
+        assert result.exit_code == 2
+        assert "are sentences of another system; they have no generator" in result.stderr
+        assert result.stderr.count("\n") == 1
+    assert "no run in results is done" in call("evaluate").stderr  # it is not even asked
+
+
 def test_tokeniser_and_options_of_metrics_act(call: Call) -> None:
     line = "score s0.txt --references test.txt --metrics diversity"
     words = values(call(line).stdout)["mean_length"]
@@ -122,6 +150,7 @@ def test_long_sentences_are_counted_before_they_are_cut(call: Call, tmp_path: Pa
     [
         ("s0.txt", "give either --task NAME or --references FILE"),
         ("s0.txt --task text --references test.txt", "give either --task NAME or --references"),
+        ("s0.txt --references test.txt --column text", "no FILE is a table by its name"),
         ("s0.txt --task synthetic", "--task synthetic is not a corpus of sentences"),
         ("none.txt --references test.txt", "FILE 1: cannot read none.txt: No such file"),
         ("s0.txt --references none.txt", "--references: cannot read none.txt: No such file"),

@@ -249,7 +249,7 @@ def test_what_is_refused(files: dict[str, str], tmp_path: Path) -> None:
     assert "no sentence of train has 1 to 2 words" in refusal(**files, length=2)
     assert "no sentence of train has 60 to 10 words" in refusal(**files, min_length=60, length=10)
     one = str(corpus.write(tmp_path / "one.txt", ["just one sentence"]))
-    assert "1 different sentences are too few to split off 1 for valid and 1 for test" in refusal(
+    assert "1 different sentence is too few to split off 1 for valid and 1 for test" in refusal(
         train=one
     )
     assert "too few to split off 1 for valid" in refusal(train=one, test=files["test"])

@@ -64,6 +64,7 @@ def reference(tmp_path: Path) -> str:
 
 SAME: dict[str, tuple[str, Callable[[], bytes], dict[str, str], str]] = {
     "gzip": ("a.txt.gz", lambda: gzip.compress(plain()), {}, ""),
+    "no gzip": ("a.txt.gz", plain, {}, "is not compressed, whatever its name says"),
     "gzip by its content": ("a.txt", lambda: gzip.compress(plain()), {}, ""),
     "utf-16 little": ("a.txt", lambda: plain().decode().encode("utf-16"), {}, "is UTF-16"),
     "utf-16 big": ("a.txt", lambda: b"\xfe\xff" + plain().decode().encode("utf-16-be"), {}, "is"),
@@ -133,6 +134,14 @@ REFUSED: dict[str, tuple[str, bytes, dict[str, str], str]] = {
     "json": ("a.jsonl", b'{"text": "a"}\n{"text": \n', {"column": "text"}, "line 2 is not JSON"),
     "a number": ("a.jsonl", b'{"text": 3}', {"column": "text"}, "line 1 holds int, expected a str"),
     "no key": ("a.jsonl", b'{"text": ""}', {}, "the columns text: say which one"),
+    "a JSON document": ("a.json", json.dumps(LINES).encode(), {}, "is one JSON document; expected"),
+    "JSON over lines": (
+        "a.txt",
+        json.dumps([{"text": line} for line in LINES], indent=1).encode(),
+        {},
+        "is one JSON document; expected",
+    ),
+    "a column twice": ("a.csv", b"text,text\na,b\n", {"column": "text"}, "has 2 columns 'text'"),
     "a column of lines": ("a.txt", plain(), {"column": "text"}, "no table by its name; add text.f"),
 }
 
@@ -212,6 +221,22 @@ def test_a_table_read_as_sentences(tmp_path: Path) -> None:
     objects = [json.dumps({"caption": line, "n": 0}) for line in LINES]
     assert "(jsonl: caption, n)" in warnings(tmp_path, objects)
     assert "text.column=caption" in warnings(tmp_path, objects)
+
+
+def test_tabs_without_a_header(tmp_path: Path) -> None:
+    lines = [f"{line}\t{number}" for number, line in enumerate(LINES)]
+    text = task(train=put(tmp_path / "a.txt", plain(lines)))
+    assert any("a table without a header (2 cells a line" in line for line in text.warnings)
+    asked = task(train=str(tmp_path / "a.txt"), format="lines")
+    assert not [line for line in asked.warnings if "table" in line]
+
+
+def test_line_ends_of_several_systems(tmp_path: Path) -> None:
+    lines = plain().decode().splitlines()
+    content = "\r\n".join(lines[:60]) + "\r" + "\r".join(lines[60:])
+    text = task(train=put(tmp_path / "a.txt", content.encode()))
+    lone = len(lines) - 60
+    assert any(f"has {lone} carriage returns within lines" in line for line in text.warnings)
 
 
 def test_copies(tmp_path: Path) -> None:

@@ -75,3 +75,23 @@ def test_token_numbers_of_the_synthetic_task_are_no_table(tmp_path: Path) -> Non
     (run.path / "samples.txt").write_text("1 2 3\n", encoding="utf-8")
     write_report(tmp_path / "r", tmp_path / "out")
     assert not list((tmp_path / "out").glob("table4*"))
+
+
+def test_control_characters_of_a_corpus_or_a_reason_are_never_written_raw(tmp_path: Path) -> None:
+    """What a terminal would obey, and what turns the direction of a page."""
+    evil = "\x1b[31mred\x07 \u202eback\u202c <b>bold</b>"
+    with_samples(tmp_path / "results", "mle", [evil])
+    failed = with_samples(tmp_path / "results", "cot", ["x"])
+    status = failed.status()
+    status.status, status.reason = "failed", f"because {evil}"
+    failed.write_status(status)
+    write_report(tmp_path / "results", tmp_path / "out")
+    pages = [p for p in (tmp_path / "out").rglob("*") if p.suffix in (".md", ".html", ".tex")]
+    assert len(pages) > 3
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert not set("\x1b\x07\u202e\u202c") & set(text), page
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<b>bold</b>" not in page and "[31mred" in page
+    table = (tmp_path / "out" / "table4-text-quick.csv").read_text(encoding="utf-8")
+    assert "\ufffd[31mred\ufffd \ufffdback\ufffd" in table

@@ -122,11 +122,14 @@ def _load(
 ) -> Stored:
     """Load a finished run, its task only if it is not among ``tasks``."""
     from textbench.run import again, assemble
+    from textbench.run.score import is_given
 
     recorded = read(directory)
     if recorded.status.status != "done":
         status = recorded.status.status
         raise UserError(f"{directory.name} is {status}: only runs that are done can be used")
+    if is_given(recorded.spec):
+        return again.load(directory)  # which says why not; a task of references is nowhere else
     key = recorded.spec.task_fingerprint
     moved = parse_settings(settings).get(recorded.spec.task)
     tasks[key] = tasks.get(key) or assemble.task(recorded.spec, directory.store, moved)
@@ -190,10 +193,13 @@ def find_runs(parts: Sequence[str], results: Path) -> list[RunDirectory]:
     """
     every = list(RunDirectory.find(results))
     if not parts:
+        from textbench.run.score import is_given
+
         found, damaged = [], {}
         for run in every:
             try:
-                if read_run(run).status.status == "done":
+                recorded = read_run(run)
+                if recorded.status.status == "done" and not is_given(recorded.spec):
                     found.append(run)
             except UNREADABLE as error:
                 damaged[run.name] = one_line(error)

@@ -47,6 +47,12 @@ show it beside trained rows, `textbench status` lists it."""
     metavar="FILE",
     help="Instead of a task: reference sentences, one a line.",
 )
+@click.option(
+    "--column",
+    default="",
+    metavar="NAME",
+    help="Column of the sentences, where a FILE is a .csv, .tsv or .jsonl.",
+)
 @click.option("--metrics", default="", metavar="A,B", help="Which.  [default: all that apply]")
 @options.settings("Change an option of the task or a metric")
 @click.option(
@@ -71,9 +77,26 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
 
     from textbench.run.score import record, score, spec_of
     from textbench.tasks.sentences import read_lines, tokenise
+    from textbench.tasks.tables import form_of
 
     torch.set_num_threads(1)
-    lines = [read_lines(path, f"FILE {number}") for number, path in enumerate(files, start=1)]
+    column: str = given["column"]
+    if column and all(form_of(path) == "lines" for path in files):
+        raise UserError(f"--column {column}: no FILE is a table by its name (.csv, .tsv, .jsonl)")
+    said: list[str] = []
+    lines = [
+        read_lines(
+            path,
+            f"FILE {number}",
+            form="auto",
+            column=column if form_of(path) != "lines" else "",
+            said=said,
+            asks="--column",
+        )
+        for number, path in enumerate(files, start=1)
+    ]
+    for line in said:
+        warn(line)
     task, common = scored(
         lines,
         **{k: given[k] for k in ("task", "references", "preset")},

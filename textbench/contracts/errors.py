@@ -42,14 +42,21 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(options)}" if options else "; none is known"
 
 
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of all that follows; scripts from right to left need none."""
+
+
 def printable(text: str) -> str:
     """Return text without what a terminal would obey or could not show.
 
-    Control characters (a reason may hold escape sequences) and lone surrogates become ``\ufffd``;
-    new lines and tabs stay.
+    Control characters (a reason may hold escape sequences), lone surrogates and what turns the
+    direction of the text that follows become ``\ufffd``; new lines and tabs stay.
     """
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        "\ufffd" if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" else c for c in text
+        "\ufffd"
+        if c in TURNING or (unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t")
+        else c
+        for c in text
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from textbench.contracts.errors import printable
 from textbench.report.definitions import HERE
 
 MISSING = "—"
@@ -121,7 +122,7 @@ def markdown_number(text: str, bold: bool = False) -> str:
 
 def markdown(text: str) -> str:
     """Escape text for a Markdown table cell or paragraph."""
-    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(printable(text).split()))
 
 
 def number(value: float, digits: int, *, signed: bool = False) -> str:
@@ -134,6 +135,11 @@ def number(value: float, digits: int, *, signed: bool = False) -> str:
 def counted(value: float) -> str:
     """Format a whole number, its thousands separated; a mean of counts is rounded."""
     return f"{value:,.0f}" if math.isfinite(value) else MISSING
+
+
+def _shown(value: object) -> object:
+    """Return what a template is given without characters that no page may hold raw."""
+    return type(value)(printable(value)) if isinstance(value, str) else value
 
 
 def render(template: str, context: Mapping[str, object], unicode: bool = False) -> str:
@@ -160,6 +166,7 @@ def render(template: str, context: Mapping[str, object], unicode: bool = False) 
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_shown,
         **(delimiters if is_latex else {}),
     )
     environment.filters.update(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from textbench.contracts.errors import printable
 from textbench.judge import published
 from textbench.report.definitions import TEMPERED, SampleSpec, matches, sample_spec
 from textbench.report.sections import Section, records
@@ -31,7 +32,8 @@ def read_samples(section: Section, number: int) -> pd.DataFrame:
             path = Path(run.path) / SAMPLES
             if not path.exists():
                 continue
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[:number]
+            text = path.read_text(encoding="utf-8", errors="replace")
+            lines = [printable(line) for line in text.split("\n")[:-1][:number]]
             head = dict(row=row.title, label=row.label, options=row.options, group=row.group)
             found += [
                 head | {"name": row.name, "seed": run.seed, "number": i, "sample": line}

@@ -23,10 +23,11 @@ from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
 from textbench.run import assemble, checkpoint
 from textbench.run.measure import measure, undisturbed
+from textbench.run.score import is_given
 from textbench.store import verify
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError
-from textbench.store.rows import EVALUATIONS, GENERATOR, METRICS, LaterRow
+from textbench.store.rows import EVALUATIONS, GENERATOR, METRICS, SAMPLES, LaterRow
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ def load(
     spec, status = directory.spec(), directory.status()
     if status.status != "done":
         raise UserError(f"{directory.name} is {status.status}: only runs that are done can be used")
+    if is_given(spec):
+        raise UserError(
+            f"{directory.name} are sentences of another system; they have no generator "
+            f"({SAMPLES} beside their record has the first of them)"
+        )
     if not os.path.lexists(directory.path / GENERATOR):
         raise UserError(
             f"the parameters of {directory.name} are not in this store; they are made again by: "

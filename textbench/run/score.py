@@ -69,6 +69,11 @@ def score(
         return measure(list(metrics), evaluation), evaluation
 
 
+def is_given(spec: Spec) -> bool:
+    """Tell whether a run is a row of given sentences, which no trainer made."""
+    return spec.config.keys() == {"sentences"}
+
+
 def spec_of(common: Spec, name: str, sentences: Sequence[Words], seed: int) -> Spec:
     """Return the spec of a row of given sentences.
 

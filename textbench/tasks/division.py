@@ -26,7 +26,8 @@ def divide(
     sizes = {part: max(1, round(share * len(distinct))) for part, share in shares.items()}
     if sum(sizes.values()) >= len(distinct):
         raise UserError(
-            f"{what}: {len(distinct)} different sentences are too few to split off "
+            f"{what}: {len(distinct)} different sentence{'s are' * (len(distinct) != 1)}"
+            f"{' is' * (len(distinct) == 1)} too few to split off "
             f"{' and '.join(f'{size} for {part}' for part, size in sizes.items())}"
         )
     order = numpy_stream(seed, "split").permutation(len(distinct)).tolist()

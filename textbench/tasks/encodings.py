@@ -42,7 +42,7 @@ def read_text(path: Path, what: str, encoding: str = "", said: list[str] | None 
     Raises:
         UserError: It is no readable file, or no text in that encoding.
     """
-    content = _content(path, what)
+    content = _content(path, what, said)
     for start, kind in NO_TEXT.items():
         if content.startswith(start):
             raise UserError(f"{what}: {path} is {kind}; expected text, one sentence a line")
@@ -81,7 +81,7 @@ def refuse_no_text(text: str, where: str) -> None:
         raise UserError(f"{where}: line {line} holds {kind}; it is not plain text")
 
 
-def _content(path: Path, what: str) -> bytes:
+def _content(path: Path, what: str, said: list[str] | None) -> bytes:
     if path.is_dir():
         raise UserError(f"{what}: {path} is a folder; give a file with one sentence a line")
     if path.exists() and not path.is_file():  # it is read again for every run
@@ -91,6 +91,8 @@ def _content(path: Path, what: str) -> bytes:
     except OSError as error:
         raise UserError(f"{what}: cannot read {path}: {error.strerror or error}") from None
     if not content.startswith(GZIP):
+        if path.suffix == ".gz" and content and said is not None:
+            said.append(f"{what}: {path} is not compressed, whatever its name says; read as it is")
         return content
     try:
         return gzip.decompress(content)

@@ -24,6 +24,7 @@ def read_lines(
     form: str = "lines",
     column: str = "",
     said: list[str] | None = None,
+    asks: str = "",
 ) -> list[str]:
     """Return the sentences of a file that are not blank, white space collapsed.
 
@@ -36,6 +37,7 @@ def read_lines(
         form: ``lines``, ``csv``, ``tsv`` or ``jsonl``; ``auto`` goes by the file's name.
         column: Which column of a table, or key of JSON objects, is read.
         said: Takes what a reader should hear of the file, one line each.
+        asks: The option that takes the column, for messages; by default ``SECTION.column``.
 
     Raises:
         UserError: It is no readable file, not in that encoding or form, empty, or a line is too
@@ -51,11 +53,16 @@ def read_lines(
                 f"{section}.column={column}: {path} is no table by its name; add "
                 f"{section}.format=csv, tsv or jsonl"
             )
+        if guessed and tables.is_json(text, path):
+            raise UserError(
+                f"{what}: {path} is one JSON document; expected one sentence a line, or JSON "
+                "lines: one string or object a line, in a file called .jsonl"
+            )
         lines = _split(text, f"{what}: {path}", said)
         if guessed and said is not None:
             said += _suspicions(text, f"{what}: {path}", section)
     else:
-        lines = tables.cells(text, form, column, f"{what}: {path}", section)
+        lines = tables.cells(text, form, column, f"{what}: {path}", asks or f"{section}.column")
     for number, line in enumerate(lines, start=1):
         if len(line) > LONGEST_LINE:
             raise UserError(
@@ -81,7 +88,14 @@ def not_blank(lines: Iterable[str], where: str) -> list[str]:
 def _split(text: str, where: str, said: list[str] | None) -> list[str]:
     """Cut into lines. A lone carriage return ends lines only in files without any other end."""
     if "\n" in text or "\r" not in text:
-        return text.replace("\r\n", "\n").split("\n")
+        text = text.replace("\r\n", "\n")
+        lone = text.count("\r")
+        if lone and said is not None:
+            said.append(
+                f"{where} has {lone:,} carriage returns within lines, read as spaces; if they end "
+                "lines (of old Macs, among others), make all line ends the same first"
+            )
+        return text.split("\n")
     if said is not None:
         said.append(f"{where} has the line ends of old Macs (CR) and was read so")
     return text.split("\r")
@@ -89,6 +103,12 @@ def _split(text: str, where: str, said: list[str] | None) -> list[str]:
 
 def _suspicions(text: str, where: str, section: str) -> list[str]:
     form, columns = tables.looks_like(text)
+    if not form and (cells := tables.tabbed(text)):
+        return [
+            f"{where} looks like a table without a header ({cells} cells a line, between tabs), "
+            f"but every line is read as a sentence; with a first line that names the columns, "
+            f"{section}.format=tsv {section}.column=NAME reads one"
+        ]
     if not form:
         return []
     return [

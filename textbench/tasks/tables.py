@@ -25,7 +25,7 @@ def form_of(path: Path) -> str:
     return SUFFIXES.get(name.suffix.lower(), "lines")
 
 
-def cells(text: str, form: str, column: str, where: str, section: str) -> list[str]:
+def cells(text: str, form: str, column: str, where: str, asks: str) -> list[str]:
     """Return the cells of one column, in order.
 
     Args:
@@ -33,17 +33,17 @@ def cells(text: str, form: str, column: str, where: str, section: str) -> list[s
         form: ``csv``, ``tsv`` or ``jsonl``.
         column: The column's name, or the key of JSON objects.
         where: The option and the file, for messages.
-        section: Where the option ``column`` lives.
+        asks: The option that takes the column, for messages.
 
     Raises:
         UserError: There is no such column, or a row does not have it.
     """
     if form == "jsonl":
-        return _json_lines(text, column, where, section)
+        return _json_lines(text, column, where, asks)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter(text, form), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
-        _check_column(column, header, where, section)
+        _check_column(column, header, where, asks)
         place = header.index(column)
         found = []
         for row in reader:
@@ -93,12 +93,30 @@ def looks_like(text: str) -> tuple[str, list[str]]:
     return "", []
 
 
+def tabbed(text: str) -> int:
+    """Return how many cells every line has, where tabs separate equally many; else 0."""
+    lines = [line for line in islice(io.StringIO(text), 4 * SNIFFED) if line.strip()][:SNIFFED]
+    counts = {line.strip("\r\n").count("\t") for line in lines}
+    return counts.pop() + 1 if len(lines) > 2 and len(counts) == 1 and 0 not in counts else 0
+
+
+def is_json(text: str, path: Path) -> bool:
+    """Tell whether a file is one JSON document: an array or an object over several lines."""
+    start = text.lstrip()[:1]
+    if start not in ("[", "{") or (start == "{" and path.suffix.lower() != ".json"):
+        return False
+    try:
+        return isinstance(json.loads(text), list | dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def likely(columns: list[str]) -> str:
     """Return the column that holds the sentences, by its name; else the first."""
     return next((name for name in columns if name.lower() in LIKELY), columns[0])
 
 
-def _json_lines(text: str, column: str, where: str, section: str) -> list[str]:
+def _json_lines(text: str, column: str, where: str, asks: str) -> list[str]:
     found = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
@@ -109,7 +127,7 @@ def _json_lines(text: str, column: str, where: str, section: str) -> list[str]:
             what = getattr(error, "msg", "nested too deeply")
             raise UserError(f"{where}: line {number} is not JSON: {what}") from None
         if isinstance(row, dict):
-            _check_column(column, list(row), f"{where}: line {number}", section)
+            _check_column(column, list(row), f"{where}: line {number}", asks)
             row = row[column]
         if not isinstance(row, str):
             raise UserError(f"{where}: line {number} holds {type(row).__name__}, expected a string")
@@ -118,15 +136,15 @@ def _json_lines(text: str, column: str, where: str, section: str) -> list[str]:
     return found
 
 
-def _check_column(column: str, known: list[str], where: str, section: str) -> None:
+def _check_column(column: str, known: list[str], where: str, asks: str) -> None:
     if not known:
         raise UserError(f"{where}: there is no column; the file is empty")
     if not column:
         raise UserError(
             f"{where} is a table with the columns {', '.join(known)}: say which one, e.g. "
-            f"{section}.column={likely(known)}"
+            f"{asks}={likely(known)}"
         )
     if column not in known:
-        raise UserError(
-            f"{where} has no column {column!r}{did_you_mean(column, known)} ({section}.column)"
-        )
+        raise UserError(f"{where} has no column {column!r}{did_you_mean(column, known)} ({asks})")
+    if known.count(column) > 1:
+        raise UserError(f"{where} has {known.count(column)} columns {column!r}; rename one")
