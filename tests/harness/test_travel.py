@@ -243,6 +243,8 @@ def test_damage_is_one_line_and_the_corpus_still_serves(
     made: Path, tmp_path: Path, suffix: str, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, directory = damaged(made, tmp_path, suffix, content)
+    told = run(f"status --verify --results {tmp_path / 'results'}")
+    assert told.exit_code == 1 and path.name in told.stdout
     with pytest.raises(DamagedError, match=path.name):
         kept.kept(directory.store, directory.spec())
     monkeypatch.chdir(tmp_path)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from textbench.contracts.errors import UserError
-from textbench.store import kept
 from textbench.store.directory import RunDirectory
 from textbench.store.files import checksum
 from textbench.store.read import RecordedRun
@@ -198,6 +197,8 @@ def records(run: RecordedRun) -> Files:
     Raises:
         UserError: A file cannot be read.
     """
+    from textbench.store import kept  # which imports torch
+
     directory: RunDirectory = run.directory
     found = {f"store/{directory.name}/{name}": directory.content(name) for name in RECORD}
     described = kept.described_path(directory.store, run.spec)

@@ -134,18 +134,24 @@ def read_run(directory: RunDirectory) -> RecordedRun:
 
 def problems(directory: RunDirectory) -> list[str]:
     """Read a whole run and say everything that is wrong with it, a line each."""
+    from textbench.store import kept  # which imports torch
+
     recorded = read_run(directory)
     spec, status = recorded.spec, recorded.status
     found = []
     if status.status == "done":
-        kept = GENERATOR in status.checksums  # a published record may have left it behind
-        found.append(verify.contradiction(directory, spec.hash, status, generator=kept))
+        there = GENERATOR in status.checksums  # a published record may have left it behind
+        found.append(verify.contradiction(directory, spec.hash, status, generator=there))
     else:
         for name in (CHECKPOINT, PREVIOUS):
             content = directory.content(name)
             wrong = seal.broken(content, spec.hash) if content else ""
             found.append(wrong and f"{name} {wrong}")
     directory.evaluations(), directory.curve()
+    try:
+        kept.kept(directory.store, spec)
+    except UNREADABLE as error:
+        found.append(one_line(error))
     return [one for one in found if one]
 
 
