@@ -232,3 +232,11 @@ def test_a_log_of_what_was_printed_is_bounded_and_read_from_its_end(tmp_path: Pa
     assert path.stat().st_size < 600_000
     assert files.tail(path, 100).endswith("\nthe end\nand more\n")
     assert files.tail(tmp_path / "absent") == ""
+
+
+def test_an_error_without_words_is_named() -> None:
+    assert files.one_line(MemoryError()) == "MemoryError"
+    assert files.one_line(ValueError("a\nb")) == "ValueError: a"
+    assert files.one_line(OSError(28, "No space left on device", "x/y.pt")) == (
+        "y.pt: No space left on device"
+    )

@@ -265,7 +265,8 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         name = f"{Path(os.fsdecode(error.filename)).name}: " if error.filename else ""
         return f"{name}{error.strerror}"
-    return f"{type(error).__name__}: {_message(error)}".splitlines()[0]
+    said = f"{type(error).__name__}: {_message(error)}".splitlines()[0]
+    return said.removesuffix(": ")  # a MemoryError says nothing
 
 
 def _message(error: BaseException) -> str:
