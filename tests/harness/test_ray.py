@@ -7,6 +7,7 @@ is tested in `tests/harness/test_cluster.py` in any case.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shlex
 import signal
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,26 +27,38 @@ from textbench.store.directory import RunDirectory
 
 pytestmark = [
     pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="Ray is not installed"),
-    pytest.mark.filterwarnings("default"),  # Ray's own
     pytest.mark.timeout(600),
 ]
 SETTINGS = " ".join(f"--set {one}" for one in kinds.SETTINGS if not one.startswith("mle."))
 RUN = f"run --task synthetic-tiny --preset ci --device cpu {SETTINGS}"
 GRID = f"{RUN} --algos mle,seqgan --set mle.epochs=150"
 """Two runs and a warm-up; the first takes long enough to be killed."""
-STORE = 80 * 2**20
-"""Bytes of shared memory that a node of these tests takes."""
 
 
-def start(line: str, results: Path, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def none_is_left() -> Iterator[None]:
+    """End what a test that failed has started."""
+    yield
+    for process in STARTED:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    STARTED.clear()
+
+
+def start(line: str, results: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
         [sys.executable, "-m", "textbench", *shlex.split(line), "--results", str(results)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, **environment},
         start_new_session=True,
     )
+    STARTED.append(process)
+    return process
 
 
 def end(process: subprocess.Popen[str]) -> str:
@@ -59,15 +73,15 @@ def outcomes(results: Path) -> dict[str, Any]:
     return {run.name: kinds.outcome(run) for run in RunDirectory.find(results)}
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 240) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it did not happen"
         time.sleep(0.05)
 
 
-def node_of(run: RunDirectory, cluster: Any) -> Any:
-    """Return the node on which a run is running: its worker's grandparent is the node's raylet."""
+def raylet_of(run: RunDirectory) -> int:
+    """Return the process of the node on which a run is running: its worker's grandparent."""
 
     def parent(pid: int) -> int:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
@@ -79,30 +93,41 @@ def node_of(run: RunDirectory, cluster: Any) -> Any:
         and host.PREFIX.encode() in line
         and run.name.encode() in line
     ]
-    raylet = parent(parent(worker))
-    (node,) = [
-        node
-        for node in cluster.worker_nodes
-        if node.all_processes["raylet"][0].process.pid == raylet
-    ]
-    return node
+    return parent(parent(worker))
+
+
+@dataclass
+class Nodes:
+    """The cluster of `two_nodes`."""
+
+    process: subprocess.Popen[str]
+    address: str
+    raylets: list[int]
+
+    def kill(self, raylet: int) -> None:
+        assert raylet in self.raylets and self.process.stdin is not None
+        self.process.stdin.write(f"{raylet}\n")
+        self.process.stdin.flush()
 
 
 @pytest.fixture
-def nodes() -> Iterator[Any]:
-    """Yield a cluster with a head that executes nothing, and two nodes with a core each."""
-    from ray.cluster_utils import Cluster
-
-    head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    for _ in range(2):
-        cluster.add_node(num_cpus=1, object_store_memory=STORE)
-    yield cluster
-    cluster.shutdown()
+def nodes() -> Iterator[Nodes]:
+    script = Path(__file__).parents[1] / "support/two_nodes.py"
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None and process.stdin is not None
+        told = next(line for line in process.stdout if line.startswith("{"))
+        yield Nodes(process, **json.loads(told))
+        process.stdin.close()
 
 
 def test_jobs_shards_and_a_cluster_that_loses_a_node_change_no_number(
-    tmp_path: Path, nodes: Any
+    tmp_path: Path, nodes: Nodes
 ) -> None:
     """One job, two jobs, two shards at once, and Ray with a node killed in mid-run."""
     stores = {name: tmp_path / name for name in ("ray", "one", "two", "shards")}
@@ -117,7 +142,7 @@ def test_jobs_shards_and_a_cluster_that_loses_a_node_change_no_number(
         ]
 
     wait_until(lambda: bool(running()))
-    nodes.remove_node(node_of(running()[0], nodes), allow_graceful=False)
+    nodes.kill(raylet_of(running()[0]))
     end(command)
     end(start(f"{GRID} --jobs 1", stores["one"]))
     end(start(f"{GRID} --jobs 2", stores["two"]))
