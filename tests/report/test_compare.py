@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,18 @@ def test_a_new_seed_that_fails_counts_unless_seeds_failed_in_base_too(call: Call
     assert result.exit_code == 0
     assert "as in BASE, or not known of BASE" in result.stdout
     assert "1 of 11 run(s) of BASE failed or diverged" in result.stdout
+
+
+def test_two_presets_are_said_to_be_two(call: Call) -> None:
+    for seed, value in enumerate(VALUES[:3]):
+        make_run(Path("base"), spec("mle", seed), [{"a": value}])
+        other = replace(spec("mle", seed), preset="ci", evaluation={"samples": 7})
+        make_run(Path("new"), other, [{"a": value}])
+    result = call()
+    assert result.exit_code == 2
+    assert "MLE (synthetic, preset quick)" in result.stderr
+    assert "NEW has it at preset ci: two presets are not compared" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_missing_rows_and_metrics_are_listed_and_fail_only_if_strict(call: Call) -> None:

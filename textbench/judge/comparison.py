@@ -6,7 +6,7 @@ it was made, is read from the records; nothing is looked up in the code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -155,8 +155,14 @@ def compare_frames(base: Store, new: Store, level: float = LEVEL) -> Comparison:
             found.missing.append(f"{place.title}: no finished run in NEW")
     names = {place.title for place in old} & {place.title for place in fresh}
     several = "; of this name there are several, and none is the other's"
-    for alone, lines in ((left, found.missing), (right, found.added)):
-        lines += [f"{p.title}: {p.counts}{several * (p.title in names)}" for p in alone]
+    for alone, lines, others, role in (
+        (left, found.missing, fresh, "NEW"),
+        (right, found.added, old, "BASE"),
+    ):
+        lines += [
+            f"{p.title}: {p.counts}{several * (p.title in names)}{_other_presets(p, others, role)}"
+            for p in alone
+        ]
     judgements = judge([pair for _, pair in pending], level)
     numbers = (number for number, _ in pending)
     found.compared = [Compared(*both) for both in zip(numbers, judgements, strict=True)]
@@ -164,6 +170,15 @@ def compare_frames(base: Store, new: Store, level: float = LEVEL) -> Comparison:
         unreadable = store.runs.attrs.get("unreadable", {})
         found.notes += [f"{run} of {role} cannot be read: {why}" for run, why in unreadable.items()]
     return found
+
+
+def _other_presets(place: Place, others: Sequence[Place], role: str) -> str:
+    """Say that the other store has a row at another preset, which is another experiment."""
+    same = (place.task, place.label)
+    found = {o.preset for o in others if (o.task, o.label) == same} - {place.preset}
+    if not found:
+        return ""
+    return f"; {role} has it at preset {' and '.join(sorted(found))}: two presets are not compared"
 
 
 def compare_stores(base: Results, new: Results, level: float = LEVEL) -> Comparison:
