@@ -234,3 +234,16 @@ def test_checkpoints_hold_what_is_checked(interrupted: RunDirectory) -> None:
     spec = interrupted.spec()
     state = checkpoint._read(interrupted, "checkpoint.pt", spec.hash)
     assert set(state["checksums"]) == set(state["offsets"]) == set(checkpoint.LOGS)
+
+
+def test_an_evaluation_that_cannot_be_written_names_the_run(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: RunDirectory) -> bool:
+        raise OSError(30, "Read-only file system", str(self.path / "lock"))
+
+    monkeypatch.setattr(RunDirectory, "acquire", refuse)
+    name = store.victim.name
+    result = call(f"evaluate --device cpu --metrics nll_test --alpha 3 {name}", store.path)
+    assert result.exit_code == 2
+    assert result.stderr == f"textbench: error: {name}: lock: Read-only file system\n"

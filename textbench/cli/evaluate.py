@@ -104,11 +104,11 @@ def command(
             wanted = resolve(names, stored.spec, settings)
             _evaluate(stored, wanted, grid, samples)
         except (UserError, DivergedError, OSError) as error:
-            if len(found) == 1:
-                raise UserError(one_line(error)) from error
-            broken += 1
             line = one_line(error)
             where = "" if directory.name in line else f"{directory.name}: "
+            if len(found) == 1:
+                raise UserError(where * isinstance(error, OSError) + line) from error
+            broken += 1
             click.echo(printable(f"textbench: error: {where}{line}"), err=True)
     if broken:
         sys.exit(2 if broken == len(found) else 1)
