@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from stores import make_run, spec
 
 from textbench.cli import cli
 from textbench.store.directory import RunDirectory
@@ -129,11 +130,11 @@ def call(line: str) -> Result:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three runs of the published store."""
+    """Three runs with numbers of every kind."""
     monkeypatch.chdir(tmp_path)
-    for run in (*sorted(PUBLISHED.glob("mle/s[01]-*")), *sorted(PUBLISHED.glob("cot/s0-*"))):
-        target = tmp_path / "results" / run.relative_to(PUBLISHED.parent)
-        shutil.copytree(run, target)
+    for label, seed in (("mle", 0), ("mle", 1), ("cot", 0)):
+        values = {"nll_test": 2.5 + seed, "bleu5": 0.3, "neither": 1.0, "excess": None}
+        make_run(tmp_path / "results", spec(label, seed), [values])
     return tmp_path / "results"
 
 
@@ -150,7 +151,7 @@ def test_every_file_is_by_the_schema(store: Path) -> None:
     assert {log["source_metadata"]["source_organization_name"] for log in found} == {"My Lab"}
     assert len({log["evaluation_id"] for log in found}) == 3
     parents = {path.parent.as_posix() for path in Path("export").rglob("*.json")}
-    assert parents == {f"export/data/textbench-synthetic-tiny/My-Lab/{n}" for n in ("mle", "cot")}
+    assert parents == {f"export/data/textbench-synthetic/My-Lab/{n}" for n in ("mle", "cot")}
 
 
 def test_the_schema_in_this_test_bites(store: Path) -> None:
@@ -183,13 +184,33 @@ def test_scores_are_the_final_numbers_with_their_protocols(store: Path) -> None:
             protocol = config["additional_details"]["protocol"]
             found[run, config["metric_name"]] = (result["score_details"]["score"], protocol)
     assert found == expected
-    nll = next(
-        result["metric_config"]
+    configs = {
+        result["metric_config"]["metric_name"]: result["metric_config"]
         for result in logs(Path("export"))[0]["evaluation_results"]
+    }
+    better = {name: config["lower_is_better"] for name, config in configs.items()}
+    assert better == {"nll_test": True, "bleu5": False, "neither": False}
+    assert configs["neither"]["additional_details"]["direction"] == "none"
+    missing = logs(Path("export"))[0]["source_metadata"]["additional_details"]["not_applicable"]
+    assert "excess" in json.loads(missing)
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="results/published is not here")
+def test_a_published_store_is_by_the_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for run in (*sorted(PUBLISHED.glob("mle/s[01]-*")), *sorted(PUBLISHED.glob("cot/s0-*"))):
+        shutil.copytree(run, tmp_path / "results" / run.relative_to(PUBLISHED.parent))
+    assert call("export").exit_code == 0
+    found = logs(Path("export"))
+    assert [complaints(log, SCHEMA) for log in found] == [[], [], []]
+    units = {
+        result["metric_config"]["metric_unit"]
+        for result in found[0]["evaluation_results"]
         if result["metric_config"]["metric_name"] == "nll_test"
-    )
-    assert nll["lower_is_better"] is True
-    assert nll["metric_unit"] == "nats/token"
+    }
+    assert units == {"nats/token"}
 
 
 def test_what_is_not_done_or_damaged_is_left_out_and_said(store: Path) -> None:
@@ -259,7 +280,7 @@ def test_sentences_stay_behind_and_the_vocabulary_goes_along(store: Path) -> Non
         ("export --results absent", "no run in absent is done: there is nothing to export"),
         ("export --organisation ' '", "--organisation is empty"),
         ("export --zip results", "results' is a directory"),
-        (f"export --results {PUBLISHED.parents[1]}", "holds no runs itself"),
+        ("export --results .", "holds no runs itself"),
     ],
 )
 def test_mistakes_are_one_line(store: Path, line: str, message: str) -> None:
