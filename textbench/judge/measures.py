@@ -8,6 +8,7 @@ and ``protocol``; numbers of two protocols are never comparable.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -49,14 +50,14 @@ def moments(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     for i, metric in enumerate(names):
         found[metric] = values[complete, i]
     found["value"] = values[complete].sum(axis=1)
-    found["protocol"] = [" + ".join(row) for row in ids[complete]]
+    first_id, *others = ids[complete].T
+    found["protocol"] = reduce(lambda one, other: one + " + " + other, others, first_id)
     return found
 
 
 def final(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Return the values of the last evaluation, that of a finished run's end."""
-    found = moments(results, metrics)
-    return found[found["final"].astype(bool)].reset_index(drop=True)
+    return moments(results[results["final"].astype(bool)], metrics)
 
 
 def curves(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
