@@ -13,7 +13,8 @@ from textbench.cli import cli
 from textbench.plan import registry
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+ROOT_PAGES = [ROOT / name for name in ("ARTIFACT.md", "CONTRIBUTING.md", "README.md")]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *ROOT_PAGES]
 QUOTED = re.compile(r"`([^`\n]+)`")
 TEST = re.compile(r"(?:tests/(?:\w+/)?)?(test_\w+)?(?:\.py)?(?:::(test_\w+))?")
 TRAPS = range(1, 26)
