@@ -352,7 +352,7 @@ def test_a_run_from_nothing_to_status_and_again(call: Call, tmp_path: Path) -> N
     line = f"{TINY} --algos mle --set mle.epochs=1 --jobs 1"
     first = call(line)
     assert first.exit_code == 0, first.output
-    assert re.search(r"^\[1/1\] mle seed 0: done in \d+s; nll_oracle \d", first.stdout, re.M)
+    assert re.search(r"^\[1/1\] mle seed 0: done in [\dms]+; nll_oracle \d", first.stdout, re.M)
     assert re.search(r"^synthetic-tiny +mle +0 +done +8/8 ", first.stdout, re.M)
     assert first.stdout.endswith("Next:\n  textbench report\n")
     (run,) = RunDirectory.find(tmp_path / "results")

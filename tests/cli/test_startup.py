@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from textbench.cli import cli
 from textbench.contracts.spec import Spec
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import Status
@@ -78,3 +82,12 @@ def test_help_does_not_import_the_subcommands(store: Path) -> None:
     imported = modules_after(["--help"], store)
     assert not [name for name in imported if name.startswith("textbench.cli.")]
     assert "rich" not in imported and "importlib.metadata" not in imported
+
+
+def test_help_after_every_subcommand_in_one_process() -> None:
+    """A subcommand's module is an attribute of the package: `list` hides the built-in there."""
+    for name in cli.list_commands(click.Context(cli)):
+        assert cli.get_command(click.Context(cli), name) is not None
+    done = CliRunner().invoke(cli, ["--help"])
+    assert done.exit_code == 0, repr(done.exception)
+    assert re.search(r"^  list ", done.output, re.M)
