@@ -9,7 +9,6 @@ import ast
 import csv
 import os
 import random
-import re
 import shlex
 import shutil
 import subprocess
@@ -18,17 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from guides import PAGES, blocks
 
-DOCS = Path(__file__).parents[2] / "docs"
-BLOCK = re.compile(r"in `(\w+\.py)`[^`]*:\n\n```python\n(.*?)^```$|^```sh\n(.*?)^```$", re.M | re.S)
 Command = Callable[[str], "subprocess.CompletedProcess[str]"]
-
-
-def blocks(page: str) -> tuple[dict[str, str], list[str]]:
-    """Return a page's files and its commands."""
-    found = BLOCK.findall((DOCS / page).read_text("utf-8"))
-    files = {name: code for name, code, _ in found if name}
-    return files, [line for *_, shell in found for line in shell.splitlines()]
 
 
 @pytest.fixture
@@ -128,7 +119,7 @@ def test_a_task(tmp_path: Path, textbench: Command) -> None:
     assert "letters.file= cannot be read" in broken.stderr
 
 
-@pytest.mark.parametrize("page", ["adding-a-trainer.md", "adding-a-metric.md", "adding-a-task.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_plugins_need_the_public_face_alone(page: str) -> None:
     files, _ = blocks(page)
     for name, code in files.items():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -13,11 +15,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from guides import PAGES, blocks
 
 from textbench import __version__
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+WORDS = ["".join(word) for word in itertools.product("abcd", "eio", "nrs", ["", "t"])]
 TINY = "--preset ci --task synthetic-tiny --device cpu --jobs 1"
 
 
@@ -55,6 +59,18 @@ def test_the_version_is_in_one_place() -> None:
         (ROOT / "CHANGELOG.md").read_text("utf-8"),
         flags=re.M,
     )
+
+
+def test_what_lint_checks_is_checked_before_a_commit() -> None:
+    """And what ruff shall leave alone it leaves alone when it is named, too."""
+    tox = (ROOT / "tox.ini").read_text("utf-8").partition("[testenv:lint]")[2].partition("\n[")[0]
+    lint = [line.strip() for line in tox.partition("commands =")[2].splitlines() if line.strip()]
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    entries = [entry.strip() for entry in re.findall(r"entry: ([^#\n]+)", hooks)]
+    assert [re.split(" [-.]", entry)[0] for entry in entries] == [
+        re.split(" [-.]", line)[0] for line in lint
+    ]
+    assert all("--force-exclude" in entry for entry in entries if entry.startswith("ruff"))
 
 
 def test_in_a_clone_the_module_runs_the_clone(tmp_path: Path) -> None:
@@ -118,7 +134,7 @@ def test_the_wheel_holds_the_product_and_nothing_else(wheel: Path) -> None:
 
 @pytest.mark.slow
 def test_the_wheel_works_in_a_folder_with_a_space(wheel: Path, tmp_path: Path) -> None:
-    """README's commands, from a folder that knows no checkout."""
+    """README's commands and the guides' plug-ins, from folders that know no checkout."""
     pytest.importorskip("pip")
     home, work = tmp_path / "my environment", tmp_path / "my work"
     work.mkdir()
@@ -143,10 +159,10 @@ def test_the_wheel_works_in_a_folder_with_a_space(wheel: Path, tmp_path: Path) -
     beside = [path for path in sys.path if path.endswith("-packages")]
     (packages / "beside.pth").write_text("\n".join(beside), encoding="utf-8")
 
-    def run(*words: str) -> str:
+    def run(*words: str, folder: Path = work) -> str:
         done = subprocess.run(
             words,
-            cwd=work,
+            cwd=folder,
             capture_output=True,
             text=True,
             check=False,
@@ -162,8 +178,13 @@ def test_the_wheel_works_in_a_folder_with_a_space(wheel: Path, tmp_path: Path) -
     run(command, "run", "--algos", "cot,seqgan", *TINY.split())
     run(command, "report")
     assert (work / "reports" / "report.html").is_file()
-    page = (ROOT / "docs" / "adding-a-trainer.md").read_text("utf-8")
-    source = page.split("```python\n")[1].split("```")[0]
-    (work / "word_dropout.py").write_text(source, encoding="utf-8")
-    run(command, "run", "--algos", "word_dropout", "--plugin", "word_dropout.py", *TINY.split())
-    assert "word_dropout" in run(str(python), "-m", "textbench", "status")
+    assert "seqgan" in run(str(python), "-m", "textbench", "status")
+    for page in PAGES:
+        folder = work / page.removesuffix(".md")
+        folder.mkdir()
+        (folder / "words.txt").write_text(" ".join(WORDS), encoding="utf-8")
+        files, commands = blocks(page)
+        for name, source in files.items():
+            (folder / name).write_text(source, encoding="utf-8")
+        for line in commands:
+            run(command, *shlex.split(line)[1:], folder=folder)
