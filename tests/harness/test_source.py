@@ -23,7 +23,7 @@ FOLDERS = [
 SOURCES = sorted({path for folder in FOLDERS for path in folder.rglob("*.py")})
 FILE, FUNCTION = 300, 50
 """Lines, at most."""
-ANY, IGNORED = 39, 8
+ANY, IGNORED = 39, 9
 """Annotations that say nothing (an import of `Any` is not one), and errors of the type checker
 that are ignored: what torch, click and parsed files force. Lower them with the source."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef

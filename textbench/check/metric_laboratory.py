@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -112,7 +111,7 @@ class Laboratory:
             return dict(found)
         return {self.kind.described()[0].name: found}
 
-    def protocols(self, examined: Examined, config: Config | None = None) -> dict[str, Any]:
+    def protocols(self, examined: Examined, config: Config | None = None) -> dict[str, str]:
         """Return the protocol of each number."""
         found = self.kind(config or self.config).protocol(examined.evaluation)
         names = [one.name for one in self.kind.described()]
@@ -151,9 +150,9 @@ class _Counted:
     def __init__(self, generator: Generator) -> None:
         self.calls, draw = 0, generator.sample
 
-        def sample(*arguments: Any, **keywords: Any) -> Tensor:
+        def sample(n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
             self.calls += 1
-            return draw(*arguments, **keywords)
+            return draw(n, rng, inverse_temperature=inverse_temperature)
 
         generator.sample = sample  # type: ignore[method-assign]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
@@ -97,7 +97,7 @@ def _judge(
         return Finding(one.name, "n/a", str(error))
 
 
-def expect_options(schema: type[Config], values: dict[str, Any]) -> str:
+def expect_options(schema: type[Config], values: Mapping[str, object]) -> str:
     """Check that every option has a default and a help text, and survives JSON.
 
     Args:
@@ -135,7 +135,7 @@ def changes(config: Config) -> Iterator[tuple[str, Config]]:
             break
 
 
-def _others(value: Any, annotation: Any) -> list[Any]:
+def _others(value: object, annotation: object) -> list[object]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):

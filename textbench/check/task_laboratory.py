@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -25,7 +24,7 @@ class Record:
     fingerprint: str
     splits: dict[str, Tensor]
     """``train``, ``validation`` and ``test``, copied."""
-    world: dict[str, Any] = field(default_factory=dict)
+    world: dict[str, object] = field(default_factory=dict)
     """The global random state before and after."""
 
     @property

@@ -76,27 +76,10 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
     import torch
 
     from textbench.run.score import record, score, spec_of
-    from textbench.tasks.sentences import read_lines, tokenise
-    from textbench.tasks.tables import form_of
+    from textbench.tasks.sentences import tokenise
 
     torch.set_num_threads(1)
-    column: str = given["column"]
-    if column and all(form_of(path) == "lines" for path in files):
-        raise UserError(f"--column {column}: no FILE is a table by its name (.csv, .tsv, .jsonl)")
-    said: list[str] = []
-    lines = [
-        read_lines(
-            path,
-            f"FILE {number}",
-            form="auto",
-            column=column if form_of(path) != "lines" else "",
-            said=said,
-            asks="--column",
-        )
-        for number, path in enumerate(files, start=1)
-    ]
-    for line in said:
-        warn(line)
+    lines = _read(files, given["column"])
     task, common = scored(
         lines,
         **{k: given[k] for k in ("task", "references", "preset")},
@@ -121,6 +104,34 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
             directory = RunDirectory(spec.directory(given["results"]))
             record(directory, spec, measured, evaluation)
             click.echo(f"recorded: {directory.path}")
+
+
+def _read(files: Sequence[Path], column: str) -> list[list[str]]:
+    """Return the sentences of every file, those of tables from a column; say what is odd of them.
+
+    Raises:
+        UserError: One cannot be read, or none is a table although a column is asked for.
+    """
+    from textbench.tasks.sentences import read_lines
+    from textbench.tasks.tables import form_of
+
+    if column and all(form_of(path) == "lines" for path in files):
+        raise UserError(f"--column {column}: no FILE is a table by its name (.csv, .tsv, .jsonl)")
+    said: list[str] = []
+    lines = [
+        read_lines(
+            path,
+            f"FILE {number}",
+            form="auto",
+            column=column if form_of(path) != "lines" else "",
+            said=said,
+            asks="--column",
+        )
+        for number, path in enumerate(files, start=1)
+    ]
+    for line in said:
+        warn(line)
+    return lines
 
 
 def check_name(name: str) -> None:

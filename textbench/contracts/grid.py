@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 
 def is_due(epoch: int, every: int, early_every: int = 0, early_until: int = 0) -> bool:
@@ -20,7 +19,7 @@ def is_due(epoch: int, every: int, early_every: int = 0, early_until: int = 0) -
     return epoch % (early_every if early else every) == 0
 
 
-def widest_gap(options: Mapping[str, Any], last: int | None = None) -> int:
+def widest_gap(options: Mapping[str, int], last: int | None = None) -> int:
     """Return the most epochs between two evaluations.
 
     Args:
@@ -34,7 +33,7 @@ def widest_gap(options: Mapping[str, Any], last: int | None = None) -> int:
     return max((b - a for a, b in pairwise(points)), default=0)
 
 
-def grid_in_words(options: Mapping[str, Any], last: int | None = None) -> str:
+def grid_in_words(options: Mapping[str, int], last: int | None = None) -> str:
     """Return ``"every 2 epochs to 20, then every 5"``.
 
     Args:
@@ -51,7 +50,7 @@ def grid_in_words(options: Mapping[str, Any], last: int | None = None) -> str:
     return told + (f" and every {steps} steps" if steps else "")
 
 
-def _numbers(options: Mapping[str, Any]) -> tuple[int, int, int]:
+def _numbers(options: Mapping[str, int]) -> tuple[int, int, int]:
     found = (options.get(key) or 0 for key in ("every", "early_every", "early_until"))
     every, early_every, early_until = (int(number) for number in found)
     return max(every, 1), early_every, early_until

@@ -14,7 +14,6 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from textbench.contracts.errors import UserError
 from textbench.store.directory import RunDirectory
@@ -31,6 +30,7 @@ from textbench.store.rows import (
     STATUS,
     EvaluationRow,
     Measurement,
+    Start,
 )
 
 SCHEMA_VERSION = "0.2.2"
@@ -62,7 +62,7 @@ def exported(run: RecordedRun, organisation: str) -> tuple[str, bytes]:
         raise UserError("it has no final evaluation")
     log = _log(run, last, organisation)
     row = run.spec.label.replace(":", "-").replace(" ", "-")
-    name = f"{uuid.uuid5(uuid.NAMESPACE_URL, log['evaluation_id'])}.json"
+    name = f"{uuid.uuid5(uuid.NAMESPACE_URL, str(log['evaluation_id']))}.json"
     folder = f"data/textbench-{run.spec.task}/{slug(organisation)}/{row}"
     content = json.dumps(log, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return f"{folder}/{name}", f"{content}\n".encode()
@@ -74,8 +74,8 @@ def slug(text: str) -> str:
     return kept_.strip("-.") or "unknown"
 
 
-def _log(run: RecordedRun, last: EvaluationRow, organisation: str) -> dict[str, Any]:
-    start: Mapping[str, Any] = run.starts[-1] if run.starts else {}
+def _log(run: RecordedRun, last: EvaluationRow, organisation: str) -> dict[str, object]:
+    start: Start = run.starts[-1] if run.starts else {}
     given = last["phase"] == GIVEN
     missing = {n: m.get("reason", "") for n, m in last["metrics"].items() if m["value"] is None}
     return {
@@ -106,7 +106,7 @@ def _log(run: RecordedRun, last: EvaluationRow, organisation: str) -> dict[str, 
     }
 
 
-def _model(run: RecordedRun) -> dict[str, Any]:
+def _model(run: RecordedRun) -> dict[str, object]:
     spec = run.spec
     known = {
         "trainer": spec.trainer,
@@ -132,7 +132,7 @@ def _model(run: RecordedRun) -> dict[str, Any]:
 
 def _result(
     run: RecordedRun, last: EvaluationRow, name: str, measured: Measurement
-) -> dict[str, Any]:
+) -> dict[str, object]:
     spec = run.spec
     return {
         "evaluation_result_id": f"{run.hash[:16]}/{name}",
@@ -171,7 +171,7 @@ def _result(
     }
 
 
-def _details(values: Mapping[str, Any]) -> dict[str, str]:
+def _details(values: Mapping[str, object]) -> dict[str, str]:
     """Return what the format allows: strings. What is empty is left out."""
     text = {
         k: v if isinstance(v, str) else json.dumps(v, sort_keys=True) for k, v in values.items()

@@ -63,13 +63,17 @@ def read_lines(
             said += _suspicions(text, f"{what}: {path}", section)
     else:
         lines = tables.cells(text, form, column, f"{what}: {path}", asks or f"{section}.column")
+    _refuse_too_long(lines, f"{what}: ", path)
+    return not_blank(lines, f"{what}: {path}")
+
+
+def _refuse_too_long(lines: Iterable[str], what: str, path: Path) -> None:
     for number, line in enumerate(lines, start=1):
         if len(line) > LONGEST_LINE:
             raise UserError(
-                f"{what}: line {number} of {path} has {len(line):,} characters; "
+                f"{what}line {number} of {path} has {len(line):,} characters; "
                 f"expected one sentence a line, at most {LONGEST_LINE:,} characters"
             )
-    return not_blank(lines, f"{what}: {path}")
 
 
 def not_blank(lines: Iterable[str], where: str) -> list[str]:
