@@ -16,7 +16,7 @@ from fake_worker import make_spec
 from one_process import engine, left_behind, prepare, settle
 
 from textbench.contracts.spec import Spec
-from textbench.run import mirror
+from textbench.run import cluster, mirror
 from textbench.run.cluster import with_warmups
 from textbench.store.directory import RunDirectory
 
@@ -91,6 +91,32 @@ def test_a_run_that_loses_every_machine_is_unfinished(
         "interrupted",
         "its machine is gone (ActorDiedError)",
     )
+
+
+def test_a_machine_that_falls_silent_is_gone(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is placed anew; one that has no place yet is waited for as long as it takes."""
+    monkeypatch.setattr(cluster, "SILENCE", 1.0)
+    looked: list[float] = []
+
+    def fate(actor: fake_ray.Actor, name: str) -> None:
+        if name == "look":
+            looked.append(time.monotonic())
+
+    machines = fake_ray.Machines(fate, is_open=lambda: not looked)
+    found = engine(results, machines, monkeypatch, jobs=1)
+    reasons = []
+
+    def tick(active: list[Spec]) -> None:
+        if len(machines.actors) == 2 and time.monotonic() - looked[0] > 4 and not found.signals:
+            reasons.append(RunDirectory(spec.directory(results)).standing().reason)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    spec = make_spec("a", "wait")
+    settled = settle(found, [spec], tick)
+    assert settled["a"].status == "interrupted" and len(machines.actors) == 2
+    assert reasons == ["its machine has not answered for 1 s"]
 
 
 def test_an_answer_that_is_lost_on_its_way_is_asked_for_again(

@@ -31,6 +31,9 @@ from textbench.store.rows import Status, StatusName
 PASSED_ON = (COMMAND, "TEXTBENCH_DATA")
 """Environment variables that workers get where their machine has none of the name."""
 
+SILENCE = 300.0
+"""Seconds without an answer, where one comes every second, after which a machine counts as gone."""
+
 
 class RayProcess:
     """A worker on some machine of a cluster.
@@ -59,6 +62,7 @@ class RayProcess:
         self._killed = False
         self._call: Callable[[], Any] = actor.versions.remote
         self._answer = self._call()
+        self._since = time.monotonic()
         self._looks = 0
         self.reason = ""
         self.status: StatusName = "failed"
@@ -68,12 +72,14 @@ class RayProcess:
         """Take what the worker has told; return its exit code once it has ended."""
         if self._code is None:
             self._heed()
-        if self._code is None and self._ray.wait([self._answer], timeout=0)[0]:
+        if self._code is not None:
+            return self._code
+        if self._ray.wait([self._answer], timeout=0)[0]:
             errors = self._ray.exceptions
             try:
                 self._take(self._ray.get(self._answer))
             except errors.ActorUnavailableError:  # perhaps for a moment only
-                self._ask(self._call)
+                self._answer = self._call()
             except errors.RayTaskError as error:
                 self._fail(error.cause)
             except errors.RayError as error:
@@ -81,6 +87,9 @@ class RayProcess:
                 self._end(INTERRUPTED)
             except (OSError, UserError) as error:  # of this side
                 self._fail(error)
+        if self._code is None and self._started and time.monotonic() - self._since > SILENCE:
+            self.lost = f"its machine has not answered for {SILENCE:g} s"
+            self._end(INTERRUPTED)
         return self._code
 
     def terminate(self) -> None:
@@ -128,7 +137,7 @@ class RayProcess:
         self._ask(lambda: self._actor.look.remote(number))
 
     def _ask(self, call: Callable[[], Any]) -> None:
-        self._call, self._answer = call, call()
+        self._call, self._answer, self._since = call, call(), time.monotonic()
 
     def _fail(self, error: BaseException) -> None:
         self.reason, self.status = one_line(error), "failed"
