@@ -161,6 +161,7 @@ TRAINERS: dict[str, dict[str, Case]] = {
         **{"rollouts": Case(3), "rank_slope": Case(4.0), "first_alpha": Case(1.5)},
         "first_tokens": Case(3, {"first_alpha": 1.5}),
         **{"alpha": Case(1.5), "fake_alpha": Case(1.5)},
+        **{"rank_real_every": Case(1), "mle_every": Case(2)},
     },
     "mixce": REWEIGHTED_CASES | {"eta": Case(0.9)},
     "tailr": REWEIGHTED_CASES | {"gamma": Case(0.01), "w_min": Case(0.9)},
