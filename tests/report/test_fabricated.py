@@ -83,7 +83,7 @@ def test_the_published_experiment_is_judged(tmp_path: Path, told: Any) -> None:
     """What the others are held against: here a verdict is due, and falls."""
     text, mle = told(fill(tmp_path / "results"))
     assert mle["NLL_oracle"].outcome == "reproduced"
-    assert "CoT has the first place by nll_oracle and nll_test." in text
+    assert "CoT is the better of the two by nll_oracle and nll_test." in text
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_one_row_that_is_first_by_every_metric() -> None:
     both = {"a": {"x": LOW, "y": LOW}, "b": {"x": HIGH, "y": HIGH}}
     assert told(both) == (
         "Compared are a and b: 3 seeds or more, each trained for 9 epochs. "
-        "a has the first place by x and y."
+        "a is the better of the two by x and y."
     )
 
 
@@ -43,7 +43,7 @@ def test_metrics_that_disagree_choose_none() -> None:
     crossed = {"a": {"x": LOW, "y": HIGH}, "b": {"x": HIGH, "y": LOW}}
     assert told(crossed, {"a": "9 epochs", "b": "2 epochs"}) == (
         "Compared are a and b: 3 seeds or more, not all trained alike (see below). Which is better "
-        "depends on the metric: a has the first place by x; b has the first place by y."
+        "depends on the metric: a is the better of the two by x; b is the better of the two by y."
     )
 
 
@@ -52,7 +52,7 @@ def test_rows_of_too_few_seeds_are_said_first_and_have_no_part_in_it() -> None:
     values = {"a": {"x": LOW}, "b": {"x": HIGH}, "c": {"x": (1.0,)}, "d": {"x": (2.0, 2.1)}}
     assert told(values) == (
         "Compared are a and b: 3 seeds or more, each trained for 9 epochs. Of c and d (fewer than "
-        "3 seeds) nothing may be concluded. a has the first place by x."
+        "3 seeds) nothing may be concluded. a is the better of the two by x."
     )
     many = values | {f"e{i}": {"x": (1.0,)} for i in range(7)}
     assert "Of c, e0, e1, e2 and 5 others (fewer than 3 seeds) nothing may be" in told(many)
@@ -83,7 +83,7 @@ def test_a_shared_first_place_is_no_winner() -> None:
 def test_a_constant_metric_has_no_winner_and_a_row_that_leads_alone_elsewhere_is_named() -> None:
     values = {"a": {"x": LOW, "y": (1.0,) * 3}, "b": {"x": HIGH, "y": (1.0,) * 3}}
     assert told(values).endswith(
-        "a has the first place by x; all of them share the first place by y (not separated)."
+        "a is the better of the two by x; all of them share the first place by y (not separated)."
     )
 
 

@@ -547,7 +547,8 @@ def test_the_first_screen_ranks_and_says_what_may_be_concluded(
     assert "cot has the lowest nll_oracle, separated from every other row" in concluded
     assert (
         "**Compared are CoT, MLE and x: 3 seeds or more, each trained for 3 epochs. "
-        "Of y (fewer than 3 seeds) nothing may be concluded. CoT has the first place by nll_oracle"
+        "Of y (fewer than 3 seeds) nothing may be concluded. "
+        "CoT is the first of these 3 by nll_oracle"
     ) in screen
     for line in ("Seeds: 3: MLE, CoT, x; 1: y", "Schedules: MLE, CoT, x, y: 3 epochs", "Data: "):
         assert line in screen

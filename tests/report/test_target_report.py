@@ -118,7 +118,7 @@ def test_unfinished_runs_are_named_and_no_table_stands_empty(tmp_path: Path) -> 
     first, second = missing(list(found.values()), section)
     assert "target not met yet: MLE (1)" in first and "not on record" in first
     assert "as good as CoT" in second
-    assert "no run is over that has it on record" in sentence(found["cot"])
+    assert "no finished run has its numbers on record" in sentence(found["cot"])
     make_run(tmp_path, spec("seqgan"), [BOTH])
     table = tables(tmp_path)["cot"]
     assert list(lines(table)) == ["SeqGAN"]

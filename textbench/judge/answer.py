@@ -75,7 +75,8 @@ def _verdict(firsts: Mapping[str, tuple[Key, ...]], rows: int, titles: Mapping[K
     told = []
     for keys, names in metrics.items():
         if len(keys) == 1:
-            told.append(f"{titles.get(keys[0], keys[0][0])} has the first place by {listed(names)}")
+            of = "the better of the two" if rows == 2 else f"the first of these {rows}"
+            told.append(f"{titles.get(keys[0], keys[0][0])} is {of} by {listed(names)}")
         else:
             all_of = ALL if len(keys) == rows else _named(keys, titles)
             told.append(f"{all_of} share the first place by {listed(names)} (not separated)")

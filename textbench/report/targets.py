@@ -123,7 +123,7 @@ def sentence(table: TargetTable) -> str:
     opening = f"Target “{table.target.title}” ({table.limits} at one evaluation)"
     rows = table.rows
     if not len(rows):
-        return f"{opening}: no run is over that has it on record."
+        return f"{opening}: no finished run has its numbers on record."
     there = rows[(rows["reached"] > 0) & rows["competes"]]
     half = there[there["generator_updates"] < math.inf]
     enough = half[half["seeds"] >= LEAST]
