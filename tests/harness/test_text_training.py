@@ -63,6 +63,23 @@ def test_every_trainer_runs_on_text(row: str, folder: Path) -> None:
     assert {word for line in lines for word in line.split()} <= words
 
 
+LATER = {
+    "mixce": "mixce.eta=0.5",
+    "tailr": "tailr.gamma=0.1",
+    "emo": "emo.mix=0.9",
+    "gold": "gold.importance_floor=0.01",
+}
+"""Objectives that weigh the likelihood of a token, with constants that show on small text."""
+
+
+@pytest.mark.parametrize("row", LATER)
+def test_on_text_later_objectives_are_not_maximum_likelihood(row: str, folder: Path) -> None:
+    directory = train(folder, row, LATER[row])
+    logged = [line["values"] for line in directory.rows("curve.jsonl") if line["kind"] == "loss"]
+    weights = [values["weight"] for values in logged if "weight" in values]
+    assert weights and all(weight > 0 and abs(weight - 1) > 0.01 for weight in weights)
+
+
 def test_what_follows_the_end_of_a_sentence_is_learnt_like_its_words(folder: Path) -> None:
     """There is no mask: a likelihood that counts T slots needs a model of all T of them."""
     plan = ["mle.epochs=300", "evaluation.every=300", "backbone.hidden=24"]
