@@ -112,6 +112,8 @@ class Critique:
     """The same on the halves it was trained on: larger."""
     norm_mean: float
     """Mean gradient norm at held-out interpolates; about 1."""
+    norm_95: float
+    """The 95 % point of these norms."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,7 @@ def _criticise(
         held_out=score(p_held) - score(q_held),
         in_sample=score(p_train) - score(q_train),
         norm_mean=float(norms.mean()),
+        norm_95=float(norms.quantile(0.95)),
     )
 
 

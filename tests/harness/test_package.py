@@ -188,3 +188,5 @@ def test_the_wheel_works_in_a_folder_with_a_space(wheel: Path, tmp_path: Path) -
             (folder / name).write_text(source, encoding="utf-8")
         for line in commands:
             run(command, *shlex.split(line)[1:], folder=folder)
+    trainers = work / "adding-a-trainer"
+    assert "word_dropout" in run(str(python), "-m", "textbench", "status", folder=trainers)

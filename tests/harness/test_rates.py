@@ -39,3 +39,13 @@ def test_the_frame_has_the_median_of_the_starts(tmp_path: Path) -> None:
     assert load_runs(tmp_path)["product_rate"].tolist() == [2e11]
     (run.path / "env.json").write_text(json.dumps({"starts": [{}]}))
     assert math.isnan(load_runs(tmp_path)["product_rate"].iloc[0])
+
+
+@pytest.mark.parametrize("rate", ["fast", None, True, [1e11]])
+def test_a_rate_that_is_no_number_is_damage(rate: object, tmp_path: Path) -> None:
+    run = make_run(tmp_path, spec(), [{"nll_test": 1.0}])
+    (run.path / "env.json").write_text(json.dumps({"starts": [{"product_rate": rate}]}))
+    with pytest.warns(UserWarning, match="left out"):
+        frame = load_runs(tmp_path)
+    (reason,) = frame.attrs["unreadable"].values()
+    assert "env.json" in reason and "product_rate" in reason and "\n" not in reason

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy import optimize
 from scipy import stats as reference
 
 from textbench.judge.exact import mann_whitney_test, sign_flip_test
@@ -280,6 +281,14 @@ def test_what_hundreds_of_seeds_would_not_tell_has_no_number() -> None:
 
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_what_is_detectable_is_what_so_many_seeds_tell(n: int) -> None:
+    def lacking(effect: float) -> float:
+        """Power of a paired t-test by scipy's own noncentral t, less what is asked."""
+        shift, critical = effect * math.sqrt(n), reference.t.ppf(0.975, n - 1)
+        law = reference.nct(n - 1, shift)
+        return float(law.sf(critical) + law.cdf(-critical)) - POWER
+
+    effect = float(optimize.brentq(lacking, 0.0, 5.0))
+    assert seeds_to_tell(effect + 1e-6) == n and seeds_to_tell(effect - 1e-3) == n + 1
     effect = detectable_samples(n, n)
     assert seeds_to_tell_samples(effect + 1e-6) == n
     assert seeds_to_tell_samples(effect - 1e-3) == n + 1

@@ -227,6 +227,14 @@ def test_an_epoch_is_timed_only_where_the_generator_trains(tmp_path: Path) -> No
     assert mle_cell["seeds"] == {"0": "2.0"}
 
 
+def test_a_warm_ups_epochs_are_not_timed_even_in_a_phase_of_the_same_name(tmp_path: Path) -> None:
+    warmup = spec("mle", config={"epochs": 2})
+    make_run(tmp_path, warmup, points(1.0), epoch_seconds=(1.0, 3.0))
+    gan = spec("seqgan", warmup=warmup)
+    make_run(tmp_path, gan, points(1.0), epoch_seconds=(20.0, 24.0), phase="mle")
+    assert cells(tmp_path, TIME)["SeqGAN"][0]["seeds"] == {"0": "22.0"}
+
+
 def test_an_inline_pre_training_is_not_averaged_with_what_follows(tmp_path: Path) -> None:
     run = make_run(tmp_path, spec("x"), points(1.0), epoch_seconds=())
     for epoch, seconds, phase in [(1, 1.0, "pretrain"), (2, 1.0, "pretrain"), (3, 9.0, "train")]:

@@ -11,7 +11,7 @@ from textbench.metrics.sentence_bleu import SentenceBLEU
 from torch import Tensor
 
 from textbench.contracts.streams import stream
-from textbench.contracts.task import UNKNOWN
+from textbench.contracts.task import END, UNKNOWN
 from textbench.tasks import published
 from textbench.tasks.corpora import EMNLPNews, ImageCOCO, PublishedCorpus
 
@@ -54,14 +54,31 @@ def halves_of(task: PublishedCorpus, n: int) -> tuple[Tensor, Tensor]:
     return pool[:n], pool[n : 2 * n]
 
 
-def measured(task: PublishedCorpus, p: Tensor, q: Tensor) -> Distance:
-    """eWMD at 400 steps, three critics: those of preset `quick`."""
-    streams = [stream(i, "tests", "critic") for i in range(3)]
+def measured(
+    task: PublishedCorpus, p: Tensor, q: Tensor, *, critics: int = 3, steps: int = 400
+) -> Distance:
+    """eWMD with the steps and critics of preset `quick`, or others."""
+    streams = [stream(i, "tests", "critic") for i in range(critics)]
     sides = (encode(side, task.vocab_size) for side in (p, q))
     table = embedding(task.vocab_size)
-    found = distance(*sides, table, RECIPES["two-sided"], steps=400, streams=streams)
+    found = distance(*sides, table, RECIPES["two-sided"], steps=steps, streams=streams)
     print(f"{found.value:+.4f} sigma {found.sigma:.4f} in-sample {found.in_sample:+.4f}")
     return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_ewmd_of_real_captions_is_0_and_rises_with_corruption() -> None:
+    """All of them, at 200 steps and two critics: every gap is more than three sigma."""
+    task = local(ImageCOCO)
+    p, q = halves_of(task, (len(task.train(0, 0)) + len(task.test())) // 2)
+    assert bool((torch.cat([p, q])[:, 0] != END).all())
+    found = [
+        measured(task, p, corrupted(q, rate), critics=2, steps=200) for rate in (0.0, 0.2, 0.5)
+    ]
+    assert abs(found[0].value) < 0.02
+    for lower, higher in itertools.pairwise(found):
+        assert higher.value > lower.value + 3 * max(lower.sigma, higher.sigma)
 
 
 @pytest.mark.slow
