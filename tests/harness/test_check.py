@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from promises import assert_breaks_nothing_else, assert_guide_lists
 
 from textbench.check import CHECKS, Finding, check
 from textbench.cli import cli
@@ -68,17 +69,7 @@ def test_a_broken_trainer_fails_what_it_breaks_and_nothing_else(name: str) -> No
     breaks, says = (trainers()[name][key] for key in ("breaks", "says"))
     settings = ("demanding.temperature=1.0",) if name == "demanding" else ()
     found = findings(name, *SMALL, *settings)
-    failed = {f.check: f.seen for f in found.values() if f.verdict == "FAILED"}
-    assert list(failed) == [breaks] * bool(breaks), failed
-    assert says in failed.get(breaks, "")
-    needs = {one.name: {"runs", *one.needs} for one in CHECKS}
-    for finding in found.values():
-        if finding.verdict == "skipped":
-            unknown = [f.check for f in found.values() if f.verdict in ("FAILED", "skipped")]
-            assert needs[finding.check] & set(unknown)
-        if finding.verdict == "FAILED":
-            assert finding.seen and finding.right
-        assert "\n" not in finding.seen + finding.right
+    assert_breaks_nothing_else(found, CHECKS, breaks, says)
 
 
 # -- how much is looked at -------------------------------------------------------------------------
@@ -222,5 +213,4 @@ GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-trainer.md"
 
 
 def test_the_guide_lists_every_check() -> None:
-    rows = re.findall(r"^\| ([a-z_ ]+) \|", GUIDE.read_text(encoding="utf-8"), re.M)
-    assert rows == ["check", "runs", *NAMES]
+    assert_guide_lists(GUIDE, NAMES)

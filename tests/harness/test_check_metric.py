@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from promises import assert_breaks_nothing_else, assert_guide_lists
 
 from textbench.check import METRIC_CHECKS, Finding, check_metric, words
 from textbench.cli import cli
@@ -67,22 +67,11 @@ def test_the_list_of_broken_metrics_is_complete() -> None:
 def test_a_broken_metric_fails_what_it_breaks_and_nothing_else(name: str, tmp_path: Path) -> None:
     kind: Any = registry.load_metric(name)
     found = findings(name, tmp_path)
-    failed = {f.check: f.seen for f in found.values() if f.verdict == "FAILED"}
-    assert list(failed) == [kind.breaks] * bool(kind.breaks), failed
-    assert kind.says in failed.get(kind.breaks, "")
-    needs = {one.name: {"runs", *one.needs} for one in METRIC_CHECKS}
-    for finding in found.values():
-        if finding.verdict == "skipped":
-            unknown = [f.check for f in found.values() if f.verdict in ("FAILED", "skipped")]
-            assert needs[finding.check] & set(unknown)
-        if finding.verdict == "FAILED":
-            assert finding.seen and finding.right
-        assert "\n" not in finding.seen + finding.right
+    assert_breaks_nothing_else(found, METRIC_CHECKS, kind.breaks, kind.says)
 
 
 def test_the_guide_lists_every_check() -> None:
-    rows = re.findall(r"^\| ([a-z_ ]+) \|", GUIDE.read_text(encoding="utf-8"), re.M)
-    assert rows == ["check", "runs", *NAMES]
+    assert_guide_lists(GUIDE, NAMES)
 
 
 # -- the command -----------------------------------------------------------------------------------

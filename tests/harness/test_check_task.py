@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import corpus
 import pytest
 from click.testing import CliRunner
+from promises import assert_breaks_nothing_else, assert_guide_lists
 
 from textbench.check import TASK_CHECKS, Finding, check_task, task_fingerprint
 from textbench.cli import cli
@@ -81,22 +81,11 @@ def test_a_broken_task_fails_what_it_breaks_and_nothing_else(
     reads = "file" in kind.config_schema.model_fields
     config = kind.config_schema(**({"file": str(sentences)} if reads else {}))
     found = {f.check: f for f in check_task(kind, config, (BROKEN,))}
-    failed = {f.check: f.seen for f in found.values() if f.verdict == "FAILED"}
-    assert list(failed) == [kind.breaks] * bool(kind.breaks), failed
-    assert kind.says in failed.get(kind.breaks, "")
-    needs = {one.name: {"runs", *one.needs} for one in TASK_CHECKS}
-    for finding in found.values():
-        if finding.verdict == "skipped":
-            unknown = [f.check for f in found.values() if f.verdict in ("FAILED", "skipped")]
-            assert needs[finding.check] & set(unknown)
-        if finding.verdict == "FAILED":
-            assert finding.seen and finding.right
-        assert "\n" not in finding.seen + finding.right
+    assert_breaks_nothing_else(found, TASK_CHECKS, kind.breaks, kind.says)
 
 
 def test_the_guide_lists_every_check() -> None:
-    rows = re.findall(r"^\| ([a-z_ ]+) \|", GUIDE.read_text(encoding="utf-8"), re.M)
-    assert rows == ["check", "runs", *NAMES]
+    assert_guide_lists(GUIDE, NAMES)
 
 
 # -- the command -----------------------------------------------------------------------------------
