@@ -214,6 +214,11 @@ def test_what_that_page_says_of_regularisation_and_of_the_discriminator() -> Non
     assert spent["cot"] / spent["mle:dropout"] == pytest.approx(7, abs=0.5)
     ends = frame[frame["final"].astype(bool)]
     ends = ends.pivot_table(index=["label", "seed"], columns="metric", values="value")
+    assert " / ".join(f"{v:.2f}" for v in ends.loc["mle"][["nll_oracle", "nll_test"]].mean()) in (
+        "9.01 / 8.10"
+    )
+    sharpened = ends.loc["policy_gradient"] - ends.loc["mle"]
+    assert len(sharpened.dropna()) == 3 and (sharpened["nll_oracle"] < 0).all()
     gained = ends.loc["seqgan"] - ends.loc["policy_gradient"]
     assert gained["nll_test"].between(-0.085, -0.035).all()
     assert gained["nll_oracle"].round(2).tolist() == [-0.02, 0.16, 0.10]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import io
 import time
-import traceback
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from textbench.backbone.generator import Generator
-from textbench.check.promise import Violation
+from textbench.check.promise import Violation, raised
 from textbench.check.trap import TrappedTask
 from textbench.contracts.config import Config
 from textbench.contracts.spec import Spec
@@ -153,11 +152,7 @@ class Laboratory:
                 if step + 1 in run.schedule.ends:
                     record.at_phase_ends[step + 1] = parameters(run.trainer.generator)
         except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            line = f"{where} raised {type(error).__name__}: {error}".split("\n")[0]
-            raise Violation(
-                f"{line} ({Path(last.filename).name}:{last.lineno})", "it trains on this task"
-            ) from error
+            raise Violation(f"{where} raised {raised(error)}", "it trains on this task") from error
         self._note_before(record, steps)
         return record
 

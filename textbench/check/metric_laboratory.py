@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import copy
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from textbench.backbone.generator import Generator
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.check.promise import Violation, first_line
+from textbench.check.promise import Violation, raised
 from textbench.contracts.config import Config
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric, NotApplicableError, Values
@@ -137,9 +135,8 @@ class Laboratory:
         try:
             return self.compute(examined)
         except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
             raise Violation(
-                f"{where} it raised {first_line(error)} ({Path(last.filename).name}:{last.lineno})",
+                f"{where} it raised {raised(error)}",
                 "a number, or NotApplicableError where there is none",
             ) from error
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from textbench.contracts.config import Config
@@ -149,3 +151,9 @@ def _others(value: object, annotation: object) -> list[object]:
 def first_line(error: BaseException) -> str:
     """Name an exception in one line."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def raised(error: BaseException) -> str:
+    """Name an exception and where it was raised: ``ValueError: too few (mine.py:12)``."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{first_line(error)} ({Path(last.filename).name}:{last.lineno})"

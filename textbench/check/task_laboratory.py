@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
 
-from textbench.check.promise import Violation, first_line
+from textbench.check.promise import Violation, raised
 from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError
 from textbench.contracts.task import Task
@@ -78,9 +77,8 @@ class Laboratory:
         except UserError:
             raise
         except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
             raise Violation(
-                f"{where} raised {first_line(error)} ({Path(last.filename).name}:{last.lineno})",
+                f"{where} raised {raised(error)}",
                 "a task with these options, or a UserError that says what they should be",
             ) from error
         finally:
