@@ -166,6 +166,19 @@ def test_what_is_no_evidence_is_left_out(harm: str, said: str, store: Path) -> N
     assert len(load_results("kept/mine")["run"].unique()) == 2
 
 
+def test_a_hostile_record_is_one_line_of_the_page(store: Path) -> None:
+    hostile = "run\n```\n# Owned \x1b[31m| x <script>`"
+    for path in store.glob("*/*/*/env.json"):
+        starts(path, command=hostile, cpu=hostile, commit=hostile)
+    assert call("publish results mine --to kept").exit_code == 0
+    page = Path("kept/mine/README.md").read_text("utf-8")
+    assert page.count("```") == 2 and "\x1b" not in page
+    assert [line for line in page.splitlines() if line.startswith("# ")] == ["# mine"]
+    table = page.partition("```sh")[0]
+    assert "<script>" not in table
+    assert all(line.count("|") == 6 for line in table.splitlines() if line.startswith("|"))
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, printable
 from textbench.store import kept, verify
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, checksum
@@ -168,16 +168,27 @@ def page(name: str, runs: Iterable[RecordedRun]) -> str:
         starts = [start for run in group for start in run.starts]
         commits = _values(str(start.get("commit", ""))[:12] for start in starts)
         machines = _values(f"{start.get('cpu', '')}, {start.get('device', '')}" for start in starts)
-        lines.append(f"| `{label}` | {options or '-'} | {seeds} | {commits} | {machines} |")
+        lines.append(f"| `{_plain(label)}` | {options or '-'} | {seeds} | {commits} | {machines} |")
     starts = [start for group in rows.values() for run in group for start in run.starts]
-    commands = sorted({str(start["command"]) for start in starts if start.get("command")})
+    commands = sorted({_line(start["command"]) for start in starts if start.get("command")})
     lines += ["", "```sh", *commands, "```"]
     return "\n".join(lines) + "\n"
 
 
 def _options(overrides: Mapping[str, object]) -> str:
-    return " ".join(f"`{key}={value}`" for key, value in sorted(overrides.items()))
+    return " ".join(f"`{_plain(f'{key}={value}')}`" for key, value in sorted(overrides.items()))
 
 
 def _values(found: Iterable[str]) -> str:
-    return "; ".join(sorted({value for value in found if value})) or "unknown"
+    known = {_plain(value).replace("<", "&lt;") for value in found if value}
+    return "; ".join(sorted(known)) or "unknown"
+
+
+def _plain(text: object) -> str:
+    """Return what a record says as one line that ends neither code nor a table's cell."""
+    return _line(text).replace("`", "'").replace("|", "/")
+
+
+def _line(text: object) -> str:
+    """Return what a record says as one line that ends no block of code."""
+    return " ".join(printable(str(text)).split()).replace("```", "(code)")
