@@ -473,12 +473,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]
     return folder / "results", write_report(full_store(folder / "results"), folder / "out")
 
 
-def test_the_same_store_gives_the_same_bytes(
+def test_the_same_store_gives_the_same_bytes_however_many_processes_draw(
     tmp_path: Path, written: tuple[Path, list[Path]]
 ) -> None:
     store, files = written
     first = {path.name: path.read_bytes() for path in files}
-    second = {path.name: path.read_bytes() for path in write_report(store, tmp_path / "b")}
+    again = write_report(store, tmp_path / "b", processes=3)
+    second = {path.name: path.read_bytes() for path in again}
     everywhere = ("curves", "twin", "paths")
     drawn = [f.id for f in figure_specs() if f.kind in everywhere and not f.panels]
     assert set(first) == {

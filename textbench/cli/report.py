@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from textbench.cli import options
+from textbench.cli.engines import usable_cores
 from textbench.cli.terminal import refuse_folder_of_stores
 
 EPILOG = """\b
@@ -40,6 +41,9 @@ def command(results: Path, out: Path, unicode: bool) -> None:
 
     refuse_folder_of_stores(results)
     summary: list[str] = []
-    for path in write_report(results, out, summary.append, unicode=unicode):
+    written = write_report(
+        *(results, out, summary.append), unicode=unicode, processes=usable_cores()
+    )
+    for path in written:
         click.echo(path)
     click.echo("\n" + "\n".join(summary))

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import pandas as pd
 
 from textbench.contracts.errors import UserError
 from textbench.report import (
-    captions,
     conclusions,
     differences,
-    figures,
     page,
     provenance,
     rankings,
@@ -23,9 +21,9 @@ from textbench.report import (
     target_profile,
     targets,
 )
+from textbench.report.beside import beside
 from textbench.report.data import data_csv
 from textbench.report.definitions import (
-    FigureSpec,
     TableSpec,
     figure_specs,
     grid_rows,
@@ -35,13 +33,15 @@ from textbench.report.definitions import (
 from textbench.report.layout import Layout, layout, to_csv, to_latex, to_markdown
 from textbench.report.markup import render
 from textbench.report.output import Output
-from textbench.report.panels import Drawn
+from textbench.report.pictures import Picture, jobs, picture
 from textbench.report.sections import Section, sections
 from textbench.report.shown import Files, Shown, spoken
 from textbench.report.styles import Styles
 from textbench.report.tables import build
 from textbench.store.frames import Frames, frames
 from textbench.store.read import read_store
+
+Waiting = Callable[[], Picture | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,7 @@ def write_report(
     say: Callable[[str], object] | None = None,
     *,
     unicode: bool = False,
+    processes: int = 1,
 ) -> list[Path]:
     """Write tables, figures, verdicts, ``data.csv``, ``report.html`` and ``report.md``.
 
@@ -71,6 +72,7 @@ def write_report(
         out: Where to write; created.
         say: Told, line by line, what may be concluded.
         unicode: Write LaTeX for XeLaTeX or LuaLaTeX: letters that pdfLaTeX has not stay as such.
+        processes: Draw up to so many figures at a time, beside all else; the files are the same.
 
     Returns:
         The files written, the index first.
@@ -82,23 +84,18 @@ def write_report(
     if not len(found.runs):
         raise UserError(_nothing(results, found.unreadable))
     parts = sections(found, row_names())
-    judged = conclusions.judge(found, parts)
-    report = Report(Output(out), Styles(parts), judged, unicode)
-    _write_data(report, found, parts[0])
-    contents = [_write_section(report, found, section) for section in parts]
-    starts = list(chain.from_iterable(found.runs.loc[found.runs["alpha"] == 1.0, "starts"]))
-    summary = conclusions.summary(found, judged)
-    context = {
-        "summary": summary,
-        "sections": contents,
-        "claims": conclusions.claim_lines(judged.claims.verdicts),
-        "numbers": conclusions.number_lines(judged.numbers),
-        "problems": provenance.problems(found.runs, found.unreadable),
-        "facts": provenance.facts(starts),
-        "commands": provenance.commands(starts),
-    }
-    report.output.add("report.md", render("report.md.jinja", context))
-    report.output.add("report.html", render("page.html.jinja", context))
+    styles = Styles(parts)
+    drawn = [list(jobs(section, styles)) for section in parts]
+    with beside(list(chain.from_iterable(drawn)), processes) as waiting:
+        judged = conclusions.judge(found, parts)
+        report = Report(Output(out), styles, judged, unicode)
+        _write_data(report, found, parts[0])
+        figures = iter(waiting)
+        contents = [
+            _write_section(report, found, section, islice(figures, len(own)))
+            for section, own in zip(parts, drawn, strict=True)
+        ]
+    summary = _write_index(report, found, contents)
     files = report.output.write()
     if say is not None:
         for line in spoken(contents, summary):
@@ -112,6 +109,24 @@ def _nothing(results: Path, unreadable: dict[str, str]) -> str:
         return f"no readable run in {results}: {name}: {reason}"
     command = "textbench run --algos mle,cot --task synthetic"
     return f"no runs in {results}; make some with `{command} --results {results}`"
+
+
+def _write_index(report: Report, found: Frames, contents: list[Shown]) -> list[str]:
+    """Write the index, as Markdown and as a page; return its summary."""
+    starts = list(chain.from_iterable(found.runs.loc[found.runs["alpha"] == 1.0, "starts"]))
+    summary = conclusions.summary(found, report.judged)
+    context = {
+        "summary": summary,
+        "sections": contents,
+        "claims": conclusions.claim_lines(report.judged.claims.verdicts),
+        "numbers": conclusions.number_lines(report.judged.numbers),
+        "problems": provenance.problems(found.runs, found.unreadable),
+        "facts": provenance.facts(starts),
+        "commands": provenance.commands(starts),
+    }
+    report.output.add("report.md", render("report.md.jinja", context))
+    report.output.add("report.html", render("page.html.jinja", context))
+    return summary
 
 
 def _write_data(report: Report, found: Frames, first: Section) -> None:
@@ -138,11 +153,11 @@ def _all_columns(frame: pd.DataFrame) -> str:
 # -- a section -------------------------------------------------------------------------------
 
 
-def _write_section(report: Report, found: Frames, section: Section) -> Shown:
+def _write_section(
+    report: Report, found: Frames, section: Section, drawn: Iterable[Waiting]
+) -> Shown:
     """Write a section's files and return what the index shows of it."""
-    general = section.without(*grid_rows())
-    chart = page.chart(general, report.styles)
-    drawn = [_write_figure(report, spec, section, general) for spec in figure_specs()]
+    chart = page.chart(section.without(*grid_rows()), report.styles)
     shown = samples.read_samples(section, page.SAMPLES)
     costs = targets.build(found.results, section)
     costed = [
@@ -167,7 +182,10 @@ def _write_section(report: Report, found: Frames, section: Section) -> Shown:
             *costed,
         ],
         "listing": _write_samples(report, section),
-        "figures": [figure for figure in (*drawn, profile) if figure],
+        "figures": [
+            *(_add_picture(report, one) for wait in drawn if (one := wait())),
+            *([profile] if profile else []),
+        ],
         "chart": chart,
         "chart_json": page.to_json(chart),
         "samples": samples.grouped(shown) if len(shown) else [],
@@ -219,30 +237,13 @@ def _write_samples(report: Report, section: Section) -> Files | None:
     return _files(report, context, tex, to_csv(frame, samples.CSV_COLUMNS), text)
 
 
-def _write_figure(
-    report: Report, spec: FigureSpec, section: Section, general: Section
-) -> dict[str, object] | None:
-    part = section.only(*spec.panels.values()) if spec.panels else general
-    part = section if spec.kind == "tradeoff" else part
-    drawn = figures.draw(spec, part, report.styles) if part is not None else None
-    if part is None or drawn is None:
-        return None
-    title = f"{spec.title} ({spec.paper} of the paper)" if spec.paper else spec.title
-    caption = " ".join(captions.sentences(spec, part, drawn))
-    return _picture(report, f"{spec.id}-{section.slug}", drawn, title, caption)
-
-
-def _picture(
-    report: Report, stem: str, drawn: Drawn, title: str, caption: str
-) -> dict[str, object]:
+def _add_picture(report: Report, drawn: Picture) -> dict[str, object]:
     """Write a figure in its two formats; return what the index shows of it."""
-    png = figures.to_bytes(drawn.figure, "png")
-    report.output.add(f"{stem}.pdf", figures.to_bytes(drawn.figure, "pdf"))
-    report.output.add(f"{stem}.png", png)
-    return {
-        **{"title": title, "png": f"{stem}.png", "pdf": f"{stem}.pdf", "caption": caption},
-        **page.picture(png),
-    }
+    shown: dict[str, object] = {"title": drawn.title, "caption": drawn.caption}
+    for kind, content in (("pdf", drawn.pdf), ("png", drawn.png)):
+        shown[kind] = f"{drawn.stem}.{kind}"
+        report.output.add(f"{drawn.stem}.{kind}", content)
+    return shown | page.picture(drawn.png)
 
 
 def _write_profile(
@@ -256,4 +257,5 @@ def _write_profile(
     report.output.add(f"{stem}.csv", to_csv(steps, target_profile.CSV_COLUMNS))
     drawn = target_profile.draw(steps, section, report.styles)
     caption = target_profile.caption(costs, drawn)
-    return _picture(report, stem, drawn, target_profile.TITLE, caption), []
+    profile = picture(stem, drawn, target_profile.TITLE, caption)
+    return _add_picture(report, profile), []

@@ -112,10 +112,14 @@ class Section:
 
         Rows whose labels are in ``keep`` stay.
         """
-        labels = self.rows["label"]
-        out = labels.map(lambda label: matches(label, patterns)) & ~labels.isin(list(keep))
-        others = self.rows.index[~out]
-        return self._part(list(others)) if set(others) - set(self._warmups(out)) else self
+
+        def part() -> Section:
+            labels = self.rows["label"]
+            out = labels.map(lambda label: matches(label, patterns)) & ~labels.isin(list(keep))
+            others = self.rows.index[~out]
+            return self._part(list(others)) if set(others) - set(self._warmups(out)) else self
+
+        return self.once(("without", patterns, tuple(keep)), part)
 
     def _warmups(self, mine: pd.Series[bool]) -> list[int]:
         """Return the rows that some of ``mine`` started from, and that are not among them."""

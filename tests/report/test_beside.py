@@ -1,0 +1,58 @@
+"""Figures drawn by other processes are the figures drawn here."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+
+import pytest
+
+from textbench.contracts.errors import UserError
+from textbench.report.beside import beside
+
+
+def who(number: int) -> tuple[int, int]:
+    return number, os.getpid()
+
+
+def test_values_come_in_the_order_of_the_jobs_and_from_other_processes() -> None:
+    jobs = [partial(who, number) for number in range(5)]
+    with beside(jobs, 2) as waiting:
+        found = [wait() for wait in waiting]
+    assert [number for number, _ in found] == list(range(5))
+    assert os.getpid() not in {pid for _, pid in found}
+
+
+@pytest.mark.parametrize(("count", "processes"), [(3, 1), (1, 4), (0, 4)])
+def test_with_one_processor_or_one_job_it_is_done_here(count: int, processes: int) -> None:
+    with beside([partial(who, number) for number in range(count)], processes) as waiting:
+        assert [wait() for wait in waiting] == [(number, os.getpid()) for number in range(count)]
+
+
+def test_systems_that_do_not_fork_draw_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
+    with beside([partial(who, 0), partial(who, 1)], 2) as waiting:
+        assert [wait() for wait in waiting] == [(0, os.getpid()), (1, os.getpid())]
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_one_line() -> None:
+    def drawn() -> None:
+        with beside([killed, killed], 2) as waiting:
+            waiting[0]()
+
+    with pytest.raises(UserError, match="was killed; is there memory left"):
+        drawn()
+
+
+def raises() -> None:
+    raise UserError("cannot be drawn")
+
+
+def test_an_error_in_another_process_is_raised_here() -> None:
+    with beside([raises, raises], 2) as waiting, pytest.raises(UserError, match="cannot be drawn"):
+        waiting[1]()

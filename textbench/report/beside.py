@@ -1,0 +1,64 @@
+"""Figures are drawn by other processes while this one goes on: none needs what another found."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar, cast
+
+from textbench.contracts.errors import UserError
+
+T = TypeVar("T")
+
+_jobs: Sequence[Callable[[], object]] = ()
+"""What a forked child finds in its memory: a store's frames need not be sent to it."""
+
+
+@contextmanager
+def beside(jobs: Sequence[Callable[[], T]], processes: int) -> Iterator[list[Callable[[], T]]]:
+    """Begin jobs in processes of their own; yield a function per job, which waits for its value.
+
+    Where there is one processor, or a system that does not fork, each is done when asked for.
+    Values are the same in either case, and come back pickled.
+
+    Args:
+        jobs: Each is independent of all others.
+        processes: At most so many at a time.
+    """
+    if processes < 2 or len(jobs) < 2 or "fork" not in multiprocessing.get_all_start_methods():
+        yield list(jobs)
+        return
+    global _jobs
+    _jobs = jobs
+    context = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(min(processes, len(jobs)), context, _ignore_interrupts)
+    try:
+        with warnings.catch_warnings():
+            # Python 3.12 warns of forks beside threads; numpy's, which wait, know of forks.
+            warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
+            futures = [cast(Future[T], pool.submit(_do, at)) for at in range(len(jobs))]
+        yield [partial(_value, future) for future in futures]
+    finally:
+        _jobs = ()
+        pool.shutdown(cancel_futures=True)
+
+
+def _do(at: int) -> object:
+    return _jobs[at]()
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to act upon
+
+
+def _value(future: Future[T]) -> T:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise UserError("a process that drew figures was killed; is there memory left?") from None
