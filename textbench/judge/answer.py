@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from textbench.contracts.plain import grouped
 from textbench.judge.power import LEAST
 from textbench.judge.ranking import Ranking, listed
 
@@ -69,9 +70,7 @@ def _few(rest: Sequence[Key], titles: Mapping[Key, str]) -> str:
 
 def _verdict(firsts: Mapping[str, tuple[Key, ...]], rows: int, titles: Mapping[Key, str]) -> str:
     """Say who is first by which metric, metrics with the same first rows together."""
-    metrics: dict[tuple[Key, ...], list[str]] = {}
-    for metric, keys in firsts.items():
-        metrics.setdefault(tuple(sorted(keys)), []).append(metric)
+    metrics = grouped((tuple(sorted(keys)), metric) for metric, keys in firsts.items())
     told = []
     for keys, names in metrics.items():
         if len(keys) == 1:

@@ -15,13 +15,13 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
+from textbench.contracts.plain import grouped
 from textbench.judge.comparable import reasons
 from textbench.judge.contestants import Contestant
 from textbench.judge.contests import Contest, contests
 from textbench.judge.published import Column, Protocol, protocols
-from textbench.judge.record import Record
 from textbench.judge.sections import Section, sections
-from textbench.judge.statements import Claim, Selector, claims
+from textbench.judge.statements import Claim, claims
 
 Answer = Literal["holds", "does not hold", "undecided", "not run", "not comparable"]
 ANSWERS: tuple[Answer, ...] = ("holds", "does not hold", "undecided", "not comparable", "not run")
@@ -115,31 +115,22 @@ def _in_section(
         yield _verdict(claim, section.title, "", "not run", f"no finished run of {names}"), []
         return
     for group in [run] if claim.together else [[one] for one in run]:
-        fought = contests(
-            claim, {one: sides[one] for one in (*group, *claim.others)}, group, section
-        )
+        fought = contests(claim, sides, group, section)
         subject = ", ".join(sides[one].name for one in group)
         here, why = answer(claim, fought)
         used = [side for one, side in sides.items() if side.lines and one not in run]
         used += [sides[one] for one in group]
         paper, paper_why = _of_the_paper(claim, protocol, used, here, why)
-        verdict = _verdict(claim, section.title, subject, here, why)
-        yield (
-            replace(
-                verdict,
-                paper=paper,
-                paper_why=paper_why,
-                n=min((one.n for one in fought if one.n), default=0),
-                schedules="; ".join(dict.fromkeys(side.schedules for side in used)),
-                selected=_selected(fought),
-            ),
-            fought,
+        grids = "; ".join(dict.fromkeys(grid for contest in fought for grid in contest.grid))
+        verdict = replace(
+            _verdict(claim, section.title, subject, here, why),
+            paper=paper,
+            paper_why=paper_why,
+            n=min((one.n for one in fought if one.n), default=0),
+            schedules="; ".join(dict.fromkeys(side.schedules for side in used)),
+            selected=f"the best is selected on test data, from {grids}" if grids else "",
         )
-
-
-def _selected(fought: Sequence[Contest]) -> str:
-    grids = dict.fromkeys(grid for contest in fought for grid in contest.grid)
-    return f"the best is selected on test data, from {'; '.join(grids)}" if grids else ""
+        yield verdict, fought
 
 
 # -- here ------------------------------------------------------------------------------------
@@ -153,31 +144,17 @@ def answer(claim: Claim, fought: Sequence[Contest]) -> tuple[Answer, str]:
         return _most(fought)
     if not claim.together:
         return _all(fought)
-    found = [_one_of(list(same)) for same in _by_measure(fought).values()]
+    found = [_one_of(same) for same in grouped((one.measure, one) for one in fought).values()]
     words = [word for word, _ in found]
     decided: Answer = "holds" if set(words) == {"holds"} else "undecided"
     decided = "does not hold" if "does not hold" in words else decided
     return decided, "; ".join(why for word, why in found if word == decided or decided == "holds")
 
 
-def _by_measure(fought: Sequence[Contest]) -> dict[str, list[Contest]]:
-    found: dict[str, list[Contest]] = {}
-    for contest in fought:
-        found.setdefault(contest.measure, []).append(contest)
-    return found
-
-
 def _one_of(fought: Sequence[Contest]) -> tuple[Answer, str]:
     """Answer for one measure where any of several subjects may win."""
-    subjects: dict[str, list[Contest]] = {}
-    for contest in fought:
-        subjects.setdefault(contest.subject, []).append(contest)
-    found = [_all(mine) for mine in subjects.values()]
-    for wanted in ("holds", "undecided", "not run", "does not hold"):
-        for word, why in found:
-            if word == wanted:
-                return word, why
-    return "undecided", ""
+    found = [_all(mine) for mine in grouped((one.subject, one) for one in fought).values()]
+    return min(found, key=lambda one: ("holds", "undecided", "does not hold").index(one[0]))
 
 
 def _all(fought: Sequence[Contest]) -> tuple[Answer, str]:
@@ -203,19 +180,18 @@ def _most(fought: Sequence[Contest]) -> tuple[Answer, str]:
 
 def _why(fought: Sequence[Contest], word: str) -> str:
     """Name the comparisons with an answer, those of one measure and one reason together."""
-    groups: dict[tuple[str, ...], list[Contest]] = {}
-    for one in fought:
-        if one.answer == word:
-            sign = "<" if one.left < one.right else ">" if one.left > one.right else ""
-            head = f"{one.measure}: {one.subject} {one.left:.4g} {sign} " if sign else ""
-            groups.setdefault((head, one.why), []).append(one)
-    told = [
-        f"{head}{', '.join(one.shown for one in members)}{f' ({why})' if why else ''}"
-        if head
-        else why
-        for (head, why), members in groups.items()
-    ]
+    told = []
+    groups = grouped(((_head(one), one.why), one.shown) for one in fought if one.answer == word)
+    for (head, why), others in groups.items():
+        reason = f" ({why})" if why else ""
+        told.append(f"{head}{', '.join(others)}{reason}" if head else why)
     return "; ".join(dict.fromkeys(filter(None, told)))
+
+
+def _head(one: Contest) -> str:
+    """Return ``"final of nll_test: cot 7.5 < "``; empty where there are no two numbers."""
+    sign = "<" if one.left < one.right else ">" if one.left > one.right else ""
+    return f"{one.measure}: {one.subject} {one.left:.4g} {sign} " if sign else ""
 
 
 # -- of the paper ----------------------------------------------------------------------------
@@ -229,33 +205,21 @@ def _of_the_paper(
         return here, why
     stats = {measure.stat for measure in claim.measures}
     column = Column("", "", "best" if stats - {"final", "total", "epoch", "broken"} else "final")
-    differing: dict[str, tuple[str, ...]] = {}
+    differing: dict[str, str] = {}
     for side in used:
+        label, changed = side.selector.configuration, side.selector.varied
+        length = side.selector.schedule
         for line in side.lines:
-            found = _differences(side.selector, line.record, protocol, column)
+            found = reasons(line.record, protocol, label, column, changed=changed, length=length)
             if found:
-                differing[line.name] = found
+                differing[line.name] = f"{line.name}: {', '.join(found)}"
     if differing:
-        told = (f"{name}: {', '.join(found)}" for name, found in differing.items())
-        return "not comparable", "; ".join(told)
+        return "not comparable", "; ".join(differing.values())
     if protocol.not_stated:
         return "not comparable", f"not stated: {protocol.not_stated}"
     trainers = [protocol.trainers.get(side.selector.configuration) for side in used]
     unstated = dict.fromkeys(one.not_stated for one in trainers if one and one.not_stated)
     return here, f"as far as it is stated (not: {'; '.join(unstated)})" if unstated else ""
-
-
-def _differences(
-    selector: Selector, record: Record, protocol: Protocol, column: Column
-) -> tuple[str, ...]:
-    return reasons(
-        record,
-        protocol,
-        selector.configuration,
-        column,
-        changed=selector.varied,
-        length=selector.schedule,
-    )
 
 
 def counted(found: pd.DataFrame) -> Mapping[str, int]:

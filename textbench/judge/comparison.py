@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from textbench.contracts.number import Direction
 from textbench.judge.matching import Place, Store, altered, matched, notes, places
-from textbench.judge.tolerance import LEVEL, Direction, Judgement, Pair, judge, noticeable
+from textbench.judge.tolerance import LEVEL, Judgement, Pair, judge, noticeable
 
 if TYPE_CHECKING:
     from textbench.store.read import Results

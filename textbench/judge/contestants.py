@@ -69,20 +69,14 @@ def measured(
     frame = _frame(measure, section, row, beside)
     if frame is None:
         return Side({}, why=f"no log of {measure.log or 'epochs'}")
-    why = ""
+    why, line, least = "", row.lines[0], measures.LEAST_EVALUATIONS
     if measure.stat in CURVE and len(frame):
-        mine = frame[
-            (frame["label"] == row.lines[0].label) & (frame["group"] == row.lines[0].group)
-        ]
-        enough = mine["evaluations"] >= measures.LEAST_EVALUATIONS
-        if len(mine) and not enough.all():
-            least = measures.LEAST_EVALUATIONS
-            why = (
-                f"{int(mine['evaluations'].min())} evaluations of own training, {least} are needed"
-            )
-        frame = frame[frame["evaluations"] >= measures.LEAST_EVALUATIONS]
-    values, protocol = measures.sample(frame, *row.lines[0].key)
-    grids = frame.loc[frame["label"] == row.lines[0].label, "grid"] if "grid" in frame else ()
+        fewest = measures.of_row(frame, line.key)["evaluations"].min()
+        if fewest < least:
+            why = f"{int(fewest)} evaluations of own training, {least} are needed"
+        frame = frame[frame["evaluations"] >= least]
+    values, protocol = measures.sample(frame, *line.key)
+    grids = frame.loc[frame["label"] == line.label, "grid"] if "grid" in frame else ()
     grid = "; ".join(f"{row.name}: {text}" for text in dict.fromkeys(grids))
     if values or why:
         return Side(values, protocol, why, grid)
@@ -95,10 +89,10 @@ def _frame(
 ) -> pd.DataFrame | None:
     """Return every run's number, as `measures` gives it; None without the logs that it takes."""
     if measure.stat == "best":
-        keys = {line.key for one in (row, beside) if one for line in one.lines}
+        keys = frozenset(line.key for one in (row, beside) if one for line in one.lines)
         return section.once(
-            (measure.stat, measure.metrics, frozenset(keys)),
-            lambda: measures.best(_of(_curve(measure, section), keys), list(measure.metrics)),
+            (measure.stat, measure.metrics, keys),
+            lambda: measures.best(_of(_curve(measure, section), keys), measure.metrics),
         )
     length = row.lines[0].record.length
     if measure.stat in ("epoch", "translation") and section.logs is None:
@@ -119,14 +113,11 @@ def _of(curve: pd.DataFrame, keys: Collection[tuple[str, str]]) -> pd.DataFrame:
 
 
 def _measure(measure: Measure, section: Section, length: float) -> pd.DataFrame:
-    results, metrics, logs = section.results, list(measure.metrics), section.logs
+    results, metrics, logs = section.results, measure.metrics, section.logs
     match measure.stat:
-        case "change":
-            return measures.change(_curve(measure, section))
-        case "late":
-            return measures.late(_curve(measure, section))
-        case "rise":
-            return measures.rise(_curve(measure, section))
+        case "change" | "late" | "rise" as name:
+            of_own = {"change": measures.change, "late": measures.late, "rise": measures.rise}
+            return of_own[name](_curve(measure, section))
         case "total":
             return _on_hardware(measures.total(results, metrics), metrics, section)
         case "epoch" if logs is not None:
@@ -149,7 +140,7 @@ def _on_hardware(found: pd.DataFrame, metrics: Sequence[str], section: Section) 
 def _grid(measure: Measure, row: Contestant, section: Section) -> Side:
     """Return the spread of the final value over the rows of a grid, by seed."""
     finals = Measure("final", measure.metrics)
-    frame = section.once(finals, lambda: measures.final(section.results, list(measure.metrics)))
+    frame = section.once(finals, lambda: measures.final(section.results, measure.metrics))
     found = [measures.sample(frame, *line.key) for line in row.lines]
     protocols = {protocol for _, protocol in found}
     seeds = set.intersection(*(set(values) for values, _ in found)) if found else set()
@@ -157,7 +148,6 @@ def _grid(measure: Measure, row: Contestant, section: Section) -> Side:
         return Side({}, why=f"{len(found)} of its settings were run with common seeds")
     if len(protocols) > 1:
         return Side({}, why="its settings were measured differently")
-    each = {
-        seed: float(np.std([values[seed] for values, _ in found], ddof=1)) for seed in sorted(seeds)
-    }
-    return Side(each, protocols.pop())
+    finals_of = {seed: [values[seed] for values, _ in found] for seed in sorted(seeds)}
+    spreads = {seed: float(np.std(values, ddof=1)) for seed, values in finals_of.items()}
+    return Side(spreads, protocols.pop())

@@ -65,14 +65,11 @@ def contests(
         for measure in claim.measures
         for other in (claim.others or (None,))
     ]
-    keys = list(range(len(made)))
     drafts: dict[int, Contest] = {}
     pairs: dict[int, Pair] = {}
-    for key, (subject, other, measure) in zip(keys, made, strict=True):
-        mine = sides[subject]
+    for key, (subject, other, measure) in enumerate(made):
         theirs = sides[other] if other is not None else None
-        draft, pair = _prepared(claim, mine, theirs, measure, section)
-        drafts[key] = draft
+        drafts[key], pair = _prepared(claim, sides[subject], theirs, measure, section)
         if pair is not None:
             pairs[key] = pair
     spreads = {key for key in pairs if made[key][2].stat == "spread"}
@@ -81,17 +78,16 @@ def contests(
         key: _decided(drafts[key], made[key][2], pairs[key], one) for key, one in found.items()
     }
     judged |= _spreads({key: (drafts[key], pairs[key]) for key in spreads})
-    return [judged.get(key, drafts[key]) for key in keys]
+    return [judged.get(key, draft) for key, draft in drafts.items()]
 
 
 def _prepared(
     claim: Claim, mine: Contestant, theirs: Contestant | None, measure: Measure, section: Section
 ) -> tuple[Contest, Pair | None]:
     """Measure both sides; return the comparison as far as it got, and what is to be tested."""
-    right_name = theirs.name if theirs else ""
+    other = theirs.name if theirs else ""
     relation = measure.relation or claim.relation
-    names = (mine.name, right_name, measure.name)
-    draft = Contest(*names, relation, "not run", "", factor=claim.factor)
+    draft = Contest(mine.name, other, measure.name, relation, "not run", "", factor=claim.factor)
     if measure.stat == "broken":
         return _broken(draft, mine), None
     for side in (mine, theirs):
@@ -104,18 +100,15 @@ def _prepared(
         else Side(dict.fromkeys(left.values, claim.bound), left.protocol)
     )
     draft = replace(draft, grid=tuple(filter(None, (left.grid, right.grid))))
-    for found, name in ((left, mine.name), (right, right_name)):
+    for found, name in ((left, mine.name), (right, other)):
         if not found.values:
             return replace(draft, answer="undecided", why=f"{name}: {found.why}"), None
     if left.protocol != right.protocol:
-        return replace(draft, answer="undecided", why=_protocols(mine, theirs, left, right)), None
+        ways = f"({left.protocol}; {right.protocol})"
+        why = f"{mine.name} and {other} were measured differently {ways}"
+        return replace(draft, answer="undecided", why=why), None
     scaled = {seed: claim.factor * value for seed, value in right.values.items()}
     return draft, (left.values, scaled)
-
-
-def _protocols(mine: Contestant, theirs: Contestant | None, left: Side, right: Side) -> str:
-    other = theirs.name if theirs else ""
-    return f"{mine.name} and {other} were measured differently ({left.protocol}; {right.protocol})"
 
 
 def _broken(draft: Contest, mine: Contestant) -> Contest:
@@ -175,15 +168,13 @@ def _too_few(n: int) -> str:
     return f"{n} seed{'s' * (n != 1)} where a claim needs {LEAST}"
 
 
-def _spreads(
-    drafts: Mapping[int, tuple[Contest, Pair]],
-) -> dict[int, Contest]:
+def _spreads(drafts: Mapping[int, tuple[Contest, Pair]]) -> dict[int, Contest]:
     """Compare standard deviations: Levene's test about the median, corrected by Holm's method."""
     if not drafts:
         return {}
     from scipy import stats
 
-    raw: dict[int, float] = {}
+    raw: list[float] = []
     filled: dict[int, Contest] = {}
     for key, (draft, pair) in drafts.items():
         sides = [list(side.values()) for side in pair]
@@ -191,11 +182,9 @@ def _spreads(
         left, right = (summarise(side).sd for side in sides)
         filled[key] = replace(draft, n=n, left=left, right=right, difference=left - right)
         enough = n >= LEAST and (left > 0 or right > 0)
-        raw[key] = float(stats.levene(*sides, center="median").pvalue) if enough else math.nan
-    corrected = holm(list(raw.values()))
-    return {
-        key: _spread_decided(filled[key], float(p)) for key, p in zip(raw, corrected, strict=True)
-    }
+        raw.append(float(stats.levene(*sides, center="median").pvalue) if enough else math.nan)
+    both = zip(filled.items(), holm(raw), strict=True)
+    return {key: _spread_decided(one, float(p)) for (key, one), p in both}
 
 
 def _spread_decided(draft: Contest, p: float) -> Contest:

@@ -51,6 +51,14 @@ class Place:
         return f"{self.name} ({self.task}{preset})"
 
     @property
+    def identity(self) -> tuple[str, ...]:
+        """What it is called, its data, its group: from what rows must share to what they may."""
+        changed = self.first("overrides")
+        changed = sorted(changed.items()) if isinstance(changed, dict) else changed
+        name = (self.task, self.preset, self.label, repr(changed))
+        return (*name, self.fingerprint, self.group)
+
+    @property
     def done(self) -> set[int]:
         """The seeds that finished."""
         return set(self.runs.loc[self.runs["status"] == "done", "seed"].astype(int))
@@ -103,31 +111,16 @@ def matched(
 ) -> tuple[list[tuple[Place, Place]], list[Place], list[Place]]:
     """Return the rows that both stores have, in pairs, and those that only one has."""
     left, right, pairs = list(base), list(new), []
-    for alike in (_same_runs, _same_data, _same_name):
+    for shared in (6, 5, 4):  # replicates; the same on equal data; the same by name
         for place in list(left):
-            others = [other for other in right if alike(place) == alike(other)]
-            rivals = [rival for rival in left if alike(rival) == alike(place)]
+            mine = place.identity[:shared]
+            others = [other for other in right if other.identity[:shared] == mine]
+            rivals = [rival for rival in left if rival.identity[:shared] == mine]
             if len(others) == len(rivals) == 1:
                 left.remove(place)
                 right.remove(others[0])
                 pairs.append((place, others[0]))
     return pairs, left, right
-
-
-def _same_name(place: Place) -> tuple[str, ...]:
-    return place.task, place.preset, place.label, repr(_sorted(place.first("overrides")))
-
-
-def _sorted(overrides: object) -> object:
-    return sorted(overrides.items()) if isinstance(overrides, dict) else overrides
-
-
-def _same_data(place: Place) -> tuple[str, ...]:
-    return *_same_name(place), place.fingerprint
-
-
-def _same_runs(place: Place) -> tuple[str, ...]:
-    return *_same_data(place), place.group
 
 
 def altered(base: Place, new: Place) -> Iterator[str]:

@@ -75,17 +75,9 @@ def curves(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     return same.drop_duplicates(["run", "epoch"]).reset_index(drop=True)
 
 
-def per_run(
-    curve: pd.DataFrame, number: Callable[[pd.DataFrame], dict[str, object] | None]
-) -> pd.DataFrame:
-    """Apply ``number`` to each run's curve; a run of which it returns None is left out."""
-    rows = []
-    for _, one in curve.groupby("run", sort=False):
-        found = number(one)
-        if found is not None and pd.notna(found["value"]):  # type: ignore[call-overload]
-            head = one.iloc[-1]
-            rows.append({key: head[key] for key in (*OWN, "protocol")} | found)
-    return pd.DataFrame(rows, columns=None if rows else [*OWN, "protocol", "value"])
+def of_row(frame: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
+    """Return the lines of one row of a table, by its label and group."""
+    return frame[(frame["label"] == key[0]) & (frame["group"] == key[1])]
 
 
 def best(
@@ -141,11 +133,28 @@ def grid(count: float, first: float, last: float, spacing: int | None) -> str:
     return f"{count:.0f} evaluations, epochs {first:g} to {last:g}{every}"
 
 
-def own_training(one: pd.DataFrame) -> pd.DataFrame:
-    """Return the part of a run's curve that is its own: from where its warm-up ends."""
-    warmup = one["warmup"].astype(bool)
-    own = one[~warmup]
-    return pd.concat([one[warmup].tail(1), own]) if warmup.any() else own
+def own_training(
+    curve: pd.DataFrame, number: Callable[[pd.DataFrame], tuple[float, int] | None]
+) -> pd.DataFrame:
+    """Apply ``number`` to each run's own part of its curve, from where its warm-up ends.
+
+    Args:
+        curve: Frame of `curves`.
+        number: Returns a run's number, and of how many evaluations it is; a run of which it returns
+            None is left out.
+
+    Returns:
+        Also ``evaluations``.
+    """
+    rows = []
+    for _, one in curve.groupby("run", sort=False):
+        warmup = one["warmup"].astype(bool)
+        own = pd.concat([one[warmup].tail(1), one[~warmup]])
+        found = number(own)
+        if found is not None and not np.isnan(found[0]):
+            head = {key: own[key].iloc[-1] for key in (*OWN, "protocol")}
+            rows.append({**head, "value": found[0], "evaluations": found[1]})
+    return pd.DataFrame(rows, columns=None if rows else [*OWN, "protocol", "value"])
 
 
 def change(curve: pd.DataFrame) -> pd.DataFrame:
@@ -154,28 +163,25 @@ def change(curve: pd.DataFrame) -> pd.DataFrame:
     ``evaluations`` counts those of own training.
     """
 
-    def number(one: pd.DataFrame) -> dict[str, object] | None:
-        own = own_training(one)
-        if not one["warmup"].any() or len(own) < 2:
+    def number(own: pd.DataFrame) -> tuple[float, int] | None:
+        if len(own) < 2 or not own["warmup"].iloc[0]:
             return None
-        moved = own["value"].iloc[-1] - own["value"].iloc[0]
-        return {"value": moved, "evaluations": len(own)}
+        return own["value"].iloc[-1] - own["value"].iloc[0], len(own)
 
-    return per_run(curve, number)
+    return own_training(curve, number)
 
 
 def late(curve: pd.DataFrame) -> pd.DataFrame:
     """Return what the second half of own training changed; ``evaluations`` counts all of it."""
 
-    def number(one: pd.DataFrame) -> dict[str, object] | None:
-        own = own_training(one)
+    def number(own: pd.DataFrame) -> tuple[float, int] | None:
         if len(own) < 3:
             return None
         middle = (own["epoch"].iloc[0] + own["epoch"].iloc[-1]) / 2
-        half = own[own["epoch"] >= middle]
-        return {"value": half["value"].iloc[-1] - half["value"].iloc[0], "evaluations": len(own)}
+        half = own.loc[own["epoch"] >= middle, "value"]
+        return half.iloc[-1] - half.iloc[0], len(own)
 
-    return per_run(curve, number)
+    return own_training(curve, number)
 
 
 def rise(curve: pd.DataFrame) -> pd.DataFrame:
@@ -185,16 +191,14 @@ def rise(curve: pd.DataFrame) -> pd.DataFrame:
     and is left out. ``evaluations`` counts those of own training.
     """
 
-    def number(one: pd.DataFrame) -> dict[str, object] | None:
-        own = own_training(one)
+    def number(own: pd.DataFrame) -> tuple[float, int] | None:
         lowest = own.iloc[int(own["value"].argmin())]
         epochs = own["epoch"].iloc[-1] - lowest["epoch"]
         if epochs <= 0:
             return None
-        risen = (own["value"].iloc[-1] - lowest["value"]) / epochs
-        return {"value": risen, "evaluations": len(own)}
+        return (own["value"].iloc[-1] - lowest["value"]) / epochs, len(own)
 
-    return per_run(curve, number)
+    return own_training(curve, number)
 
 
 def translation(curve: pd.DataFrame, logs: pd.DataFrame, name: str, length: float) -> pd.DataFrame:
@@ -213,21 +217,19 @@ def translation(curve: pd.DataFrame, logs: pd.DataFrame, name: str, length: floa
     logged = logs[(logs["name"] == name) & ~logs["warmup"].astype(bool)]
     means = {run: one.groupby("epoch")["value"].mean() for run, one in logged.groupby("run")}
 
-    def number(one: pd.DataFrame) -> dict[str, object] | None:
-        log = means.get(one["run"].iloc[0])
+    def number(own: pd.DataFrame) -> tuple[float, int] | None:
+        log = means.get(own["run"].iloc[0])
         if log is None or len(log) < 2:
             return None
         middle = log.index.to_numpy(float) + 0.5  # the mean over an epoch stands in its middle
-        own = own_training(one)
         own = own[own["epoch"].between(middle[0], middle[-1])]
         span = np.ptp(own["value"]) if len(own) else 0.0
         if not span:
             return None
         at = np.interp(own["epoch"].to_numpy(float), middle, log.to_numpy(float))
-        apart = np.ptp(length * at - own["value"].to_numpy(float))
-        return {"value": apart / span, "evaluations": len(own)}
+        return np.ptp(length * at - own["value"].to_numpy(float)) / span, len(own)
 
-    return per_run(curve, number)
+    return own_training(curve, number)
 
 
 # -- cost ------------------------------------------------------------------------------------
@@ -269,7 +271,7 @@ def sample(measured: pd.DataFrame, label: str, group: str) -> tuple[dict[int, fl
         label: The row's.
         group: The row's.
     """
-    mine = measured[(measured["label"] == label) & (measured["group"] == group)]
+    mine = of_row(measured, (label, group))
     if not len(mine):
         return {}, ""
     protocol = str(mine["protocol"].value_counts(sort=True).index[0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -149,11 +149,8 @@ def _ranked(
     metric: str,
     outside: Collection[str],
 ) -> tuple[pd.DataFrame, str]:
-    inside = {
-        line: by_seed
-        for line, by_seed in values.items()
-        if line.label not in outside and not line.record.fresh_data
-    }
+    fitting = [line for line in values if line.label not in outside]
+    inside = {line: values[line] for line in fitting if not line.record.fresh_data}
     order, places, found = rank(inside, direction)
     if len(places) < 2:
         places = {}  # a place is one among several
@@ -181,24 +178,15 @@ def _row(
     found: Mapping[tuple[Line, Line], Difference],
     in_ranking: bool,
 ) -> dict[str, object]:
-    summary = summarise(list(values.values()))
-    row: dict[str, object] = {
-        "place": places.get(line),
-        "label": line.label,
-        "group": line.group,
-        "title": line.title,
-        "name": line.name,
-        "n": summary.n,
-        "mean": summary.mean,
-        "sd": summary.sd,
-        "low": summary.low,
-        "high": summary.high,
-        "in_ranking": in_ranking,
+    row = {
+        **{key: getattr(line, key) for key in ("label", "group", "title", "name")},
+        **asdict(summarise(list(values.values()))),
+        **{"place": places.get(line), "in_ranking": in_ranking},
     }
     difference = found.get((top, line)) if top is not None else None
     if difference is None:
-        few = f"{summary.n} seed{'s' * (summary.n != 1)}: no place"
-        return row | {"note": few if summary.n < LEAST else ""}
+        n = len(values)
+        return row | {"note": f"{n} seed{'s' * (n != 1)}: no place" if n < LEAST else ""}
     return row | {
         "distance": difference.mean,
         "distance_low": difference.low,

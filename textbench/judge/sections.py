@@ -66,12 +66,10 @@ class Section:
     def lines(self) -> tuple[Line, ...]:
         """Its rows, in the order of their labels."""
         found = [_line(members) for _, members in self.runs.groupby(list(KEY), sort=True)]
-        for tell in (_changes, _schedule, _group):
+        for tell in (_schedule, _group):
             names = Counter(line.name for line in found)
             found = [
-                replace(line, name=line.name + tell(line))
-                if tell is _changes or names[line.name] > 1
-                else line
+                replace(line, name=line.name + tell(line)) if names[line.name] > 1 else line
                 for line in found
             ]
         return tuple(found)
@@ -91,11 +89,6 @@ class Section:
         return max(found, key=lambda line: len(line.seeds), default=None)
 
 
-def _changes(line: Line) -> str:
-    changed = ", ".join(f"{key}={value}" for key, value in line.record.own_overrides.items())
-    return f" [{changed}]" if changed else ""
-
-
 def _schedule(line: Line) -> str:
     return f" ({line.record.schedule})" if line.record.schedule else ""
 
@@ -109,15 +102,17 @@ def _line(members: pd.DataFrame) -> Line:
     label = str(first["label"])
     done = members[members["status"] == "done"]
     title = first["title"] if isinstance(first.get("title"), str) and first["title"] else label
+    record = Record.of(first)
+    changed = ", ".join(f"{key}={value}" for key, value in record.own_overrides.items())
     return Line(
         label=label,
         group=str(first["group"]),
         title=str(title),
-        record=Record.of(first),
+        record=record,
         seeds=tuple(sorted(int(seed) for seed in done["seed"])),
         runs=len(members),
         broken=int(members["status"].isin(BROKEN).sum()),
-        name=label,
+        name=f"{label} [{changed}]" if changed else label,
     )
 
 

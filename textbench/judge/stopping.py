@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from textbench.judge.measures import curves
+from textbench.judge.measures import curves, of_row
 from textbench.judge.power import LEAST
 from textbench.judge.published import Stopping
 from textbench.judge.sections import Line, Section
@@ -64,8 +64,7 @@ def first_reached(
 
 def stopped(stopping: Stopping, section: Section, line: Line) -> Outcome:
     """Judge a row by a number of an unstated time; return its outcome."""
-    curve = curves(section.results, stopping.metrics)
-    mine = curve[(curve["label"] == line.label) & (curve["group"] == line.group)]
+    mine = of_row(curves(section.results, stopping.metrics), line.key)
     target = dict(zip(stopping.metrics, stopping.values, strict=True))
     told = [first_reached(one, target, stopping.margin.value) for _, one in mine.groupby("run")]
     n, ways = len(told), [way for way, _ in told]

@@ -30,11 +30,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from textbench.contracts.number import Direction
 from textbench.judge.power import LEAST, detectable_samples
 from textbench.judge.stats import Summary, summarise
 
 Floats = NDArray[np.float64]
-Direction = Literal["lower", "higher", "none"]
 Verdict = Literal["identical", "within", "worse", "better", "changed", "unjudged"]
 
 LEVEL = 0.01

@@ -16,9 +16,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from textbench.judge.comparable import reasons
-from textbench.judge.measures import best, curves, final, sample
+from textbench.judge.measures import best, curves, final, of_row, sample
 from textbench.judge.power import LEAST, MOST, seeds_to_tell
-from textbench.judge.published import Cell, Column, Row, Table, tables
+from textbench.judge.published import Column, Row, Table, tables
 from textbench.judge.sections import Line, Section, sections
 from textbench.judge.stats import Summary, summarise, t_interval
 from textbench.judge.stopping import Outcome, few, stopped
@@ -42,11 +42,11 @@ class Verdict:
     row: str
     """The published row's title."""
     column: str
-    label: str
+    label: str = ""
     """Of our row; empty where there is none."""
-    group: str
-    name: str
-    published: str
+    group: str = ""
+    name: str = ""
+    published: str = ""
     outcome: str = ""
     why: str = ""
     ours: str = ""
@@ -105,72 +105,41 @@ def numbers(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _judged(table: Table, there: Sequence[Section]) -> Iterator[Verdict]:
     mine = [section for section in there if section.task == table.protocol.task]
-    measured: dict[tuple[int, str], pd.DataFrame] = {}
     for row in table.rows.values():
+        lines = [(one, line) for one in mine for line in one.lines if line.label in row.readings]
         for key, cell in row.cells.items():
             column = table.columns[key]
-            lines = [
-                (i, line)
-                for i, section in enumerate(mine)
-                for line in section.lines
-                if line.label in row.readings
-            ]
-            for i, line in lines:
-                section = mine[i]
-                if (i, key) not in measured:
-                    measured[i, key] = _measure(section, column)
-                head = _head(table, row, column, cell, section.title, line)
-                judged = _judge(head, table, row, column, cell, section, line, measured[i, key])
+            about = (table.document.id, table.id, table.source, row.title, column.title)
+            for section, line in lines:
+                ours = (line.label, line.group, line.name)
+                head = Verdict(section.title, *about, *ours, cell.text)
+                judged = _judge(head, table, row, key, section, line)
                 if line.broken and judged.outcome not in ("not comparable", "not stated"):
                     broken = f"; {line.broken} of {line.runs} runs failed or diverged"
                     judged = replace(judged, why=judged.why + broken)
                 yield judged
             if not lines:
                 outcome = "not comparable" if row.incomparable else "not run"
-                head = _head(table, row, column, cell, "", None)
+                head = Verdict("", *about, published=cell.text)
                 yield replace(head, outcome=outcome, why=row.incomparable)
 
 
 def _measure(section: Section, column: Column) -> pd.DataFrame:
     """Return each run's number for a column; a best is of all its evaluations, as the paper's."""
-    if column.select == "best":
-        curve = curves(section.results, column.metrics)
-        return best(curve, column.metrics, higher=column.higher, common=False)
     if column.select == "final":
         return final(section.results, column.metrics)
-    return pd.DataFrame()
-
-
-def _head(
-    table: Table, row: Row, column: Column, cell: Cell, section: str, line: Line | None
-) -> Verdict:
-    """Say what is judged by what; the judgement is still to come."""
-    return Verdict(
-        section=section,
-        document=table.document.id,
-        table=table.id,
-        source=table.source,
-        row=row.title,
-        column=column.title,
-        label=line.label if line else "",
-        group=line.group if line else "",
-        name=line.name if line else "",
-        published=cell.text,
-    )
+    curve = curves(section.results, column.metrics)
+    return best(curve, column.metrics, higher=column.higher, common=False)
 
 
 def _judge(
-    head: Verdict,
-    table: Table,
-    row: Row,
-    column: Column,
-    cell: Cell,
-    section: Section,
-    line: Line,
-    measured: pd.DataFrame,
+    head: Verdict, table: Table, row: Row, key: str, section: Section, line: Line
 ) -> Verdict:
+    """Judge one of our rows by the number of a published row in the column ``key``."""
+    column, cell = table.columns[key], row.cells[key]
     if column.select == "time":
         return replace(head, outcome="not comparable", why=column.incomparable)
+    measured = section.once((table.id, key), lambda: _measure(section, column))
     values, protocol = sample(measured, *line.key)
     if not values:
         return replace(head, outcome="not run", why="no finished run has it")
@@ -213,7 +182,7 @@ def _described(
     protocol: str,
 ) -> Verdict:
     summary = summarise(list(values.values()))
-    mine = measured[(measured["label"] == line.label) & (measured["group"] == line.group)]
+    mine = of_row(measured, line.key)
     mine = mine[mine["protocol"] == protocol]
     each = " + ".join(f"{mine[metric].mean():.3f}" for metric in column.metrics)
     return replace(
@@ -265,7 +234,7 @@ def _warmup(measured: pd.DataFrame, line: Line) -> Outcome:
     """Judge the paper's dash: the best was acquired during the warm-up."""
     if line.record.warmup is None:
         return Outcome("not comparable", "our run has no warm-up")
-    mine = measured[(measured["label"] == line.label) & (measured["group"] == line.group)]
+    mine = of_row(measured, line.key)
     n, inside = len(mine), int(mine["in_warmup"].sum())
     where = f"the best lies in the warm-up of {inside} of {n} seeds"
     if n < LEAST:
