@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib import font_manager
+from matplotlib.ft2font import FT2Font
 from stores import make_run, points, spec
 
 from textbench.report.curves import Curve, log_curves, metric_curves
 from textbench.report.definitions import FigureSpec, figure_specs, row_names
 from textbench.report.figures import draw
+from textbench.report.fonts import FONT, Fonts, fonts_for
 from textbench.report.panels import Drawn, Strip
+from textbench.report.pictures import jobs
 from textbench.report.sections import Section, sections
 from textbench.report.styles import LINES, Styles, groups
 from textbench.store.frames import frames
@@ -184,3 +188,29 @@ def test_paths_run_through_both_metrics_and_the_papers_pairs_are_points(tmp_path
     stars = {tuple(point.get_xydata()[0]) for point in ax.lines if point.get_marker() == "*"}
     assert {(8.19, 8.03), (9.08, 8.97), (9.43, 7.67)} <= stars and len(stars) == 8
     assert found.other_oracle
+
+
+# -- letters ---------------------------------------------------------------------------------
+
+WATCH = "\u231a"
+"""DejaVu Sans lacks it; STIX, which comes with matplotlib as well, has it."""
+
+
+def test_a_letter_that_the_usual_font_lacks_is_of_another() -> None:
+    assert fonts_for("Plain") == fonts_for("é, Ж, ∑") == Fonts()
+    found = fonts_for(f"{WATCH}é")
+    assert found.unknown == "" and found.families[0] == FONT and len(found.families) == 2
+    other = font_manager.FontProperties(family=[found.families[1]])
+    assert ord(WATCH) in FT2Font(font_manager.findfont(other)).get_charmap()
+
+
+def test_letters_of_no_font_are_boxes_and_the_caption_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textbench.report.fonts._installed", lambda: iter(()))
+    make_run(tmp_path, spec("mine", title=f"My {WATCH}"), points(8.5, 7.6, 7.9))
+    section = only(tmp_path)
+    pictures = [picture for job in jobs(section, Styles([section])) if (picture := job())]
+    assert pictures  # drawn without a warning
+    for picture in pictures:
+        assert f"No font here has {WATCH}: boxes stand in their places." in picture.caption

@@ -41,3 +41,9 @@ def sentences(spec: FigureSpec, part: Section, drawn: Drawn) -> Iterator[str]:
         yield f"Not drawn, with fewer than three evaluations: {', '.join(drawn.stubs)}."
     if part.options:
         yield f"Every row: {part.options}."
+
+
+def boxes(letters: str) -> Iterator[str]:
+    """Say which letters a figure shows as boxes, if any."""
+    if letters:
+        yield f"No font here has {' '.join(letters)}: boxes stand in their places."

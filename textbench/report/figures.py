@@ -25,7 +25,7 @@ LEFT, RIGHT = "#0173B2", "#D55E00"
 def draw(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
     """Draw a figure; None where the store has nothing for it."""
     kinds = {"curves": _curves, "twin": _twin, "tradeoff": _tradeoff, "paths": paths.draw}
-    with look():
+    with look(styles.fonts.families):
         drawn = kinds[spec.kind](spec, section, styles)
         return laid_out(drawn) if drawn is not None else None
 

@@ -45,5 +45,6 @@ def _drawn(spec: FigureSpec, section: Section, styles: Styles) -> Picture | None
     if part is None or drawn is None:
         return None
     title = f"{spec.title} ({spec.paper} of the paper)" if spec.paper else spec.title
-    caption = " ".join(captions.sentences(spec, part, drawn))
+    told = (*captions.sentences(spec, part, drawn), *captions.boxes(styles.fonts.unknown))
+    caption = " ".join(told)
     return picture(f"{spec.id}-{section.slug}", drawn, title, caption)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from textbench.report.definitions import controls, matches, row_names
+from textbench.report.fonts import FONT, fonts_for
 from textbench.report.sections import Section
 
 LINES = 8
@@ -37,6 +39,8 @@ class Styles:
     """The look of every row of a report."""
 
     def __init__(self, sections: Sequence[Section]) -> None:
+        titles = "".join(title for section in sections for title in section.rows["title"])
+        self.fonts = fonts_for(titles)
         self._others: dict[str, Style] = {}
         looks = itertools.cycle(itertools.product(DASHES[1:], OTHERS))
         for section in sections:
@@ -95,12 +99,12 @@ def groups(section: Section) -> Iterator[tuple[str, list[Hashable]]]:
 
 
 @contextmanager
-def look() -> Iterator[None]:
+def look(families: Sequence[str] = (FONT,)) -> Iterator[None]:
     """Seaborn's look, as matplotlib ships it, whatever the user's own settings are."""
     from matplotlib import rc_context, style
 
     ours: dict[str, object] = {
-        "font.family": ["DejaVu Sans"],
+        "font.family": list(families),
         "axes.edgecolor": "0.3",
         "axes.linewidth": 0.7,
         "axes.titlesize": 9,
@@ -118,7 +122,8 @@ def look() -> Iterator[None]:
         "seaborn-v0_8-paper",
         ours,
     ]
-    with rc_context(), style.context(sheets):
+    with rc_context(), style.context(sheets), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing", UserWarning)  # captions say so
         yield
 
 

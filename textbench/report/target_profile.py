@@ -70,7 +70,7 @@ def draw(steps: pd.DataFrame, section: Section, styles: Styles) -> Drawn:
     drawn = [at for at in section.rows.index if best.get(at, 0.0) > 0]
     costs = list(dict.fromkeys(steps["cost"]))
     titles = section.rows["title"]
-    with look():
+    with look(styles.fonts.families):
         strip = Strip("", tuple(titles[at] for at in drawn), len(costs))
         figure, [(part, axes)] = figure_of([strip], 4.0, 2.9)
         looks = styles.of(section)
