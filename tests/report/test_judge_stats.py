@@ -151,7 +151,7 @@ def test_holm_on_a_worked_example() -> None:
 
 
 def test_equal_seeds_are_compared_in_pairs() -> None:
-    a, b = by_seed([1.0, 2.0, 4.0]), by_seed([0.5, 1.0, 2.0]) | {7: 9.0}
+    a, b = by_seed([1.0, 2.0, 4.0]), by_seed([0.5, 1.0, 2.0]) | {7: 2.0}
     found = compare(a, b)
     expected = summarise([0.5, 1.0, 2.0])
     assert (found.paired, found.n) == (True, 3)
@@ -177,6 +177,43 @@ def test_other_seeds_are_compared_as_two_samples() -> None:
     assert found.p == pytest.approx(welch.pvalue)
     few = compare(by_seed(range(10)), by_seed(range(10, 20), 8))  # two of ten in common
     assert not few.paired
+
+
+def test_two_seeds_in_common_are_no_pairs() -> None:
+    """Two pairs that agree by chance separated rows of three seeds each."""
+    a, b = {0: 9.5, 1: 9.2, 2: 9.0}, {1: 9.1, 2: 8.9001, 3: 9.6}
+    found = compare(a, b)
+    assert (found.paired, found.n) == (False, 3) and not found.separated
+
+
+def test_seeds_that_only_one_row_has_turn_no_place_round() -> None:
+    """The row with the best mean was ranked first, and found worse by the seeds in common."""
+    rows = {
+        "ten": by_seed([9.5, 9.51, 9.49, 9.0, 9.01, 9.02, 8.99, 9.0, 9.01, 9.0]),
+        "three": by_seed([9.3, 9.312, 9.289]),
+    }
+    order, places, found = rank(rows)
+    one = found["ten", "three"]
+    assert order == ["ten", "three"] and one.mean > 0 and not one.paired
+    assert one.mean == pytest.approx(
+        sum(rows["three"].values()) / 3 - sum(rows["ten"].values()) / 10
+    )
+    assert places["ten"] < places["three"] if one.separated else set(places.values()) == {1}
+    near = compare(rows["ten"] | {0: 9.0, 1: 9.01, 2: 9.0}, rows["three"])
+    assert (near.paired, near.n) == (True, 3)
+
+
+@pytest.mark.parametrize("unit", [2.0**-1000, 2.0**1000])
+def test_numbers_whose_squares_are_none_are_judged_as_others(unit: float) -> None:
+    """Perplexities of 1e200 had a spread of infinity, and those of 1e-200 none."""
+    a, b = [1.0, 1.1, 1.25], [1.5, 1.7, 1.6]
+    few, many = compare(by_seed(a), by_seed(b)), compare(by_seed(a), by_seed(b, 7))
+    for plain, first in ((few, 0), (many, 7)):
+        times = by_seed([x * unit for x in a]), by_seed([x * unit for x in b], first)
+        huge = compare(*times)
+        assert (huge.p, huge.p_holm, huge.needed) == (plain.p, plain.p_holm, plain.needed)
+        scaled = [getattr(plain, name) * unit for name in ("mean", "sd", "low", "high")]
+        assert [getattr(huge, name) for name in ("mean", "sd", "low", "high")] == scaled
 
 
 def test_exact_tests_stand_beside_from_six_seeds_on() -> None:

@@ -13,7 +13,6 @@ from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeVar
 
-import numpy as np
 import pandas as pd
 
 from textbench.judge.measures import final, sample
@@ -29,7 +28,7 @@ NAMED = 8
 COLUMNS = (
     *("place", "label", "group", "title", "name", "n", "mean", "sd", "low", "high"),
     *("distance", "distance_low", "distance_high", "paired", "p_holm", "p_exact", "separated"),
-    *("more_seeds", "note", "in_ranking"),
+    *("compared", "more_seeds", "note", "in_ranking"),
 )
 
 
@@ -46,7 +45,7 @@ class Ranking:
     unit: str
     protocol: str
     rows: pd.DataFrame = field(repr=False)
-    """With the columns of `COLUMNS`; ``distance`` is row minus best."""
+    """With the columns of `COLUMNS`; ``distance`` is row minus best, of ``compared`` seeds."""
     sentence: str
     """What may be concluded."""
 
@@ -80,7 +79,7 @@ def rank(
         minus first, of all pairs of these in that order.
     """
     sign = -1.0 if direction == "higher" else 1.0
-    means = {row: sign * float(np.mean(list(by_seed.values()))) for row, by_seed in values.items()}
+    means = {row: sign * summarise(list(one.values())).mean for row, one in values.items()}
     order = sorted(means, key=lambda row: means[row])
     judged = [row for row in order if len(values[row]) >= LEAST]
     pairs = {(a, b): (values[b], values[a]) for a, b in itertools.combinations(judged, 2)}
@@ -166,7 +165,7 @@ def _ranked(
         metric,
         direction,
     )
-    frame = frame.astype({"place": "Int64", "more_seeds": "Int64"})
+    frame = frame.astype(dict.fromkeys(("place", "compared", "more_seeds"), "Int64"))
     return frame.iloc[at].reset_index(drop=True), sentence
 
 
@@ -195,6 +194,7 @@ def _row(
         "p_holm": difference.p_holm,
         "p_exact": difference.p_exact,
         "separated": difference.separated,
+        "compared": difference.n,
         "more_seeds": difference.more,
         "note": difference.note,
     }

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from textbench.judge.exact import mann_whitney_test, sign_flip_test
-from textbench.judge.power import seeds_to_tell, seeds_to_tell_samples
+from textbench.judge.power import LEAST, seeds_to_tell, seeds_to_tell_samples
 
 K = TypeVar("K", bound=Hashable)
 Floats = NDArray[np.float64]
@@ -94,10 +94,16 @@ def t_interval(x: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats, Float
         level: Confidence of the interval.
     """
     values = np.asarray(x, dtype=float)
-    n = values.shape[-1]
+    n, unit = values.shape[-1], _unit(values)
+    values = values / unit[..., None]  # squares of 1e200 are no numbers
     mean, sd = values.mean(-1), values.std(-1, ddof=1)
     half = special.stdtrit(n - 1, 0.5 + level / 2) * sd / math.sqrt(n)
-    return mean, sd, mean - half, mean + half
+    return mean * unit, sd * unit, (mean - half) * unit, (mean + half) * unit
+
+
+def _unit(values: Floats) -> Floats:
+    """Return the power of two just below the largest value of the last axis: exact to divide by."""
+    return np.asarray(np.ldexp(1.0, np.frexp(np.abs(values).max(-1))[1] - 1))
 
 
 def summarise(values: Sequence[float], level: float = 0.95) -> Summary:
@@ -172,8 +178,9 @@ def differences(
 
     Args:
         pairs: The comparisons of one column: A and B by seed. Seeds that both have are compared
-            with each other if there are two of them and half of the smaller side, or all of it;
-            else A and B are two independent samples.
+            with each other if there are `LEAST` of them and half of the smaller side, or all of it;
+            else A and B are two independent samples. So they are where the other seeds turn the
+            order of the means round: what is said of a difference is said of the means shown.
 
     Returns:
         A minus B for each.
@@ -209,9 +216,20 @@ def _difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:
     smaller = min(len(a), len(b))
     if not smaller:
         return Difference(True, 0, *(math.nan,) * 6, note="no common data")
-    if len(common) == smaller or (len(common) >= 2 and 2 * len(common) >= smaller):
-        return _paired([a[seed] for seed in common], [b[seed] for seed in common])
-    return _unpaired(list(a.values()), list(b.values()))
+    unit = float(_unit(np.array([*a.values(), *b.values()])))
+    left, right = ({seed: one / unit for seed, one in side.items()} for side in (a, b))
+    if len(common) == smaller or (len(common) >= LEAST and 2 * len(common) >= smaller):
+        found = _paired([left[seed] for seed in common], [right[seed] for seed in common])
+        all_seeds = np.mean(list(left.values())) - np.mean(list(right.values()))
+        turned = len(left) + len(right) > 2 * len(common) and found.mean * all_seeds < 0
+        if not turned:
+            return _times(found, unit)
+    return _times(_unpaired(list(left.values()), list(right.values())), unit)
+
+
+def _times(found: Difference, unit: float) -> Difference:
+    own = {name: getattr(found, name) * unit for name in ("mean", "sd", "low", "high")}
+    return replace(found, **own)
 
 
 def _paired(a: Sequence[float], b: Sequence[float]) -> Difference:

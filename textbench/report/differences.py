@@ -139,8 +139,8 @@ def _notes(baseline: str, frame: pd.DataFrame) -> Iterator[str]:
     yield (
         f"Row minus {baseline}: mean of the differences between equal seeds, which share data and "
         "initial generator [95 % t-interval of this difference alone]. Bold: separated, with p of "
-        "the paired t-test (Welch's where no seeds are shared), Holm-corrected over the rows of a "
-        "column, at most 0.05."
+        "the paired t-test (where few seeds are shared Welch's, of the means: “unpaired”), "
+        "Holm-corrected over the rows of a column, at most 0.05."
     )
     if frame["seeds_needed"].notna().any() or not frame["separated"].all():
         yield (

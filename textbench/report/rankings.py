@@ -49,7 +49,9 @@ def ranked(section: Section, found: ranking.Ranking) -> Ranked:
     lines: list[Place] = []
     apart: dict[str, list[str]] = {}
     rows = found.rows.astype(object)
-    for row in records(rows.where(rows.notna(), None)):
+    told = list(records(rows.where(rows.notna(), None)))
+    best = next((row.n for row in told if row.place is not None), 0)
+    for row in told:
         title = names.get((row.label, row.group), row.name)
         if row.place is None:
             why = f"fewer than {LEAST} seeds" if row.n < LEAST else "nothing to compare it with"
@@ -63,7 +65,7 @@ def ranked(section: Section, found: ranking.Ranking) -> Ranked:
                 "n": row.n,
                 "mean": _with_interval(row.mean, row.low, row.high),
                 "distance": _distance(row),
-                "note": _note(row),
+                "note": _note(row, best),
             }
         )
     return {
@@ -97,15 +99,26 @@ def _distance(row: Row) -> str:
     return _with_interval(row.distance, row.distance_low, row.distance_high, signed=True)
 
 
-def _note(row: Row) -> str:
+def _note(row: Row, best: int) -> str:
+    """Say what a row's distance to the best, of so many seeds, is worth."""
     if row.distance is None:
         return str(row.note or "")
+    seeds = _compared(row, best)
     if row.separated:
         p = f"p={number(row.p_holm, 3)}" if row.p_holm >= 0.001 else "p<0.001"
-        return f"separated ({p})"
+        return f"separated ({', '.join(filter(None, (p, seeds)))})"
+    text = "not separated from the best" + (f" ({seeds})" if seeds else "")
     if row.more_seeds is not None:
-        return f"not separated from the best; {row.more_seeds:.0f} more seeds would tell"
-    return "not separated from the best"
+        more = int(row.more_seeds)
+        return f"{text}; {more} more seed{'s' * (more != 1)} would tell"
+    return text
+
+
+def _compared(row: Row, best: int) -> str:
+    """Say of which seeds a distance is, where that is not all of both rows'."""
+    if not row.paired:
+        return "of means, not by seed"
+    return f"{row.compared:.0f} seeds in common" if row.compared < max(row.n, best) else ""
 
 
 def _in_one_line(lines: list[Place]) -> str:
