@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
 import pytest
 from framed import Made, finals
 
@@ -85,6 +86,70 @@ def test_a_constant_metric_has_no_winner_and_a_row_that_leads_alone_elsewhere_is
     assert told(values).endswith(
         "a is the better of the two by x; all of them share the first place by y (not separated)."
     )
+
+
+def in_two_ways(*second: str) -> Made:
+    """Rows of three seeds each, of which some were measured under another protocol."""
+    made = Made()
+    for label, low, wide in (
+        ("a", 8.0, 0.02),
+        ("b", 9.0, 0.05),
+        ("c", 7.0, 0.03),
+        ("d", 6.0, 0.08),
+    ):
+        values = (low, low + 0.01, low + wide)
+        way = "/2 n=9984" if label in second else "/1 n=9984"
+        if label in "ab" or second:
+            finals(made, label, values, "x", protocol=way)
+    return made
+
+
+def answered(made: Made, metrics: Sequence[str] = ("x",)) -> str:
+    found = rankings(made.results, made.runs, list(metrics))
+    keys = {(row.label, row.group) for one in found for row in one.rows.itertuples()}
+    return answer(found, {key: key[0] for key in keys}, dict.fromkeys(keys, "9 epochs"))
+
+
+def test_rows_that_were_measured_in_two_ways_are_no_contest() -> None:
+    """The second protocol's first row was called the first of all four."""
+    assert answered(in_two_ways("c", "d")).endswith(
+        "epochs. Of a and b alone a is the better of the two by x (as x/1 n=9984); of c and d "
+        "alone d is the better of the two by x (as x/2 n=9984)."
+    )
+    sentences = [one.sentence for one in rankings(*_frames(in_two_ways("c", "d")), ["x"])]
+    assert [text.partition(":")[0] for text in sentences] == [
+        "Measured as x/1 n=9984",
+        "Measured as x/2 n=9984",
+    ]
+
+
+def _frames(made: Made) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return made.results, made.runs
+
+
+def test_a_row_that_nothing_compares_with_has_seeds_enough_all_the_same() -> None:
+    """It was said to have fewer than three."""
+    made = in_two_ways("d")
+    assert (
+        "Nothing was measured in the same way as d. c is the first of these 3 by x (as x/1"
+        in answered(made)
+    )
+    two = Made()
+    finals(two, "a", LOW, "x")
+    finals(two, "b", HIGH, "x", protocol="/2 n=9984")
+    assert answered(two) == (
+        "Not known: of 2 rows no two with 3 seeds were measured in the same way."
+    )
+
+
+def test_a_metric_that_some_rows_lack_is_won_among_the_others() -> None:
+    """`a` was called the first of three by a metric that only two of them have."""
+    values = {"a": {"x": LOW, "y": LOW}, "b": {"x": HIGH, "y": HIGH}, "c": {"x": (9.0, 9.1, 9.3)}}
+    assert told(values).endswith(
+        "a is the first of these 3 by x; of a and b alone a is the better of the two by y."
+    )
+    lost = {"a": {"x": LOW, "y": LOW}, "b": {"x": HIGH, "y": (8.0, 8.01)}}
+    assert told(lost).endswith("a is the better of the two by x. Nothing can be told by y.")
 
 
 def test_nothing_was_measured() -> None:

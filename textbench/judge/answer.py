@@ -6,7 +6,8 @@ metrics disagree the answer says so, and chooses none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -18,6 +19,8 @@ Key = tuple[str, str]
 """Label and group of a row."""
 ALL = "all of them"
 """For the sentence that would else name every row."""
+PART = "of "
+"""Begins what is said of some rows alone."""
 
 
 def answer(
@@ -32,30 +35,60 @@ def answer(
     """
     inside = [one.rows[one.rows["in_ranking"].astype(bool)] for one in rankings]
     rows = list(dict.fromkeys(key for frame in inside for key in _keys(frame)))
-    placed = [frame[frame["place"].notna()] for frame in inside]
-    compared = list(dict.fromkeys(key for frame in placed for key in _keys(frame)))
+    placed = [_keys(frame[frame["place"].notna()]) for frame in inside]
+    compared = list(dict.fromkeys(key for keys in placed for key in keys))
     enough = {key for frame in inside for key in _keys(frame[frame["n"] >= LEAST])}
     if len(rows) < 2:
         return "Nothing to compare: there is only one row." if rows else "Nothing to compare."
     if len(compared) < 2:
-        have = f"only {_named(sorted(enough), titles)} has" if len(enough) == 1 else "none has"
-        return f"Not known: of {len(rows)} rows {have} {LEAST} seeds, and it takes two."
+        return _unknown(rows, enough, titles)
     lengths = {schedules.get(key, "") for key in compared}
     same = next(iter(lengths)) if len(lengths) == 1 else ""
     trained = f"each trained for {same}" if same else "not all trained alike (see below)"
-    firsts = {
-        one.metric: tuple(_keys(frame[frame["place"] == 1]))
-        for one, frame in zip(rankings, placed, strict=True)
-        if len(frame) > 1
-    }
     rest = [key for key in rows if key not in compared]
-    return " ".join(
-        (
-            f"Compared are {_named(compared, titles)}: {LEAST} seeds or more, {trained}.",
-            *([f"Of {_few(rest, titles)} nothing may be concluded."] if rest else []),
-            _verdict(firsts, len(compared), titles),
-        )
+    few = [key for key in rest if key not in enough]
+    alone = [key for key in rest if key in enough]
+    contests = [_contest(*both, rankings) for both in zip(rankings, inside, strict=True)]
+    parts = (
+        f"Compared are {_named(compared, titles)}: {LEAST} seeds or more, {trained}.",
+        f"Of {_few(few, titles)} nothing may be concluded." if few else "",
+        f"Nothing was measured in the same way as {_named(alone, titles)}." if alone else "",
+        _verdict([one for one in contests if len(one.among) > 1], compared, titles),
+        _untold(contests),
     )
+    return " ".join(filter(None, parts))
+
+
+class _Contest(NamedTuple):
+    """A ranking, as far as the answer needs it."""
+
+    metric: str
+    """With the protocol, where the metric was measured in several ways."""
+    among: tuple[Key, ...]
+    """The rows that have places."""
+    first: tuple[Key, ...]
+    """Those that share the first."""
+
+
+def _contest(one: Ranking, inside: pd.DataFrame, rankings: Sequence[Ranking]) -> _Contest:
+    ways = sum(other.metric == one.metric for other in rankings)
+    name = f"{one.metric} (as {one.protocol})" if ways > 1 else one.metric
+    among, first = inside[inside["place"].notna()], inside[inside["place"] == 1]
+    return _Contest(name, tuple(sorted(_keys(among))), tuple(sorted(_keys(first))))
+
+
+def _unknown(rows: Sequence[Key], enough: Collection[Key], titles: Mapping[Key, str]) -> str:
+    start = f"Not known: of {len(rows)} rows"
+    if len(enough) > 1:
+        return f"{start} no two with {LEAST} seeds were measured in the same way."
+    have = f"only {_named(sorted(enough), titles)} has" if enough else "none has"
+    return f"{start} {have} {LEAST} seeds, and it takes two."
+
+
+def _untold(contests: Sequence[_Contest]) -> str:
+    """Name the metrics by which nothing is known, beside those by which something is."""
+    names = [one.metric for one in contests if len(one.among) < 2]
+    return f"Nothing can be told by {listed(names)}." if names else ""
 
 
 def _keys(frame: pd.DataFrame) -> list[Key]:
@@ -68,22 +101,39 @@ def _few(rest: Sequence[Key], titles: Mapping[Key, str]) -> str:
     return f"{listed(list(names))} (fewer than {LEAST} seeds)"
 
 
-def _verdict(firsts: Mapping[str, tuple[Key, ...]], rows: int, titles: Mapping[Key, str]) -> str:
-    """Say who is first by which metric, metrics with the same first rows together."""
-    metrics = grouped((tuple(sorted(keys)), metric) for metric, keys in firsts.items())
-    told = []
-    for keys, names in metrics.items():
-        if len(keys) == 1:
-            of = "the better of the two" if rows == 2 else f"the first of these {rows}"
-            told.append(f"{titles.get(keys[0], keys[0][0])} is {of} by {listed(names)}")
-        else:
-            all_of = ALL if len(keys) == rows else _named(keys, titles)
-            told.append(f"{all_of} share the first place by {listed(names)} (not separated)")
-    shared = set.intersection(*(set(keys) for keys in metrics))
+def _verdict(
+    contests: Sequence[_Contest], compared: Sequence[Key], titles: Mapping[Key, str]
+) -> str:
+    """Say who is first by which metric, metrics with the same rows and first rows together."""
+    groups = grouped(((one.among, one.first), one.metric) for one in contests)
+    told = [
+        _told(among, first, listed(names), set(among) == set(compared), titles)
+        for (among, first), names in groups.items()
+    ]
     text = "; ".join(told)
-    if not shared:
+    if not any(_leads(key, contests) for key in compared):
         return f"Which is better depends on the metric: {text}."
-    return f"{'All' + text[3:] if text.startswith(ALL) else text}."
+    return f"{text[0].upper()}{text[1:]}." if text.startswith((ALL, PART)) else f"{text}."
+
+
+def _told(
+    among: Sequence[Key],
+    first: Sequence[Key],
+    metrics: str,
+    everyone: bool,
+    titles: Mapping[Key, str],
+) -> str:
+    only = "" if everyone else f"{PART}{_named(among, titles)} alone "
+    if len(first) == 1:
+        rank = "the better of the two" if len(among) == 2 else f"the first of these {len(among)}"
+        return f"{only}{titles.get(first[0], first[0][0])} is {rank} by {metrics}"
+    rows = ALL if len(first) == len(among) else _named(first, titles)
+    return f"{only}{rows} share the first place by {metrics} (not separated)"
+
+
+def _leads(key: Key, contests: Sequence[_Contest]) -> bool:
+    """Tell whether a row is among the first by all metrics by which it is compared."""
+    return all(key in one.first for one in contests if key in one.among)
 
 
 def _named(keys: Sequence[Key], titles: Mapping[Key, str]) -> str:

@@ -124,7 +124,8 @@ def _of_section(section: Section, metric: str, outside: Collection[str]) -> Iter
         return
     direction: Direction = "higher" if "higher" in directions else "lower"
     unit = next((text for text in about.get("unit", ()) if isinstance(text, str) and text), "")
-    for protocol, same in measured.groupby("protocol", sort=True):
+    ways = measured.groupby("protocol", sort=True)
+    for protocol, same in ways:
         values = {line: sample(same, *line.key)[0] for line in section.lines}
         values = {line: by_seed for line, by_seed in values.items() if by_seed}
         rows, sentence = _ranked(values, direction, metric, outside)
@@ -138,7 +139,7 @@ def _of_section(section: Section, metric: str, outside: Collection[str]) -> Iter
             unit=unit,
             protocol=str(protocol),
             rows=rows,
-            sentence=sentence,
+            sentence=f"Measured as {protocol}: {sentence}" if len(ways) > 1 else sentence,
         )
 
 
@@ -252,9 +253,9 @@ def _without_place(
 def _told(first: Sequence[str], found: Mapping[tuple[str, str], Difference]) -> str:
     """Say how many more seeds would tell the best mean from the others that share its place."""
     pairs = {pair: one for pair, one in found.items() if pair[0] == first[0] and pair[1] in first}
-    same = [pair[1] for pair, one in pairs.items() if one.note == "identical"]
-    if len(same) == len(pairs):
-        return ": their runs agree to the bit"
+    notes = {one.note for one in pairs.values()}
+    if notes <= {"identical", "equal up to rounding"}:
+        return f": their runs agree {'to the bit' if notes == {'identical'} else 'up to rounding'}"
     told = {pair[1]: one.more for pair, one in pairs.items() if one.more is not None}
     if not told:
         return f", not separated; more than {MOST} seeds would be needed to tell"
