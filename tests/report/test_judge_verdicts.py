@@ -103,7 +103,7 @@ def test_a_short_schedule_is_no_failed_claim() -> None:
         made.run("cot", seed, curve=curve, config={"epochs": 8})
     found = verdict(made, "CoT", "best NLL_oracle + NLL_test")
     assert found.outcome == "not reached"
-    assert "8.19 / 8.03 not reached within 8 epochs by 3 seed(s)" in found.why
+    assert "8.19 / 8.03 not reached within 8 epochs by 3 seeds" in found.why
 
 
 @pytest.mark.parametrize(
@@ -186,6 +186,28 @@ def test_undecided_says_how_many_seeds_would_decide() -> None:
     edge = verdict(store_of((9.13, 9.18, 9.23)))
     assert edge.needed is pd.NA
     assert "more than 100 seeds would decide" in edge.why
+
+
+def test_seeds_that_agree_but_for_rounding_decide_nothing() -> None:
+    """One seed's result computed three times has an interval of no width: it was reproduced."""
+    for values in ((9.1,) * 3, (9.1, 9.1 + 1e-12, 9.1 - 1e-12), (9.7, 9.7, 9.7 + 2e-15)):
+        found = verdict(store_of(values))
+        assert found.outcome == "undecided" and "there is no spread" in found.why
+        assert outcomes(values, 9.08, 0.1) == "undecided"
+
+
+def test_seeds_measured_in_another_way_are_said_to_be_left_out() -> None:
+    made = store_of(CLOSE)
+    for seed in (3, 4):
+        made.run("mle", seed, final={"nll_oracle": 8.0 + seed}, protocol="/2 n=9984")
+    found = verdict(made)
+    assert (found.outcome, found.n) == ("reproduced", 3)
+    assert found.why.endswith("; 2 of 5 finished runs were measured in another way, or not at all")
+
+
+def test_one_more_seed_is_one_seed() -> None:
+    found = verdict(store_of((9.038, 9.08, 9.122)))
+    assert found.needed == found.n + 1 and "; 1 more seed would decide" in found.why
 
 
 def test_diverged_seeds_are_said() -> None:
@@ -278,6 +300,16 @@ def test_a_pair_is_reached_in_m_of_n_seeds(reaching: int, outcome: str) -> None:
     assert found.outcome == outcome
     if reaching:
         assert f"8.19 / 8.03 reached at epoch 30 (median) in {reaching} of 4 seeds" in found.why
+
+
+def test_a_pair_that_is_passed_between_two_evaluations_is_not_said_to_be_passed_later() -> None:
+    made = Made()
+    for seed in range(3):
+        points = {e: dict.fromkeys(("nll_oracle", "nll_test"), 9.5 - 2 * (e > 1)) for e in range(3)}
+        made.run("cot:9ffe475", seed, curve=points)
+    found = verdict(made, "CoT", "NLL_oracle")
+    assert found.outcome == "passed"
+    assert "reached at epoch 2 (median) in 3 of 3 seeds, and passed, then or later" in found.why
 
 
 def test_reached_takes_three_seeds_and_the_published_samples() -> None:

@@ -9,6 +9,7 @@ would decide. *Of the paper*: the same word, if the runs were trained as the pap
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, NamedTuple
@@ -190,8 +191,10 @@ def _why(fought: Sequence[Contest], word: str) -> str:
 
 def _head(one: Contest) -> str:
     """Return ``"final of nll_test: cot 7.5 < "``; empty where there are no two numbers."""
-    sign = "<" if one.left < one.right else ">" if one.left > one.right else ""
-    return f"{one.measure}: {one.subject} {one.left:.4g} {sign} " if sign else ""
+    if math.isnan(one.left) or math.isnan(one.right) or one.measure == "broken":
+        return ""
+    sign = "<" if one.left < one.right else ">" if one.left > one.right else "="
+    return f"{one.measure}: {one.subject} {one.numbers[0]} {sign} "
 
 
 # -- of the paper ----------------------------------------------------------------------------

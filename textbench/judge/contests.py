@@ -49,7 +49,13 @@ class Contest:
     def shown(self) -> str:
         """The other side, ``"8.68 seqgan"``; a bound, ``"0"``."""
         times = f"{self.factor:g} x " if self.factor != 1 else ""
-        return f"{self.right:.4g} {times}{self.other}".strip()
+        return f"{self.numbers[1]} {times}{self.other}".strip()
+
+    @property
+    def numbers(self) -> tuple[str, str]:
+        """Both sides, with so many digits that two that differ look it."""
+        pairs = ((f"{self.left:.{n}g}", f"{self.right:.{n}g}") for n in range(4, 18))
+        return next((pair for pair in pairs if pair[0] != pair[1]), (f"{self.left:.4g}",) * 2)
 
 
 def contests(
@@ -113,8 +119,11 @@ def _prepared(
 
 def _broken(draft: Contest, mine: Contestant) -> Contest:
     """Judge that something sometimes breaks: one broken run shows it, and none refutes it."""
-    runs, broken = (sum(getattr(line, what) for line in mine.lines) for what in ("runs", "broken"))
-    why = f"{broken} of {runs} runs of {mine.name} failed or diverged"
+    broken = sum(line.broken for line in mine.lines)
+    runs = broken + sum(len(line.seeds) for line in mine.lines)  # what still runs may yet break
+    if not runs:
+        return replace(draft, why=f"no finished run of {mine.name}")
+    why = f"{broken} of {runs} runs of {mine.name} that ended failed or diverged"
     if broken:
         return replace(draft, answer="better", why=why, n=runs, left=broken / runs, right=0.0)
     most = 1 - LEVEL ** (1 / runs)

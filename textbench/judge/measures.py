@@ -129,6 +129,8 @@ def common_spacing(curve: pd.DataFrame) -> int | None:
 
 def grid(count: float, first: float, last: float, spacing: int | None) -> str:
     """Describe the evaluations of a run that were looked at."""
+    if count == 1:
+        return f"1 evaluation, at epoch {first:g}"
     every = f", every {spacing}" if spacing else ""
     return f"{count:.0f} evaluations, epochs {first:g} to {last:g}{every}"
 

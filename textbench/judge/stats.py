@@ -46,6 +46,11 @@ class Summary:
     """Lower end of the interval for the mean; NaN for n < 2."""
     high: float
 
+    @property
+    def flat(self) -> bool:
+        """Whether there is no spread but that of rounding."""
+        return not self.sd > ROUNDING * abs(self.mean)
+
 
 @dataclass(frozen=True)
 class Difference:

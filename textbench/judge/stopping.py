@@ -72,12 +72,13 @@ def stopped(stopping: Stopping, section: Section, line: Line) -> Outcome:
     pair = stopping.text
     if not there:
         last = max((epoch for _, epoch in told), default=math.nan)
-        outcome, why = "not reached", f"{pair} not reached within {last:g} epochs by {n} seed(s)"
+        who = f"by {n} seed{'s' * (n != 1)}"
+        outcome, why = "not reached", f"{pair} not reached within {last:g} epochs {who}"
     else:
         passed = ways.count("passed")
         median = float(np.median(there))
         why = f"{pair} reached at epoch {median:g} (median) in {len(there)} of {n} seeds"
-        why += f", later passed by {passed}" if passed else ""
+        why += f", and passed, then or later, in {passed}" if passed else ""
         outcome = "passed" if 2 * passed > n else "reached"
         outcome = outcome if 2 * len(there) > n else "undecided"
     if n < LEAST:

@@ -20,7 +20,7 @@ from textbench.judge.measures import best, curves, final, of_row, sample
 from textbench.judge.power import LEAST, MOST, seeds_to_tell
 from textbench.judge.published import Column, Row, Table, tables
 from textbench.judge.sections import Line, Section, sections
-from textbench.judge.stats import Summary, summarise, t_interval
+from textbench.judge.stats import ROUNDING, Summary, summarise, t_interval
 from textbench.judge.stopping import Outcome, few, stopped
 
 OUTCOMES = (
@@ -80,7 +80,7 @@ def outcomes(x: ArrayLike, published: ArrayLike, margin: float) -> NDArray[np.st
     inside = (low >= paper - margin) & (high <= paper + margin)
     outside = (low > paper + margin) | (high < paper - margin)
     return np.select(
-        [np.broadcast_to(sd == 0, shape), inside, outside],
+        [np.broadcast_to(sd <= ROUNDING * np.abs(values).max(-1), shape), inside, outside],
         ["undecided", "reproduced", "differs"],
         "undecided",
     )
@@ -114,14 +114,25 @@ def _judged(table: Table, there: Sequence[Section]) -> Iterator[Verdict]:
                 ours = (line.label, line.group, line.name)
                 head = Verdict(section.title, *about, *ours, cell.text)
                 judged = _judge(head, table, row, key, section, line)
-                if line.broken and judged.outcome not in ("not comparable", "not stated"):
-                    broken = f"; {line.broken} of {line.runs} runs failed or diverged"
-                    judged = replace(judged, why=judged.why + broken)
-                yield judged
+                yield _with_the_rest(judged, line, curve=key in row.stopping)
             if not lines:
                 outcome = "not comparable" if row.incomparable else "not run"
                 head = Verdict("", *about, published=cell.text)
                 yield replace(head, outcome=outcome, why=row.incomparable)
+
+
+def _with_the_rest(judged: Verdict, line: Line, *, curve: bool) -> Verdict:
+    """Say which of a row's runs are not behind a verdict; one on a curve has counted its own."""
+    if judged.outcome in ("not comparable", "not stated"):
+        return judged
+    others = 0 if curve else len(line.seeds) - judged.n
+    told = [
+        f"{others} of {len(line.seeds)} finished runs were measured in another way, or not at all"
+        if judged.n and others > 0
+        else "",
+        f"{line.broken} of {line.runs} runs failed or diverged" if line.broken else "",
+    ]
+    return replace(judged, why="; ".join(filter(None, (judged.why, *told))))
 
 
 def _measure(section: Section, column: Column) -> pd.DataFrame:
@@ -204,8 +215,8 @@ def _decide(values: Mapping[int, float], published: float, margin: float) -> Out
     off = found.mean - published
     if found.n < LEAST:
         return Outcome("undecided", f"{off:+.3f}; {few(found.n)}", LEAST)
-    if found.sd == 0:
-        return Outcome("undecided", "all seeds agree to the bit: there is no spread")
+    if found.flat:
+        return Outcome("undecided", "all seeds agree but for rounding: there is no spread")
     outcome = str(outcomes(list(values.values()), published, margin))
     interval = f"mean {off:+.3f} off, interval [{found.low:.3f}, {found.high:.3f}]"
     band = f"[{published - margin:.3f}, {published + margin:.3f}]"
@@ -214,7 +225,8 @@ def _decide(values: Mapping[int, float], published: float, margin: float) -> Out
     if outcome == "differs":
         return Outcome(outcome, f"by {off:+.3f}; {interval} outside {band}")
     needed = seeds_to_decide(found, published, margin)
-    told = f"{needed - found.n} more seeds" if needed else f"more than {MOST} seeds"
+    more = needed - found.n if needed else 0
+    told = f"{more} more seed{'s' * (more != 1)}" if needed else f"more than {MOST} seeds"
     return Outcome(outcome, f"{interval} crosses an end of {band}; {told} would decide", needed)
 
 
@@ -223,7 +235,7 @@ def seeds_to_decide(found: Summary, published: float, margin: float) -> int | No
 
     None if `power.MOST` are too few. More seeds than there are, since these do not.
     """
-    if not found.sd > 0:
+    if found.flat:
         return None
     edge = abs(abs(found.mean - published) - margin)
     needed = seeds_to_tell(edge / found.sd)
