@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import chisquare
 from textbench.algorithms import leakgan
-from textbench.algorithms.discriminator import REAL, TextCNN, filters_for
+from textbench.algorithms.discriminator import FAKE, REAL, TextCNN, filters_for
 from textbench.algorithms.goal_generator import GoalFactoredGenerator
 from textbench.algorithms.leak_generator import LeakedGenerator
 from textbench.algorithms.leakgan import (
@@ -344,6 +344,25 @@ def test_cosines_are_per_block_and_per_token() -> None:
     assert tokens.shape == (2, T)
 
 
+@torch.no_grad()
+def tell_apart(d: TextCNN) -> None:
+    """Let D be sigmoid(2 (x_1 + ... + x_T - T)), whatever its first weights: any token moves it.
+
+    The last filter, as wide as a sequence, adds up the symbols, and the highway lets it pass.
+    """
+    (width, filters), kernel = d.filters[-1], d.kernels[-1]
+    assert width == T
+    d.embedding[:, 0] = torch.tensor([0, *range(V)])  # padding, then the symbols
+    kernel.view(T, -1, filters)[:, :, -1] = torch.eye(1, d.embedding.shape[1])
+    for linear in (d.transform, d.gate):
+        linear.weight[-1] = 0
+        linear.bias[-1] = -1e4
+    d.kernel_bias[-1] = 0
+    d.output.weight.zero_()
+    d.output.weight[REAL, -1] = 2
+    d.output.bias[REAL] = d.output.bias[FAKE] - 2 * T
+
+
 def test_block_values_are_expected_realness(
     make_trainer: Any, make_context: Any, all_sequences: Callable[[int, int], Tensor]
 ) -> None:
@@ -351,14 +370,14 @@ def test_block_values_are_expected_realness(
     trainer = make_trainer(
         LeakGAN, make_context(V, T), **FILTER_TABLE, block=C, goal_size=2, rollouts=4000
     )
-    trainer.generator.initialise(torch.Generator().manual_seed(1), 1.0)
-    with torch.no_grad():  # so that D tells sequences apart
-        trainer.generator.discriminator.output.weight *= 20
+    trainer.generator.initialise(torch.Generator().manual_seed(1), 0.5)
+    tell_apart(trainer.generator.discriminator)
     x = torch.tensor([[0, 1, 2, 0, 1], [2, 2, 1, 1, 0]])
     values = trainer.block_values(x)
     every = all_sequences(V, T)
     log_probs = trainer.generator.log_probs(every).gather(2, every.unsqueeze(2)).squeeze(2)
     realness = trainer.generator.discriminator(every + 1).softmax(1)[:, REAL]
+    torch.testing.assert_close(realness, torch.sigmoid(2.0 * (every.sum(1) - T)))
     for i, sequence in enumerate(x):
         for b, t in enumerate((2, 4)):
             match = (every[:, :t] == sequence[:t]).all(1)
