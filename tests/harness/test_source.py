@@ -72,6 +72,21 @@ def test_types_say_something() -> None:
     assert loose(ast.parse("from typing import Any\nx: dict[str, Any]\ndef f(*a: Any): ...")) == 2
 
 
+def unobserved(tree: ast.Module) -> Iterator[str]:
+    """Yield pandas' group-bys that leave it to its version whether absent categories are groups."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="groupby" | "pivot_table"), keywords=given):
+                if "observed" not in {one.arg for one in given}:
+                    yield ast.unparse(node)
+
+
+def test_groups_are_of_what_there_is_under_every_pandas() -> None:
+    """Columns of text are categories, and pandas 2 makes groups of those that do not occur."""
+    assert [f"{name}: {one}" for name, _, tree in trees() for one in unobserved(tree)] == []
+    assert len([*unobserved(ast.parse("a.groupby('x'); a.groupby('x', observed=True)"))]) == 1
+
+
 # -- names that nobody uses ----------------------------------------------------------------------
 
 FRAMEWORK = {

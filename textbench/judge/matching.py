@@ -89,7 +89,7 @@ def places(store: Store) -> list[Place]:
     runs = with_tempered(store.results, store.runs)
     finals = store.results[store.results["final"].astype(bool)]
     found = []
-    for _, members in runs.groupby(AT, sort=True, dropna=False):
+    for _, members in runs.groupby(AT, sort=True, dropna=False, observed=True):
         first = members.iloc[0]
         mine = finals[finals["run"].isin(members.loc[members["status"] == "done", "run"])]
         task, preset, fingerprint, label, group = (str(first[column]) for column in AT)

@@ -68,8 +68,8 @@ def curves(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """
     found = moments(results, metrics)
     regular = found[~found["final"].astype(bool) & ~found["warmup"].astype(bool)]
-    usual = regular.groupby("run")["protocol"].last()
-    last = found.groupby("run")["protocol"].last()
+    usual = regular.groupby("run", observed=True)["protocol"].last()
+    last = found.groupby("run", observed=True)["protocol"].last()
     mine = found["run"].map(usual.combine_first(last))
     same = found[found["protocol"] == mine]
     return same.drop_duplicates(["run", "epoch"]).reset_index(drop=True)
@@ -116,7 +116,7 @@ def common_spacing(curve: pd.DataFrame) -> int | None:
     From the first to the last epoch of its curve. None where there is none, or where it would leave
     a run less than `LEAST_EVALUATIONS` of more: a sharp best between them would be overlooked.
     """
-    sets = [set(one["epoch"].astype(float)) for _, one in curve.groupby("run")]
+    sets = [set(one["epoch"].astype(float)) for _, one in curve.groupby("run", observed=True)]
     shortest = min((int(max(epochs)) for epochs in sets), default=0)
     for k in range(1, shortest // 2 + 1):
         kept = [set(range(-(-int(min(one)) // k) * k, int(max(one)) + 1, k)) for one in sets]
@@ -149,7 +149,7 @@ def own_training(
         Also ``evaluations``.
     """
     rows = []
-    for _, one in curve.groupby("run", sort=False):
+    for _, one in curve.groupby("run", sort=False, observed=True):
         warmup = one["warmup"].astype(bool)
         own = pd.concat([one[warmup].tail(1), one[~warmup]])
         found = number(own)
@@ -217,7 +217,10 @@ def translation(curve: pd.DataFrame, logs: pd.DataFrame, name: str, length: floa
         length: Tokens per sequence.
     """
     logged = logs[(logs["name"] == name) & ~logs["warmup"].astype(bool)]
-    means = {run: one.groupby("epoch")["value"].mean() for run, one in logged.groupby("run")}
+    means = {
+        run: one.groupby("epoch", observed=True)["value"].mean()
+        for run, one in logged.groupby("run", observed=True)
+    }
 
     def number(own: pd.DataFrame) -> tuple[float, int] | None:
         log = means.get(own["run"].iloc[0])
@@ -256,9 +259,11 @@ def per_epoch(logs: pd.DataFrame) -> pd.DataFrame:
     """
     part = logs[(logs["kind"] == "epoch") & (logs["name"] == "cpu_seconds")]
     part = part[(part["status"] == "done") & ~part["warmup"].astype(bool)]
-    counted = part[part["epoch"] > part.groupby("run")["epoch"].shift(fill_value=0)]
-    last = counted[counted["phase"] == counted.groupby("run")["phase"].transform("last")]
-    found = last.groupby(list(OWN), sort=False)["value"].mean().reset_index()
+    counted = part[part["epoch"] > part.groupby("run", observed=True)["epoch"].shift(fill_value=0)]
+    last = counted[
+        counted["phase"] == counted.groupby("run", observed=True)["phase"].transform("last")
+    ]
+    found = last.groupby(list(OWN), sort=False, observed=True)["value"].mean().reset_index()
     return found.assign(protocol="processor seconds an epoch")
 
 

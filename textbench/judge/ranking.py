@@ -124,7 +124,7 @@ def _of_section(section: Section, metric: str, outside: Collection[str]) -> Iter
         return
     direction: Direction = "higher" if "higher" in directions else "lower"
     unit = next((text for text in about.get("unit", ()) if isinstance(text, str) and text), "")
-    ways = measured.groupby("protocol", sort=True)
+    ways = measured.groupby("protocol", sort=True, observed=True)
     for protocol, same in ways:
         values = {line: sample(same, *line.key)[0] for line in section.lines}
         values = {line: by_seed for line, by_seed in values.items() if by_seed}

@@ -65,7 +65,9 @@ class Section:
     @cached_property
     def lines(self) -> tuple[Line, ...]:
         """Its rows, in the order of their labels."""
-        found = [_line(members) for _, members in self.runs.groupby(list(KEY), sort=True)]
+        found = [
+            _line(members) for _, members in self.runs.groupby(list(KEY), sort=True, observed=True)
+        ]
         for tell in (_schedule, _group):
             names = Counter(line.name for line in found)
             found = [
@@ -146,7 +148,7 @@ def sections(
     """
     runs = with_tempered(results, runs)
     at = ["task", "preset", "task_fingerprint"]
-    for (task, preset, fingerprint), members in runs.groupby(at, sort=True):
+    for (task, preset, fingerprint), members in runs.groupby(at, sort=True, observed=True):
         # A warm-up may have been made, and labelled, by a command with another preset.
         names = {*members["run"], *members["warmup_run"]} - {""}
         chosen = runs[runs["run"].isin(names)]

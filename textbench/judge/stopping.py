@@ -66,7 +66,10 @@ def stopped(stopping: Stopping, section: Section, line: Line) -> Outcome:
     """Judge a row by a number of an unstated time; return its outcome."""
     mine = of_row(curves(section.results, stopping.metrics), line.key)
     target = dict(zip(stopping.metrics, stopping.values, strict=True))
-    told = [first_reached(one, target, stopping.margin.value) for _, one in mine.groupby("run")]
+    told = [
+        first_reached(one, target, stopping.margin.value)
+        for _, one in mine.groupby("run", observed=True)
+    ]
     n, ways = len(told), [way for way, _ in told]
     there = [epoch for way, epoch in told if way != "not reached"]
     pair = stopping.text

@@ -44,7 +44,7 @@ def time_to_target(
     over = met[met["outcome"].isin(["met", "missed"])]
     rows = [
         dict(zip(("target", *ROW), key, strict=True)) | _summary(group)
-        for key, group in over.groupby(["target", *ROW], sort=True)
+        for key, group in over.groupby(["target", *ROW], sort=True, observed=True)
     ]
     notes += _left_out(met)
     table = pd.DataFrame(rows)
@@ -75,9 +75,9 @@ def _summary(group: pd.DataFrame) -> dict[str, object]:
 def _left_out(met: pd.DataFrame) -> list[str]:
     """Say, of each target and reason once, which rows have runs that do not count."""
     notes = []
-    for (target, outcome), group in met.groupby(["target", "outcome"], sort=True):
+    for (target, outcome), group in met.groupby(["target", "outcome"], sort=True, observed=True):
         if outcome in WHY:
-            counts = group.groupby("name", sort=False).size()
+            counts = group.groupby("name", sort=False, observed=True).size()
             told = ", ".join(f"{name} ({count})" for name, count in counts.items())
             notes.append(f"{target}: runs left out, {WHY[outcome]}: {told}")
     return notes
@@ -144,14 +144,14 @@ def performance_profile(
     targets = ["task_fingerprint", "target"]
     if table.duplicated([*targets, *by]).any():
         raise ValueError(f"several rows of a target have the same {' and '.join(by)}")
-    best = table.groupby(targets)[cost].transform("min")
+    best = table.groupby(targets, observed=True)[cost].transform("min")
     # The cheapest may cost nothing: a target that the initial generator meets.
     ratios = (table[cost] / best).mask(table[cost] == best, 1.0)
     ratios = ratios.where(np.isfinite(table[cost]), math.inf)
     possible = len(table[targets].drop_duplicates())
     steps = sorted({1.0, *ratios[np.isfinite(ratios)]})
     rows = []
-    for key, own in ratios.groupby([table[name] for name in by]):
+    for key, own in ratios.groupby([table[name] for name in by], observed=True):
         for tau in steps:
             share = float((own <= tau).sum()) / possible
             rows.append({**dict(zip(by, key, strict=True)), "tau": tau, "share": share})

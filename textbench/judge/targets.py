@@ -111,7 +111,7 @@ def _evaluations(results: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 def _meetings(lines: pd.DataFrame, target: Target) -> pd.DataFrame:
     """Return `meetings` of one target, given the evaluations of its task."""
     values = lines[list(target.at_most)]
-    measured = values.notna().groupby(lines["run"]).any().all(axis=1)
+    measured = values.notna().groupby(lines["run"], observed=True).any().all(axis=1)
     met = lines[(values <= pd.Series(target.at_most)).all(axis=1)]
     met = met.drop_duplicates("run").set_index("run")
     ends = lines.drop_duplicates("run", keep="last").set_index("run")
@@ -164,4 +164,4 @@ def _lack(evaluations: pd.DataFrame, target: Target) -> float:
     limits = evaluations["metric"].map(target.at_most)
     lacking = (evaluations["value"] - limits).clip(lower=0.0)
     known = lacking[limits.notna()]
-    return float(known.groupby(evaluations["evaluation"]).max().min())
+    return float(known.groupby(evaluations["evaluation"], observed=True).max().min())

@@ -118,7 +118,9 @@ def number_lines(found: pd.DataFrame) -> list[dict[str, object]]:
     mute = found["outcome"].isin(["not comparable", "not run", "not stated"])
     lines = [line._asdict() | {"count": 1} for line in records(found[~mute])]
     keys = ["outcome", "document", "source", "section", "why"]
-    for (outcome, document, source, section, why), group in found[mute].groupby(keys, sort=False):
+    for (outcome, document, source, section, why), group in found[mute].groupby(
+        keys, sort=False, observed=True
+    ):
         rows = ", ".join(dict.fromkeys(group["row"]))
         lines.append(
             {

@@ -36,12 +36,16 @@ class Curve:
     @property
     def start(self) -> float:
         """Where training took over from the warm-up; 0 without one."""
-        return float(self.points.groupby("run")["x"].min().max()) if self.starts_warm else 0.0
+        return (
+            float(self.points.groupby("run", observed=True)["x"].min().max())
+            if self.starts_warm
+            else 0.0
+        )
 
     @property
     def length(self) -> int:
         """How many points the longest run has."""
-        return int(self.points.groupby("run").size().max())
+        return int(self.points.groupby("run", observed=True).size().max())
 
     @cached_property
     def lines(self) -> dict[str, NDArray[np.float64]]:
@@ -115,7 +119,7 @@ def log_curves(section: Section, name: str) -> list[Curve]:
     """
     logs = section.logs
     mine = logs[(logs["name"] == name) & (logs["kind"] == "loss") & ~logs["warmup"].astype(bool)]
-    means = mine.groupby(["run", "epoch"], sort=False)["value"].mean().reset_index()
+    means = mine.groupby(["run", "epoch"], sort=False, observed=True)["value"].mean().reset_index()
     means["epoch"] = means["epoch"].astype(float) + 0.5
     return _curves(section, means.assign(x=means["epoch"]))
 
@@ -125,7 +129,7 @@ def _curves(section: Section, points: pd.DataFrame) -> list[Curve]:
     row = points["run"].map(runs["row"]).astype(int)
     broken = frozenset(runs.index[runs["status"].isin(BROKEN)])
     warm = set(runs.loc[runs["warmup_label"] != "", "row"])
-    grouped = dict(tuple(points.groupby(row)))
+    grouped = dict(tuple(points.groupby(row, observed=True)))
     titles = section.rows["title"]
     return [
         Curve(key, titles[key], grouped[key], broken & set(grouped[key]["run"]), key in warm)
@@ -157,14 +161,14 @@ def sweeps(section: Section, x: str, y: str) -> list[Sweep]:
     ends = evaluated.at[["run"]].assign(x=evaluated.numbers([x])[:, 0])
     ends = ends.assign(y=evaluated.numbers([y])[:, 0])[done].dropna()
     ends["row"] = ends["run"].map(section.runs["row"]).astype(int)
-    means = ends.groupby("row")[["x", "y"]].mean()
+    means = ends.groupby("row", observed=True)[["x", "y"]].mean()
     means = means.join(section.runs.drop_duplicates("row").set_index("row")["alpha"])
     if (means["alpha"] == 1.0).all():
         return []
     about = section.rows.loc[[row for row in section.rows.index if row in means.index]]
     base = about["label"].str.partition(" alpha=")[0]
     found = []
-    for _, rows in about.groupby([base, about["options"]], sort=False):
+    for _, rows in about.groupby([base, about["options"]], sort=False, observed=True):
         tried = means.loc[rows.index].sort_values("alpha", kind="stable")
         plain = tried.index[tried["alpha"] == 1.0]
         first = plain[0] if len(plain) else tried.index[0]

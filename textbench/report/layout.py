@@ -82,7 +82,10 @@ class Layout(TypedDict):
 
 def layout(table: Table) -> Layout:
     """Return what the templates need; a table of every metric has its metrics as lines."""
-    groups = {key: lines for key, lines in table.cells.groupby(["at", "number"], sort=False)}
+    groups = {
+        key: lines
+        for key, lines in table.cells.groupby(["at", "number"], sort=False, observed=True)
+    }
     cells = {key: _cell(table, lines) for key, lines in groups.items()}
     down = table.spec.every_metric
     return {

@@ -34,7 +34,7 @@ def never_followed(table: Table) -> frozenset[int]:
     """Return the rows whose generator never followed its critic in any finished run."""
     logs = table.section.logs
     shares = logs[(logs["name"] == FOLLOWS) & ~logs["warmup"] & (logs["status"] == "done")]
-    highest = shares.groupby("row")["value"].max()
+    highest = shares.groupby("row", observed=True)["value"].max()
     return frozenset(highest.index[highest == 0.0])
 
 

@@ -55,7 +55,7 @@ def grouped(samples: pd.DataFrame) -> list[dict[str, object]]:
             **{key: lines[key].iloc[0] for key in ("name", "row", "options", "seed")},
             "lines": lines["sample"].to_list(),
         }
-        for _, lines in samples.groupby(["label", "group"], sort=False)
+        for _, lines in samples.groupby(["label", "group"], sort=False, observed=True)
     ]
 
 

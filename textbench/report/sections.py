@@ -182,7 +182,7 @@ def sections(frames: Frames, names: Mapping[str, str]) -> list[Section]:
 
 def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, pd.Series[int]]:
     """Group replicates into rows: those that ``names`` lists first, in its order."""
-    grouped = runs.groupby(["label", "group"], sort=False)
+    grouped = runs.groupby(["label", "group"], sort=False, observed=True)
     rows = grouped.first()[["title", "trainer", "own_generator", "fresh_data"]].reset_index()
     own = rows["label"].where(rows["label"] != rows["trainer"], rows["title"])
     rows["name"] = rows["label"].map(names).fillna(own.where(own != "", rows["label"]))
@@ -196,7 +196,7 @@ def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, p
     rows["runs"] = grouped.size().to_numpy()
     rows["done"] = (
         (runs["status"] == "done")
-        .groupby([runs["label"], runs["group"]], sort=False)
+        .groupby([runs["label"], runs["group"]], sort=False, observed=True)
         .sum()
         .to_numpy()
     )

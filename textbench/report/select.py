@@ -49,7 +49,7 @@ def relative(picked: pd.DataFrame, base: pd.Series[bool], name: str) -> pd.DataF
         name: What that row is called in a reason.
     """
     measured = picked[base & (picked["protocol"] != "")]
-    means = measured.groupby("protocol")[0].mean()
+    means = measured.groupby("protocol", observed=True)[0].mean()
     found = picked.copy()
     found[0] = picked[0] / picked["protocol"].map(means)
     lost = np.isfinite(picked[0]) & found[0].isna()
@@ -98,7 +98,7 @@ def best(section: Section, column: ColumnSpec) -> pd.DataFrame:
     complete = complete[complete["protocol"] == complete["run"].map(usual(complete))]
     at = [needed.index(metric) for metric in column.criterion]
     score = complete[at].sum(axis=1) * (-1 if column.direction == "higher" else 1)
-    chosen = complete.loc[score.groupby(complete["run"]).idxmin()].set_index("run")
+    chosen = complete.loc[score.groupby(complete["run"], observed=True).idxmin()].set_index("run")
     chosen["protocol"], chosen["in_warmup"] = chosen["shown"], chosen["warmup"]
     chosen["grid"] = _grid(complete).reindex(chosen.index)
     started = section.runs["warmup"].notna()
@@ -114,13 +114,13 @@ def usual(lines: pd.DataFrame) -> pd.Series[str]:
     """Return, by run, the protocol of its curve: of its own last evaluation but the final one."""
     own = lines[~lines["warmup"].astype(bool)]
     regular = own[~own["final"].astype(bool)]
-    last = [part.groupby("run")["protocol"].last() for part in (regular, own, lines)]
+    last = [part.groupby("run", observed=True)["protocol"].last() for part in (regular, own, lines)]
     return last[0].combine_first(last[1]).combine_first(last[2])
 
 
 def _grid(lines: pd.DataFrame) -> pd.Series[str]:
     """Describe, by run, the evaluations that were looked at."""
-    grouped = lines.groupby("run")["epoch"]
+    grouped = lines.groupby("run", observed=True)["epoch"]
     told = pd.DataFrame({"n": grouped.nunique(), "low": grouped.min(), "high": grouped.max()})
     return (
         told.apply(
@@ -168,8 +168,13 @@ def logged(section: Section, column: ColumnSpec) -> pd.DataFrame:
     (name,) = column.metrics
     logs = section.logs
     mine = logs[(logs["name"] == name) & (logs["kind"] == "loss") & ~logs["warmup"].astype(bool)]
-    last = mine[mine["epoch"] == mine.groupby("run")["epoch"].transform("max")]
-    found = last.groupby("run")["value"].mean().to_frame(0).assign(protocol="log/1", reason="")
+    last = mine[mine["epoch"] == mine.groupby("run", observed=True)["epoch"].transform("max")]
+    found = (
+        last.groupby("run", observed=True)["value"]
+        .mean()
+        .to_frame(0)
+        .assign(protocol="log/1", reason="")
+    )
     return _or_reason(section, found, f"it logs no {name}")
 
 
@@ -182,14 +187,14 @@ def epoch_times(section: Section, column: ColumnSpec) -> pd.DataFrame:
     clock = column.select.removeprefix("epoch_")
     logs = section.logs
     lines = logs[(logs["kind"] == "epoch") & (logs["name"] == clock)]
-    before = lines.groupby("run")["epoch"].shift(fill_value=0)
+    before = lines.groupby("run", observed=True)["epoch"].shift(fill_value=0)
     own = lines[(lines["epoch"] > before) & ~lines["warmup"].astype(bool)]
-    own = own[own["phase"] == own.groupby("run")["phase"].transform("last")]
-    values = own.groupby("run")["value"]
+    own = own[own["phase"] == own.groupby("run", observed=True)["phase"].transform("last")]
+    values = own.groupby("run", observed=True)["value"]
     found = pd.DataFrame({0: values.mean(), "epochs": values.size()})
     apart = (own["value"] - own["run"].map(found[0]).astype(float)) ** 2
     where = section.runs["hardware"].reindex(found.index)
-    found["squares"] = apart.groupby(own["run"]).sum()
+    found["squares"] = apart.groupby(own["run"], observed=True).sum()
     found["protocol"] = f"{clock}/1 on " + where
     found["reason"] = ""
     found = _or_reason(section, found, "no epoch of generator training in its log")

@@ -190,7 +190,7 @@ def _cells(
     paper: published.Table | None,
 ) -> Iterator[dict[str, object]]:
     """Yield the lines of a column: one per row and metric."""
-    by_row = dict(tuple(column.picked.groupby("row")))
+    by_row = dict(tuple(column.picked.groupby("row", observed=True)))
     empty = column.picked.iloc[:0]
     for at, (key, row) in enumerate(zip(rows.index, records(rows), strict=True)):
         cell = published_cell(paper, row.label, column.spec)

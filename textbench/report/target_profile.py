@@ -66,7 +66,7 @@ def caption(tables: Sequence[TargetTable], drawn: Drawn) -> str:
 
 def draw(steps: pd.DataFrame, section: Section, styles: Styles) -> Drawn:
     """Draw a panel per cost; rows that meet no target are named and not drawn."""
-    best = steps.groupby("at")["share"].max()
+    best = steps.groupby("at", observed=True)["share"].max()
     drawn = [at for at in section.rows.index if best.get(at, 0.0) > 0]
     costs = list(dict.fromkeys(steps["cost"]))
     titles = section.rows["title"]

@@ -102,7 +102,9 @@ def _comparable(section: Section, numbers: pd.DataFrame) -> str:
     sources = {one.document.id: one.document.title.partition(":")[0] for one in tables().values()}
     counted = [
         f"{fit[of].sum()} of {len(of)}{' published numbers' * (not i)} of {sources[str(document)]}"
-        for i, (document, of) in enumerate(mine.groupby("document", sort=False).groups.items())
+        for i, (document, of) in enumerate(
+            mine.groupby("document", sort=False, observed=True).groups.items()
+        )
     ]
     first = mine[~fit & (mine["document"] == mine["document"].iloc[0])]
     reasons: dict[str, list[str]] = {}
