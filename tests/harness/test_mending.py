@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 import damage as kinds
@@ -16,6 +17,7 @@ from textbench.run.conditions import Conditions
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError
 from textbench.store.read import read_store
+from textbench.store.rows import CHECKPOINT, LOGS, PREVIOUS
 
 CPU = torch.device("cpu")
 SLOWLY = [pytest.mark.slow, pytest.mark.timeout(7200)]
@@ -97,10 +99,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return kinds.outcome(kinds.make(tmp_path_factory.mktemp("undisturbed"), spec))
 
 
-def lengths(size: int, count: int) -> list[int]:
-    return sorted({0, 1, size - 1, *(i * size // count for i in range(count))})
-
-
 def goes_on(run: RunDirectory, folder: Path, change: object) -> RunDirectory:
     """Copy an interrupted run, change it, and go on."""
     copy = RunDirectory(folder.joinpath("results", *run.path.parts[-3:]))
@@ -110,18 +108,64 @@ def goes_on(run: RunDirectory, folder: Path, change: object) -> RunDirectory:
     return copy
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "curve.jsonl"])
-@pytest.mark.parametrize("count", [3, pytest.param(10**9, marks=SLOWLY)])
-def test_a_log_that_lost_bytes_which_a_checkpoint_counts(
+@pytest.mark.parametrize("every", [29, pytest.param(1, marks=SLOWLY)])
+@pytest.mark.parametrize("left", ["nothing", "NUL"])
+@pytest.mark.parametrize("name", LOGS)
+def test_at_every_length_a_log_is_cut_back_to_where_the_run_has_been(
     interrupted: RunDirectory,
-    undisturbed: dict[str, object],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     name: str,
-    count: int,
+    left: str,
+    every: int,
 ) -> None:
-    """What a power loss leaves: the run goes back, or starts again, and says so."""
-    size = interrupted.offset(name)
-    for length in lengths(size, min(count, size)):
+    """What a power loss leaves, at each of thousands of lengths: of a log's end nothing, or NUL.
+
+    A run goes on from the newest checkpoint that the log has the bytes of, both logs being what
+    they were at that moment. That it then reaches the same bits, the next test shows.
+    """
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr(checkpoint, "_unpickled", cache(checkpoint._unpickled))
+    spec, names = interrupted.spec(), (CHECKPOINT, PREVIOUS)
+    states = [checkpoint._read(interrupted, one, spec.hash) for one in names]
+    whole = {log: interrupted.content(log) for log in LOGS}
+    assert states[0]["offsets"][name] == len(whole[name])
+    ends = {one["offsets"][name] - 1 for one in states} | {states[1]["offsets"][name]}
+    for length in sorted({*range(0, len(whole[name]), every), *ends} - {len(whole[name])}):
+        run = RunDirectory(tmp_path / str(length))
+        run.path.mkdir()
+        for one in names:
+            os.link(interrupted.path / one, run.path / one)
+        rest = bytes(len(whole[name]) - length) if left == "NUL" else b""
+        for log in LOGS:
+            (run.path / log).write_bytes(whole[log])
+        (run.path / name).write_bytes(whole[name][:length] + rest)
+        state, note = checkpoint.load(run, spec.hash)
+        possible = [one["step"] for one in states if one["offsets"][name] <= length]
+        assert [state["step"] if state else 0] == (possible or [0]), length
+        counted = state["offsets"] if state else dict.fromkeys(LOGS, 0)
+        assert {log: run.content(log) for log in LOGS} == {
+            log: whole[log][: counted[log]] for log in LOGS
+        }, length
+        assert f"{name} " in note and "\n" not in note, length
+        aside = run.path / "aside-1"
+        if not state:  # nothing of what there was is gone
+            assert (aside / name).read_bytes() == whole[name][:length] + rest, length
+        assert (aside / CHECKPOINT).samefile(interrupted.path / CHECKPOINT), length
+        shutil.rmtree(run.path)
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_a_log_that_lost_bytes_which_a_checkpoint_counts(
+    interrupted: RunDirectory, undisturbed: dict[str, object], tmp_path: Path, name: str
+) -> None:
+    """At lengths on either side of what each checkpoint counts, the run reaches the same bits."""
+    spec = interrupted.spec()
+    counted = {
+        checkpoint._read(interrupted, one, spec.hash)["offsets"][name]
+        for one in (CHECKPOINT, PREVIOUS)
+    }
+    for length in sorted({0, 1, *counted, *(size - 1 for size in counted)} - {max(counted)}):
         folder = tmp_path / str(length)
 
         def cut(run: RunDirectory, length: int = length) -> None:
@@ -133,7 +177,7 @@ def test_a_log_that_lost_bytes_which_a_checkpoint_counts(
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "curve.jsonl"])
+@pytest.mark.parametrize("name", LOGS)
 def test_a_log_whose_counted_bytes_changed(
     interrupted: RunDirectory, undisturbed: dict[str, object], tmp_path: Path, name: str
 ) -> None:
@@ -207,7 +251,7 @@ def test_the_log_is_on_disk_before_the_checkpoint_that_counts_it(
     last = len(order) - 1 - order[::-1].index("-> checkpoint.pt")
     before = order[:last]
     written = max(i for i, name in enumerate(before) if name.startswith(".checkpoint.pt."))
-    for log in ("metrics.jsonl", "curve.jsonl"):
+    for log in LOGS:
         assert log in before[:written]
     assert before[-1] == "-> checkpoint.previous.pt"
 
