@@ -80,7 +80,7 @@ def test_the_summary_is_printed_and_written(call: Call, tmp_path: Path) -> None:
     row = re.search(r"^\| MLE \| synthetic \| nll\\_test \|.*$", result.stdout, re.MULTILINE)
     assert row is not None
     assert "| lower | 10 / 3 (3 in both) | 3 ± 0.05538 | 4.1 ± 0.1 | +1.1 |" in row[0]
-    assert row[0].endswith("| worse (broke out: seed 0, 1, 2) |")
+    assert row[0].endswith("| worse (broke out: seeds 0, 1, 2) |")
     for line in result.stdout.splitlines():
         if line.startswith("| "):
             assert len(re.findall(r"(?<!\\)\|", line)) == 11
@@ -199,6 +199,24 @@ def test_a_comparison_says_its_power(call: Call) -> None:
     store("new", [3.01, 2.99, 3.02], first=20)
     _, _, power = call().stdout.partition("### What this comparison notices")
     assert "3 seeds against 3, 1 number judged together: a change of 5.5 standard" in power
+
+
+def test_one_new_seed_says_that_it_can_be_no_regression(call: Call) -> None:
+    """It was `No regression`, and nothing else."""
+    store("base", VALUES[:3])
+    store("new", [VALUES[0] + 0.001], first=20)
+    _, _, power = call().stdout.partition("### What this comparison notices")
+    assert "3 seeds against 1, 1 number judged together: one new seed is never a regr" in power
+
+
+def test_strict_passes_nothing_that_could_not_be_judged(call: Call) -> None:
+    """Two stores whose runs all diverged were `Nothing could be judged`, and passed `--strict`."""
+    for role in ("base", "new"):
+        for seed in range(2):
+            broken = Status("diverged", step=2, total=30, phase="mle", reason="not finite")
+            curve = [{"nll_test": 3.0}]
+            make_run(Path(role), spec("mle", seed), curve, status=broken, final=None)
+    assert call().exit_code == call("base new --strict").exit_code == 2
 
 
 def test_unfinished_runs_are_said_so(call: Call) -> None:

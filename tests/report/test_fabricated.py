@@ -186,6 +186,65 @@ def test_thirty_rows_are_told_in_a_line(tmp_path: Path, told: Any) -> None:
     assert len(first) < 300
 
 
+def test_rows_of_few_seeds_are_not_those_of_enough(tmp_path: Path, told: Any) -> None:
+    """`Seeds: 10: MLE; 1: SeqGAN; 3: CoT (fewer than 3 ...)` was said of CoT."""
+    store = fill(tmp_path / "results")
+    add(store, "seqgan", 0, (8.0, 8.0))
+    text, _ = told(store)
+    assert "; fewer than 3 finished ones have no place and no verdict." in text
+    assert "CoT (fewer" not in text
+
+
+def test_ten_seeds_against_three_are_one_answer(tmp_path: Path, told: Any) -> None:
+    """By the seeds in common MLE is the worse, by all of its own the better."""
+    store = tmp_path / "results"
+    for seed in range(10):
+        add(store, "mle", seed, (9.5 + 0.01 * (seed % 3) - 0.6 * (seed > 2), 8.0 + 0.01 * seed))
+        if seed < 3:
+            add(store, "cot", seed, (9.3 + 0.013 * (seed % 2), 7.9 + 0.012 * seed))
+    text, _ = told(store)
+    page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert "more than 100 seeds would be needed to tell" not in text
+    (line,) = (
+        line
+        for line in page.splitlines()
+        if line.startswith(("| 1 | CoT | 3 | 9.3", "| 2 | CoT | 3 | 9.3"))
+    )
+    assert "| +0." in line and "of means, not by seed" in line
+    assert "3 seeds in common" in page  # by nll_test, where both agree
+
+
+def test_seeds_that_agree_have_no_interval_without_width(tmp_path: Path, told: Any) -> None:
+    store = tmp_path / "results"
+    for seed in range(3):
+        add(store, "mle", seed, (9.1, 8.0))
+        add(store, "cot", seed, (9.3, 8.0))
+    told(store)
+    page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert "| 9.300 [no spread] | +0.200 [no spread] |" in page
+    assert "[9.300, 9.300]" not in page and "+0.20 [no spread] n≥6" in page
+
+
+def test_runs_that_have_not_ended_are_said_to_be_so(tmp_path: Path, told: Any) -> None:
+    """On a task of the paper, too, nothing was said to be published of such rows."""
+    store = tmp_path / "results"
+    for seed in range(3):
+        stopped = Status("interrupted", step=20, total=30, phase="mle")
+        add(store, "mle", seed, MLE[seed], status=stopped)
+    text, _ = told(store)
+    assert "Nothing that ranks its algorithms has been measured to the end yet." in text
+    assert "nothing of what is published of these rows has been measured to the end yet" in text
+
+
+def test_numbers_of_any_size_make_a_report(tmp_path: Path, told: Any) -> None:
+    """The page refused an infinite band, which is not JSON."""
+    store = tmp_path / "results"
+    for seed in range(3):
+        add(store, "mle", seed, (1e305 * (1 + 0.3 * seed), -1e-300 * (1 + seed)))
+        add(store, "cot", seed, (1e300 * (1 + 0.3 * seed), 8.0 + 0.1 * seed))
+    told(store)
+
+
 # -- compare ---------------------------------------------------------------------------------
 
 

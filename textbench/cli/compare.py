@@ -61,7 +61,7 @@ def command(base: Path, new: Path, out: Path | None, strict: bool) -> None:
             out.write_text(text, encoding="utf-8")
         except OSError as error:
             raise UserError(f"--out {out}: {error.strerror}") from None
-    if not (found.judged or found.regressions or strict):
+    if not (found.judged or found.regressions or (strict and found.incomplete)):
         raise UserError(
             "nothing could be judged: compare finished runs, and of several seeds in BASE "
             "(--seeds 0:10), or of equal seeds"

@@ -112,8 +112,8 @@ def _in_section(
     sides = {one: Contestant.of(one, section) for one in (*claim.subjects, *claim.others)}
     run = [one for one in claim.subjects if sides[one].lines]
     if not run:
-        names = " or ".join(map(str, claim.subjects))
-        yield _verdict(claim, section.title, "", "not run", f"no finished run of {names}"), []
+        why = "; ".join(sides[one].absent for one in claim.subjects)
+        yield _verdict(claim, section.title, "", "not run", why), []
         return
     for group in [run] if claim.together else [[one] for one in run]:
         fought = contests(claim, sides, group, section)

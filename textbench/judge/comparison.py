@@ -14,7 +14,7 @@ import numpy as np
 
 from textbench.contracts.number import Direction
 from textbench.judge.matching import Place, Store, altered, matched, notes, places
-from textbench.judge.tolerance import LEVEL, Judgement, Pair, judge, noticeable
+from textbench.judge.tolerance import LEVEL, Judgement, Pair, judge, noticeable, reach
 
 if TYPE_CHECKING:
     from textbench.store.read import Results
@@ -61,7 +61,8 @@ class Power(NamedTuple):
     numbers: int
     """That are judged together."""
     spreads: float
-    """The change, in standard deviations between seeds."""
+    """The change, in standard deviations between seeds; of one new seed how far it must lie off to
+    be reported."""
 
 
 @dataclass
@@ -125,9 +126,12 @@ class Comparison:
         """What was noticeable, for each pair of numbers of seeds."""
         mine = [one.judgement for one in self.compared]
         judged = [one for one in mine if one.verdict not in ("identical", "unjudged")]
-        sizes = dict.fromkeys((one.base.n, one.new.n) for one in judged if one.new.n > 1)
+        sizes = dict.fromkeys((one.base.n, one.new.n) for one in judged)
         count = len(judged)
-        return [Power(n, m, count, noticeable(n, m, count, self.level)) for n, m in sorted(sizes)]
+        return [
+            Power(n, m, count, (noticeable if m > 1 else reach)(n, m, count, self.level))
+            for n, m in sorted(sizes)
+        ]
 
 
 def compare_frames(base: Store, new: Store, level: float = LEVEL) -> Comparison:

@@ -20,6 +20,8 @@ class Contestant:
 
     selector: Selector
     lines: tuple[Line, ...]
+    changed: bool = False
+    """Whether there is none, but with options of the user's."""
 
     @classmethod
     def of(cls, selector: Selector, section: Section) -> Contestant:
@@ -29,7 +31,15 @@ class Contestant:
         else:
             line = section.find(selector.label, selector.options)
             lines = [line] if line else []
-        return cls(selector, tuple(line for line in lines if line.runs))
+        run = tuple(line for line in lines if line.runs)
+        others = any(one.label == selector.label and one.seeds for one in section.lines)
+        return cls(selector, run, changed=others and not run)
+
+    @property
+    def absent(self) -> str:
+        """Say that there is no finished run of it."""
+        other = " as its name stands for it: its options were changed" if self.changed else ""
+        return f"no finished run of {self.name}{other}"
 
     @property
     def name(self) -> str:

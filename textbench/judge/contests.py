@@ -98,7 +98,7 @@ def _prepared(
         return _broken(draft, mine), None
     for side in (mine, theirs):
         if side is not None and not any(line.seeds for line in side.lines):
-            return replace(draft, why=f"no finished run of {side.name}"), None
+            return replace(draft, why=side.absent), None
     left = measured(measure, mine, section, theirs)
     right = (
         measured(measure, theirs, section, mine)
@@ -122,7 +122,7 @@ def _broken(draft: Contest, mine: Contestant) -> Contest:
     broken = sum(line.broken for line in mine.lines)
     runs = broken + sum(len(line.seeds) for line in mine.lines)  # what still runs may yet break
     if not runs:
-        return replace(draft, why=f"no finished run of {mine.name}")
+        return replace(draft, why=mine.absent)
     why = f"{broken} of {runs} runs of {mine.name} that ended failed or diverged"
     if broken:
         return replace(draft, answer="better", why=why, n=runs, left=broken / runs, right=0.0)

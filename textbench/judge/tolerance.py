@@ -131,8 +131,7 @@ def stray(base: ArrayLike, new: ArrayLike, level: ArrayLike) -> NDArray[np.bool_
     """
     old, fresh = np.asarray(base, dtype=float), np.asarray(new, dtype=float)
     n, m = old.shape[-1], fresh.shape[-1]
-    t = special.stdtrit(min(n - 1, TAILS), 1 - np.asarray(level) / m)
-    limit = t * _spread(old) * math.sqrt(1 + 1 / n)
+    limit = _limit(n, m, level) * _spread(old)
     return np.asarray(np.abs(fresh - old.mean(-1)[..., None]) > limit[..., None])
 
 
@@ -151,6 +150,20 @@ def noticeable(n: int, m: int, numbers: int, level: float = LEVEL) -> float:
         level: Of the whole comparison.
     """
     return detectable_samples(n, m, level=2 * SHARE * level / max(1, numbers))
+
+
+def _limit(n: int, m: int, level: ArrayLike) -> Floats:
+    """Return how many standard deviations off one of m seeds has broken out of n recorded ones."""
+    t = special.stdtrit(min(n - 1, TAILS), 1 - np.asarray(level) / m)
+    return np.asarray(t * math.sqrt(1 + 1 / n))
+
+
+def reach(n: int, m: int, numbers: int, level: float = LEVEL) -> float:
+    """Return how far off one of m new seeds is reported, in standard deviations.
+
+    The arguments are those of `noticeable`.
+    """
+    return float(_limit(n, m, level * SHARE / max(1, numbers)))
 
 
 def judge(pairs: Sequence[Pair], level: float = LEVEL) -> list[Judgement]:

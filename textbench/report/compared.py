@@ -90,6 +90,11 @@ def _line(one: Compared) -> dict[str, object]:
 def _power(found: Power) -> str:
     sizes = f"{found.base} seed{'s' * (found.base != 1)} against {found.new}"
     numbers = f"{found.numbers:,} number{'s' * (found.numbers != 1)} judged together"
+    if found.new == 1:
+        return (
+            f"{sizes}, {numbers}: one new seed is never a regression; it is reported where it lies "
+            f"{found.spreads:.1f} standard deviations between seeds off"
+        )
     return (
         f"{sizes}, {numbers}: a change of {found.spreads:.1f} standard deviations between seeds is "
         "noticed four times in five, a smaller one more rarely"
@@ -97,7 +102,9 @@ def _power(found: Power) -> str:
 
 
 def _strayed(seeds: tuple[int, ...]) -> str:
-    return f" (broke out: seed {', '.join(map(str, seeds))})" if seeds else ""
+    return (
+        f" (broke out: seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})" if seeds else ""
+    )
 
 
 def _mean(summary: Summary) -> str:

@@ -75,10 +75,10 @@ class Curve:
         n = matrix.shape[1]
         found = pd.DataFrame({"epoch": epochs[complete], "x": places.mean(axis=1)})
         found["mean"] = matrix.mean(axis=1)
-        found["sd"] = matrix.std(axis=1, ddof=1) if n > 1 else 0.0
-        found["low"] = found["high"] = np.nan
-        if n >= LEAST and len(found):
-            *_, found["low"], found["high"] = t_interval(matrix)
+        found["sd"], found["low"], found["high"] = 0.0, np.nan, np.nan
+        if n > 1 and len(found):
+            _, found["sd"], *ends = t_interval(matrix)
+            found["low"], found["high"] = ends if n >= LEAST else (np.nan, np.nan)
         return found
 
 

@@ -126,7 +126,7 @@ def text(difference: Difference, digits: int) -> str:
     if math.isnan(difference.low):  # one pair has no interval
         return shown
     low, high = (number(end, digits, signed=True) for end in (difference.low, difference.high))
-    shown += f" [{low}, {high}]"
+    shown += " [no spread]" if difference.note == "no spread" else f" [{low}, {high}]"
     if difference.separated:
         p = difference.p_holm
         return f"{shown} p={number(p, 3)}" if p >= 0.001 else f"{shown} p<0.001"

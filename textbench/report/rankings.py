@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypedDict
 
 from textbench.judge import ranking
 from textbench.judge.power import LEAST
+from textbench.judge.stats import ROUNDING
 from textbench.report.markup import number
 from textbench.report.sections import Row, Section, records
+
+NO_SPREAD = "no spread"
+"""Stands for an interval where seeds, or their differences, agree."""
 
 
 def titles(section: Section) -> dict[tuple[str, str], str]:
@@ -63,7 +68,7 @@ def ranked(section: Section, found: ranking.Ranking) -> Ranked:
                 "place": str(int(row.place)),
                 "name": title,
                 "n": row.n,
-                "mean": _with_interval(row.mean, row.low, row.high),
+                "mean": _with_interval(row.mean, *_ends(row)),
                 "distance": _distance(row),
                 "note": _note(row, best),
             }
@@ -81,12 +86,20 @@ def ranked(section: Section, found: ranking.Ranking) -> Ranked:
     }
 
 
+def _ends(row: Row) -> tuple[float | None, float | None]:
+    """Return an interval without width as NaN: it would claim a certainty that nobody has."""
+    flat = row.sd is not None and not row.sd > ROUNDING * abs(row.mean)
+    return (math.nan, math.nan) if flat else (row.low, row.high)
+
+
 def _with_interval(
     mean: float, low: float | None, high: float | None, *, signed: bool = False
 ) -> str:
     text = number(mean, 3, signed=signed)
     if low is None or high is None:
         return text
+    if math.isnan(low):
+        return f"{text} [{NO_SPREAD}]"
     ends = (number(end, 3, signed=signed) for end in (low, high))
     return f"{text} [{', '.join(ends)}]"
 
@@ -96,6 +109,8 @@ def _distance(row: Row) -> str:
         return "the best mean"
     if row.note in ("identical", "equal up to rounding"):
         return str(row.note)
+    if row.note == NO_SPREAD:
+        return _with_interval(row.distance, math.nan, math.nan, signed=True)
     return _with_interval(row.distance, row.distance_low, row.distance_high, signed=True)
 
 

@@ -7,6 +7,8 @@ from typing import TypedDict
 
 from textbench.report.rankings import Ranked
 
+NOTHING = "Nothing that ranks its algorithms has been measured to the end yet."
+
 
 class Files(TypedDict):
     """What the index shows of a table."""
@@ -46,8 +48,7 @@ def spoken(contents: list[Shown], summary: list[str]) -> Iterator[str]:
     """Yield the first screen for a terminal."""
     for section in contents:
         yield section["title"]
-        if section["better"]:
-            yield f"  {section['better']}"
+        yield f"  {section['better'] or NOTHING}"
         for ranking in section["rankings"]:
             yield f"  {ranking['metric']}: {ranking['line'] or 'no places'}"
             yield f"    {ranking['sentence']}"

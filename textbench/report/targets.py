@@ -10,6 +10,7 @@ import pandas as pd
 
 from textbench.contracts.grid import grid_in_words
 from textbench.judge.power import LEAST
+from textbench.judge.ranking import listed
 from textbench.judge.record import Record
 from textbench.judge.target_costs import time_to_target
 from textbench.judge.targets import COSTS, Target, load_targets, meetings
@@ -131,14 +132,16 @@ def sentence(table: TargetTable) -> str:
     cheapest: dict[str, list[str]] = {}
     for cost in COSTS:
         if own[cost].notna().any():
-            row = next(iter(records(own.sort_values(cost, kind="stable"))))
-            price = f"{_count(getattr(row, cost))} {TITLES[cost]}"
-            cheapest.setdefault(row.name, []).append(price)
+            least = own[cost].min()
+            names = listed(own.loc[own[cost] == least, "name"].to_list())
+            cheapest.setdefault(names, []).append(f"{_count(least)} {TITLES[cost]}")
     told = [f"{name} ({', '.join(costs)})" for name, costs in cheapest.items()]
-    count = f"{len(there)} of {int(rows['competes'].sum())} row(s) reached it"
+    possible = int(rows["competes"].sum())
+    count = f"{len(there)} of {possible} row{'s' * (possible != 1)} reached it"
     if len(half) and not len(enough):
         count += f", each with fewer than {LEAST} seeds: nothing may be concluded"
-    first = f"cheapest: {', '.join(told)}; " if told else ""
+    among = " in the median (not tested)" if len(own) > 1 else ""
+    first = f"cheapest{among}: {', '.join(told)}; " if told else ""
     return f"{opening}: {first}{count}."
 
 

@@ -59,7 +59,7 @@ def _seeds(section: Section) -> str:
         for count, rows in groups.items()
     )
     few = (section.rows["done"] < LEAST).any()
-    told += f" (fewer than {LEAST} finished ones: no place, no verdict)" if few else ""
+    told += f"; fewer than {LEAST} finished ones have no place and no verdict" if few else ""
     broken = section.runs["status"].isin(BROKEN)
     return told + (f"; {statuses(section.runs.loc[broken, 'status'])}" if broken.any() else "")
 
@@ -94,7 +94,10 @@ def length(section: Section, row: int) -> str:
 
 
 def _comparable(section: Section, numbers: pd.DataFrame) -> str:
-    mine = numbers[(numbers["section"] == section.title) & (numbers["n"] > 0)]
+    known = numbers[numbers["section"] == section.title]
+    mine = known[known["n"] > 0]
+    if not len(mine) and len(known):
+        return "nothing of what is published of these rows has been measured to the end yet"
     if not len(mine):
         return "nothing is published of these rows on this task"
     called = titles(section)
