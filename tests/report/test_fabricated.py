@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from framed import TASK, published_config
 from stores import make_run, spec
 
-from textbench import report
 from textbench.cli import cli
+from textbench.report import pictures
 from textbench.store.rows import Status
 
 MLE = [(9.07, 8.96), (9.08, 8.98), (9.10, 8.97)]
@@ -64,7 +64,7 @@ def fill(store: Path, *, seeds: int = 3, **changes: Any) -> Path:
 @pytest.fixture
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Report a store; return what the terminal says, and MLE's verdicts by column."""
-    monkeypatch.setattr(report, "figure_specs", tuple)
+    monkeypatch.setattr(pictures, "figure_specs", tuple)
 
     def call(store: Path) -> tuple[str, dict[str, Any]]:
         out = tmp_path / "out"

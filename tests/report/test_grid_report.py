@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from stores import make_run, points, spec
 
-from textbench import report
 from textbench.contracts.spec import Spec
 from textbench.plan import grids, registry
 from textbench.plan.arguments import read_config
-from textbench.report import figures, write_report
+from textbench.report import figures, pictures, write_report
 from textbench.report.curves import Curve
 from textbench.report.definitions import FigureSpec, figure_specs, grid_rows, row_names, table_specs
 from textbench.report.figures import Panel, draw, panels
@@ -164,7 +163,9 @@ def test_the_report_has_each_row_in_its_own_files(
 def test_without_a_grids_rows_there_is_nothing_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "figure_specs", lambda: (FIGURES["figure2a"], FIGURES["figure2b"]))
+    monkeypatch.setattr(
+        pictures, "figure_specs", lambda: (FIGURES["figure2a"], FIGURES["figure2b"])
+    )
     run(tmp_path, "cot", 3.0)
     files = [file.name for file in write_report(tmp_path, tmp_path / "out")]
     assert not [name for name in files if "figure2" in name or "ablations" in name]
@@ -250,7 +251,7 @@ def test_the_range_of_x_starts_where_the_warm_up_ends(tmp_path: Path, name: str)
 
 
 def texts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    monkeypatch.setattr(report, "figure_specs", tuple)
+    monkeypatch.setattr(pictures, "figure_specs", tuple)
     files = write_report(folder, folder / "out")
     return {f.name: f.read_text(encoding="utf-8") for f in files if f.suffix in (".md", ".tex")}
 

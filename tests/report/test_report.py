@@ -19,12 +19,11 @@ import pytest
 from click.testing import CliRunner
 from stores import make_run, points, spec
 
-from textbench import report
 from textbench.cli import cli
 from textbench.contracts.errors import UserError
 from textbench.judge import published
 from textbench.plan import registry
-from textbench.report import write_report
+from textbench.report import pictures, write_report
 from textbench.report.definitions import HERE, figure_specs, row_names, table_specs
 from textbench.report.differences import compare
 from textbench.report.layout import layout, to_csv, to_latex, to_markdown
@@ -79,7 +78,7 @@ def warm_store(tmp_path: Path) -> Path:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes most of a report's time; only some tests look at figures."""
-    monkeypatch.setattr(report, "figure_specs", tuple)
+    monkeypatch.setattr(pictures, "figure_specs", tuple)
 
 
 # -- Table 1 ---------------------------------------------------------------------------------
@@ -667,7 +666,7 @@ def test_stale_files_go_but_nothing_else_does(tmp_path: Path, no_figures: None) 
 
 
 def test_the_report_knows_no_trainer_by_name() -> None:
-    folder = Path(report.__file__).parent
+    folder = Path(pictures.__file__).parent
     trainers = set(registry.names("trainer"))
     for file in folder.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from stores import make_run, measured, spec
 
-from textbench import report
-from textbench.report import page, write_report
+from textbench.report import page, pictures, write_report
 from textbench.report.definitions import figure_specs, row_names
 from textbench.report.sections import sections
 from textbench.report.styles import Styles
@@ -70,7 +69,7 @@ def store(folder: Path) -> Path:
 def html(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("page")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "figure_specs", lambda: figure_specs()[-1:])
+        patch.setattr(pictures, "figure_specs", lambda: figure_specs()[-1:])
         write_report(store(folder / "results"), folder / "out")
     return (folder / "out" / "report.html").read_text(encoding="utf-8")
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from stores import make_run, measured, spec
 
-from textbench import report
-from textbench.report import target_profile, write_report
+from textbench.report import pictures, target_profile, write_report
 from textbench.report.definitions import row_names
 from textbench.report.sections import Section, sections
 from textbench.report.targets import TargetTable, build, layout, missing, sentence, to_frame
@@ -253,7 +252,7 @@ def test_the_profile_is_the_share_of_targets_within_a_factor(tmp_path: Path) -> 
 def test_why_there_is_no_profile(
     labels: list[str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "figure_specs", tuple)
+    monkeypatch.setattr(pictures, "figure_specs", tuple)
     for label in labels:
         make_run(tmp_path, spec(label), [FAR, FAR if label == "seqgan" else BOTH])
     write_report(tmp_path, tmp_path / "out")
