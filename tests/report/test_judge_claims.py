@@ -352,6 +352,25 @@ def test_a_run_that_has_not_ended_is_no_evidence_that_none_breaks() -> None:
     assert "0 of 2 runs" in why and "up to 78%" in why
 
 
+def test_a_row_that_was_only_run_with_changed_options_is_said_to_be() -> None:
+    """Two ways of it and not its own: there was `no finished run of mle`, beside six of them."""
+    made = Made()
+    for lr in (0.1, 0.2):
+        for seed in range(3):
+            changed = {"config": {"lr": lr}, "overrides": {"mle.lr": lr}}
+            made.run("mle", seed, final={"nll_test": 8.0}, **changed)
+            if lr == 0.1:
+                made.run("cot", seed, final={"nll_test": 7.0 + near("cot", seed)})
+    found = judged(made, "no-pretraining", "cot")
+    assert found.here_why == (
+        "no finished run of mle as its name stands for it: its options were changed"
+    )
+    plain = "no finished run of seqgan [warmup_epochs=20]"
+    made.run("seqgan", 0, final={"nll_oracle": 8.0})
+    assert plain in judged(made, "seqgan-pretraining", "").here_why
+    assert "changed" not in judged(made, "seqgan-pretraining", "").here_why
+
+
 def test_both_sides_of_a_comparison_are_named_with_digits_that_tell_them_apart() -> None:
     """`cot 8.4 > 8.4 mle`, and `identical` of nobody, were reasons."""
 

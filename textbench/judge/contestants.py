@@ -33,7 +33,7 @@ class Contestant:
             lines = [line] if line else []
         run = tuple(line for line in lines if line.runs)
         others = any(one.label == selector.label and one.seeds for one in section.lines)
-        return cls(selector, run, changed=others and not run)
+        return cls(selector, run, changed=others and not (run or selector.options))
 
     @property
     def absent(self) -> str:
