@@ -271,7 +271,7 @@ def test_what_either_side_costs(make_context: Contexts, make_trainer: Trainers) 
         assert tuple(spent(trainer, at).values()) == (*updates, 5 * T, 3 * 5 * T)
 
 
-GOLDEN = [0.6703247, 0.7097562, 0.7125775, 0.8605255, 0.6336725, 0.6706761]
+GOLDEN = [0.6997594, 0.6888863, 0.6924358, 1.0764043, 0.5535178, 0.5533986]
 
 
 def test_golden_losses(
@@ -279,6 +279,11 @@ def test_golden_losses(
 ) -> None:
     options = SMALL | {"rounds": 20, "g_lr": 1e-2, "d_lr": 1e-2}
     trainer = make_trainer(RelGAN, make_context(V, T), **options)
+    # PyTorch 2.6 draws truncated normals otherwise than 2.13; both draw the same uniform numbers.
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in trainer.discriminator.parameters():
+            parameter.uniform_(-0.5, 0.5, generator=rng)
     losses = []
     for at in itertools.islice(positions(trainer), 60):
         log = trainer.step(at)
