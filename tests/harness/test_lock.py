@@ -90,6 +90,14 @@ def test_an_owner_here_lives_as_long_as_its_process(run: RunDirectory, useless: 
     run.release()
 
 
+def test_a_heartbeat_that_is_to_come_is_none(run: RunDirectory, useless: str) -> None:
+    """The clock was set back by a day since its process died."""
+    owner(run, host="elsewhere")
+    age(run, -86400)
+    assert not run.is_locked() and run.acquire()
+    run.release()
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"pid": "x"}', '{"pid": -1}'])
 def test_an_owner_that_cannot_be_read_is_none(run: RunDirectory, content: str) -> None:
     (run.path / "owner.json").write_text(content)
@@ -108,6 +116,34 @@ def test_whoever_was_taken_over_stops_writing(run: RunDirectory) -> None:
         run.check_lock()
     run.release()
     assert (run.path / "owner.json").exists()  # it is not ours to remove
+
+
+def test_whoever_was_taken_over_adds_nothing(run: RunDirectory) -> None:
+    assert run.acquire()
+    owner(run, host="elsewhere")
+    with pytest.raises(UserError, match="another process has taken this run"):
+        run.append("metrics.jsonl", {})
+    assert not (run.path / "metrics.jsonl").exists()
+    run.release()
+
+
+def test_a_fork_of_the_owner_owns_nothing(run: RunDirectory) -> None:
+    """A plug-in forks, and its child goes on training beside it."""
+    assert run.acquire()
+
+    def child() -> None:
+        try:
+            run.append("metrics.jsonl", {"of": "child"})
+        except UserError:
+            os._exit(7)
+
+    process = FORK.Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode == 7
+    run.append("metrics.jsonl", {"of": "parent"})
+    assert run.rows("metrics.jsonl") == [{"of": "parent"}]
+    run.release()
 
 
 def test_the_heartbeat_beats(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:

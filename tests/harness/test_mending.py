@@ -14,6 +14,7 @@ from damaged_stores import Store, call
 
 from textbench.run import checkpoint, worker
 from textbench.run.conditions import Conditions
+from textbench.store import files
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError
 from textbench.store.read import read_store
@@ -194,7 +195,10 @@ def test_a_log_whose_counted_bytes_changed(
 @pytest.mark.parametrize(
     "broken", [("checkpoint.pt",), ("checkpoint.pt", "checkpoint.previous.pt")]
 )
-@pytest.mark.parametrize("kind", ["empty", "cut at 90%", "a block of NUL", "garbage", "a pipe"])
+@pytest.mark.parametrize(
+    "kind",
+    ["empty", "cut at 90%", "a block of NUL", "garbage", "a pipe", "a hole of a terabyte"],
+)
 def test_a_broken_checkpoint_gives_way_to_the_one_before(
     interrupted: RunDirectory,
     undisturbed: dict[str, object],
@@ -212,6 +216,67 @@ def test_a_broken_checkpoint_gives_way_to_the_one_before(
     expected = "gone back to step 4" if len(broken) == 1 else "started again"
     assert "checkpoint.pt" in note and expected in note
     assert (run.path / "aside-1" / "checkpoint.pt").exists() or kind == "a pipe"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["checkpoint.previous.pt", "generator.pt", "samples.txt", "status.json", "owner.json"],
+)
+def test_a_folder_in_the_place_of_a_file_is_put_aside(
+    interrupted: RunDirectory, undisturbed: dict[str, object], tmp_path: Path, name: str
+) -> None:
+    """Nothing can be written over it, and what is in it may be somebody's."""
+
+    def change(run: RunDirectory) -> None:
+        (run.path / name).unlink(missing_ok=True)
+        (run.path / name).mkdir()
+        (run.path / name / "inside").write_text("kept")
+
+    run = goes_on(interrupted, tmp_path, change)
+    assert kinds.outcome(run) == undisturbed
+    places = (run.path / "aside-1" / name, run.path / name)
+    assert [place / "inside" for place in places if (place / "inside").exists()]
+    assert not [path for path in run.path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", [*LOGS, "log.txt"])
+def test_a_copy_made_of_hard_links_is_a_copy(
+    interrupted: RunDirectory, undisturbed: dict[str, object], tmp_path: Path, name: str
+) -> None:
+    """`cp -al store backup`: to go on in one of them adds nothing to the other."""
+    backup, whole = tmp_path / name, interrupted.content(name)
+
+    def change(run: RunDirectory) -> None:
+        (run.path / name).touch()
+        backup.hardlink_to(run.path / name)
+
+    run = goes_on(interrupted, tmp_path, change)
+    bound = os.O_WRONLY | os.O_APPEND
+    os.close(files.open_safely(run.path / name, bound))
+    assert kinds.outcome(run) == undisturbed
+    assert backup.read_bytes() == whole and not backup.samefile(run.path / name)
+
+
+def test_a_log_that_somebody_cut_during_the_run_is_noticed(
+    undisturbed: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be done, with rows that are not there."""
+    (spec,) = kinds.specs("5")
+    run = RunDirectory(spec.directory(tmp_path))
+    run.create(spec)
+    append = RunDirectory.append
+
+    def append_and_lose(self: RunDirectory, name: str, row: dict[str, object]) -> None:
+        append(self, name, row)
+        if name == "metrics.jsonl" and row["step"] == 2:
+            (self.path / name).unlink()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "append", append_and_lose)
+        assert worker.execute(run, Conditions(CPU)) == 1
+    assert "metrics.jsonl has 0 bytes" in run.status().reason and not run.status().traceback
+    assert worker.execute(run, Conditions(CPU)) == 0
+    assert kinds.outcome(run) == undisturbed
 
 
 def test_the_checkpoint_of_another_run_is_not_believed(

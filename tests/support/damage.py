@@ -152,6 +152,11 @@ def _pipe(path: Path, other: Path) -> None:
 def _folder(path: Path, other: Path) -> None:
     path.unlink(missing_ok=True)
     path.mkdir()
+    (path / "inside").write_text("kept", encoding="utf-8")
+
+
+def _hole(path: Path, other: Path) -> None:
+    os.truncate(path, 2**40)
 
 
 ANY: dict[str, Damage] = {
@@ -165,6 +170,7 @@ ANY: dict[str, Damage] = {
     "a dangling link": _dangling,
     "a pipe": _pipe,
     "a folder": _folder,
+    "a hole of a terabyte": _hole,
 }
 """What can happen to any file."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import re
 import sys
 import traceback
@@ -82,6 +83,7 @@ def run_file(file: str | Path) -> ModuleType:
         raise UserError(f"plugin {file} is not a Python file (its name must end in .py)")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # pydantic resolves annotations through it
+    here = os.getcwd()
     try:
         spec.loader.exec_module(module)
     except KeyboardInterrupt:
@@ -89,6 +91,8 @@ def run_file(file: str | Path) -> ModuleType:
     except BaseException as error:  # a plug-in may raise what it likes
         sys.modules.pop(name, None)
         raise UserError(f"plugin {file} is broken: {where(error, path)}") from error
+    finally:
+        os.chdir(here)  # paths on the command line are relative to where the user is
     return module
 
 

@@ -7,9 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from textbench.contracts.errors import UserError
 from textbench.store.directory import GONE, RunDirectory
 from textbench.store.files import tail
 from textbench.store.rows import FINISHED, PRINTED, Status, StatusName
+from textbench.store.verify import contradiction
 
 INTERRUPTED = 75
 """Exit code of a worker that left a checkpoint to resume from (EX_TEMPFAIL)."""
@@ -71,12 +73,15 @@ def ending(directory: RunDirectory, process: Process, *, stopped: bool) -> Statu
         status.status, status.reason = process.status, process.reason
     elif process.lost and status.status not in FINISHED:
         status.status, status.reason = "interrupted", process.lost
-    elif directory.is_locked() or (  # it waited in vain for another process at this run
-        status.status in ENDINGS.get(code, ()) and status.reason != GONE
+    elif (
+        directory.is_locked()  # it waited in vain for another process at this run
+        or (status.status in ENDINGS.get(code, ()) and status.reason != GONE)
+        or _is_done(directory, status)  # that process has ended it
     ):
         return status
     elif stopped or code == INTERRUPTED:
-        status.status, status.reason = "interrupted", "stopped by the user"
+        said = "" if stopped else _last_line(directory.path / PRINTED)
+        status.status, status.reason = "interrupted", said or "stopped by the user"
     elif code < 0:
         crashed = -code in CRASHES
         status.status = "failed" if crashed else "interrupted"
@@ -87,6 +92,17 @@ def ending(directory: RunDirectory, process: Process, *, stopped: bool) -> Statu
         status.reason = f"the worker exited with code {code}{last and f': {last}'}"
     write(directory, status)
     return status
+
+
+def _is_done(directory: RunDirectory, status: Status) -> bool:
+    """Tell whether a run that says it is done has all that goes with it."""
+    if status.status != "done":
+        return False
+    try:
+        run, generator = directory.spec().hash, bool(status.checksums)
+        return not contradiction(directory, run, status, generator=generator)
+    except (OSError, UserError):
+        return False
 
 
 def write(directory: RunDirectory, status: Status) -> None:

@@ -41,6 +41,9 @@ class Heartbeat:
             phase: The phase of the last one.
             seconds: Training time so far.
             force: Write it in any case.
+
+        Raises:
+            UserError: The run is another process's by now.
         """
         if not force and abs(time.time() - self.status.heartbeat) < PERIOD:
             return
@@ -49,6 +52,7 @@ class Heartbeat:
         self.status.step, self.status.phase = step, phase
         self.status.rate = self._speed.rate
         self.status.eta = self._speed.eta(self.schedule, step, left)
+        self.directory.check_lock()
         self.directory.write_status(self.status)
 
     def evaluated(

@@ -135,6 +135,8 @@ class Run:
             values = self.trainer.step(self.schedule.at(self.step))
         self.step += 1
         for key, value in values.items():
+            if not (isinstance(key, str) and key.isprintable()):
+                raise UserError(f"{self.spec.trainer}: it logs {key!a}, which is no name")
             total, count = self.sums.get(key, (0.0, 0))
             self.sums[key] = (total + value, count + 1)
         ends_epoch = self.schedule.ends_epoch(self.step)

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed or diverged, 75 stopped before the end (the same ca
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import math
 import os
@@ -15,6 +16,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -88,13 +90,30 @@ def main(arguments: list[str] | None = None) -> int:
     )
     if options.device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
-    directory = RunDirectory(given.directory)
+    directory = RunDirectory(given.directory.absolute())  # a plug-in may change where we are
     try:
         registry.load_plugins(given.plugin)
         return execute(directory, options)
     except (OSError, UserError) as error:  # not even its status could be written, or read
-        sys.stderr.write(f"{directory.name}: {one_line(error)}\n")
+        complain(f"{directory.name}: {one_line(error)}\n")
         return 1
+    except BaseException as error:  # KeyboardInterrupt, say, which only a plug-in can raise here
+        complain(f"{traceback.format_exc()}{directory.name}: {one_line(error)}\n")
+        return 1
+
+
+def complain(text: str) -> None:
+    """Write into the run's log, unless a plug-in has closed it."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(text)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process; threads and children of a plug-in are not waited for."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 def limit_memory(most: int) -> None:
@@ -128,12 +147,16 @@ def execute(directory: RunDirectory, options: Conditions, *, generator: bool = F
         if note is None:
             return 0
         status = _outcome(directory, options, note)
+        if directory.is_lost():  # what there is to say of it, another process says by now
+            complain(f"{directory.name}: {status.reason}\n")
+            return TRY_AGAIN
         if status.status == "done":
             status.checksums = verify.checksums(directory)
         directory.write_status(status)
         if status.status == "done":  # its parameters stay in generator.pt, its optimisers go
             for name in (CHECKPOINT, PREVIOUS):
-                (directory.path / name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    (directory.path / name).unlink(missing_ok=True)
     finally:
         directory.release()
     return {"done": 0, "timeout": TRY_AGAIN, "interrupted": TRY_AGAIN}.get(status.status, 1)
@@ -208,7 +231,7 @@ def _outcome(directory: RunDirectory, options: Conditions, note: str) -> Status:
     except (Exception, SystemExit, GeneratorExit) as error:  # recorded whole: a failure is data
         name, reason, trace = "failed", one_line(error), traceback.format_exc()
     if trace:
-        sys.stderr.write(trace)
+        complain(trace)
     status = run.status if run else Status("running", device=str(options.device))
     status.status, status.reason, status.traceback = name, reason, trace
     status.note = "; ".join(dict.fromkeys(one for one in (note, status.note) if one))
@@ -254,4 +277,4 @@ def _record_start(directory: RunDirectory, spec: Spec, options: Conditions) -> N
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -213,16 +213,29 @@ class RunDirectory(Folder):
         except OSError:
             return False
 
+    def is_lost(self) -> bool:
+        """Tell whether another process has taken over, because ours seemed dead."""
+        return self._lock.lost()
+
     def check_lock(self) -> None:
         """Refuse to go on when another process has taken over, because ours seemed dead.
 
         Raises:
             UserError: It has.
         """
-        if self._lock.lost():
+        if self.is_lost():
             raise UserError("another process has taken this run over")
 
     # -- the logs --------------------------------------------------------------------------
+
+    def append(self, name: str, row: Mapping[str, object]) -> None:
+        """Append one JSON line, unless the run is another process's by now.
+
+        Raises:
+            UserError: It is.
+        """
+        self.check_lock()
+        super().append(name, row)
 
     def evaluations(self) -> list[EvaluationRow]:
         """Read the evaluations made during training."""

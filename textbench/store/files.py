@@ -23,6 +23,8 @@ from textbench.contracts.plain import JsonObject
 
 LARGEST = 64 * 2**20
 """Bytes of a JSON file that are read at most; ours have some thousands."""
+HOLLOW = 2**30
+"""Bytes of a file from which on it is looked at whether they are on the disk at all."""
 AGAIN = "repeat its `textbench run` command, which starts it again"
 """What to do about most damage."""
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -48,6 +50,9 @@ class DamagedError(UserError):
 def open_safely(path: Path, flags: int = os.O_RDONLY) -> int:
     """Open a regular file of a store and return its descriptor; what is not one is refused.
 
+    A file that other names share (as in a copy made by ``cp -l``) becomes one of its own before it
+    is written to: the other runs keep theirs.
+
     Raises:
         DamagedError: A symbolic link, a folder, a pipe or a device is in its place.
         OSError: It is not there, or may not be opened.
@@ -61,6 +66,10 @@ def open_safely(path: Path, flags: int = os.O_RDONLY) -> int:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode) or (not _NOFOLLOW and path.is_symlink()):
         os.close(descriptor)
         _refuse(path)
+    if flags & (os.O_WRONLY | os.O_RDWR) and os.fstat(descriptor).st_nlink > 1 and os.name != "nt":
+        os.close(descriptor)
+        replace(path, read_bytes(path))
+        return open_safely(path, flags)
     return descriptor
 
 
@@ -73,14 +82,27 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
     """Read a regular file.
 
     Raises:
-        DamagedError: It is no regular file, or larger than ``most`` bytes.
+        DamagedError: It is no regular file, is larger than ``most`` bytes or than memory, or
+            claims bytes that are not on the disk.
         OSError: It cannot be read.
     """
-    with os.fdopen(open_safely(path), "rb") as handle:
-        content = handle.read() if most is None else handle.read(most + 1)
+    content = read_start(path, -1 if most is None else most + 1)
     if most is not None and len(content) > most:
         raise DamagedError(f"{path.name} is larger than {most // 2**20} MiB")
     return content
+
+
+def read_start(path: Path, most: int = -1) -> bytes:
+    """Read the first ``most`` bytes of a file, all where that is negative; see `read_bytes`."""
+    with os.fdopen(open_safely(path), "rb") as handle:
+        found = os.fstat(handle.fileno())
+        there = getattr(found, "st_blocks", found.st_size) * 512
+        if most < 0 and found.st_size > HOLLOW and there < found.st_size // 64:
+            raise DamagedError(f"{path.name} claims {found.st_size} bytes, and is mostly a hole")
+        try:
+            return handle.read(most)
+        except (MemoryError, OverflowError):
+            raise DamagedError(f"{path.name} is larger than memory") from None
 
 
 def checksum(content: bytes) -> str:

@@ -24,6 +24,8 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._ends: dict[str, int] = {}
+        """How long the files are that this object has appended to."""
 
     def read_json(self, name: str) -> JsonObject:
         """Read a JSON object.
@@ -53,22 +55,40 @@ class Folder:
             content: Its new bytes.
             keep: What the old one is called from then on, if it stays.
         """
+        for place in (name, keep):
+            if place and (self.path / place).is_dir() and not (self.path / place).is_symlink():
+                self.set_aside([place])  # nothing is written into a folder's place
         files.replace(self.path / name, content, keep=self.path / keep if keep else None)
 
     def append(self, name: str, row: Mapping[str, object]) -> None:
-        """Append one JSON line, whole; what a crash left of another is taken back first."""
+        """Append one JSON line, whole; what a crash left of another is taken back first.
+
+        Raises:
+            DamagedError: What was appended before is gone.
+        """
+        self._check_end(name)
         files.append_line(self.path / name, json.dumps(row, allow_nan=False) + "\n")
+        self._ends[name] = self.offset(name)
 
     def sync(self, *names: str) -> None:
-        """Wait until these files are on the disk."""
+        """Wait until these files are on the disk.
+
+        Raises:
+            DamagedError: What was appended to one of them is gone.
+        """
         for name in names:
+            self._check_end(name)
             files.sync(self.path / name)
+
+    def _check_end(self, name: str) -> None:
+        size, known = self.offset(name), self._ends.get(name, 0)
+        if size < known:
+            raise DamagedError(f"{name} has {size} bytes, {known} were written: somebody cut it")
 
     def content(self, name: str, most: int | None = None) -> bytes:
         """Read a file, at most its first ``most`` bytes; an absent one has none."""
         try:
-            with os.fdopen(files.open_safely(self.path / name), "rb") as handle:
-                return handle.read() if most is None else handle.read(most)
+            return files.read_start(self.path / name, -1 if most is None else most)
         except FileNotFoundError:
             return b""
 
@@ -106,6 +126,7 @@ class Folder:
         Raises:
             DamagedError: It is shorter than that: bytes that a checkpoint counts are gone.
         """
+        self._ends.pop(name, None)
         size = self.offset(name)
         if size < offset:
             raise DamagedError(f"{name} has {size} bytes, {offset} were recorded")
@@ -125,5 +146,6 @@ class Folder:
         aside.mkdir()
         for name in there:
             os.replace(self.path / name, aside / name)
+            self._ends.pop(name, None)
         files.sync_folder(self.path)
         return aside.name

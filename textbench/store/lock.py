@@ -22,6 +22,7 @@ from types import ModuleType
 from textbench.contracts.plain import JsonObject
 from textbench.store import files, process
 from textbench.store.files import DamagedError
+from textbench.store.folder import Folder
 from textbench.store.rows import LOCK, OWNER
 
 fcntl: ModuleType | None
@@ -50,6 +51,8 @@ class Lock:
         self._descriptor: int | None = None
         self._mine: JsonObject | None = None
         self._beating: threading.Event | None = None
+        self._forked = False
+        """Whether this is the copy of a lock that a forked child has inherited."""
 
     @property
     def held(self) -> bool:
@@ -97,11 +100,11 @@ class Lock:
         _held.discard(self)
 
     def lost(self) -> bool:
-        """Tell whether another process has taken this object's lock over."""
+        """Tell whether another process has taken this object's lock over, or kept it at a fork."""
         if self._mine is None:
-            return False
+            return self._forked
         try:
-            return self._owner() != self._mine
+            return self._owner() != self._mine and self.folder.is_dir()
         except (OSError, DamagedError):
             return False
 
@@ -170,6 +173,9 @@ class Lock:
 
     def _remove_dead(self, path: Path) -> None:
         """Take a dead owner's file away; a live one's that came between is put back."""
+        if path.is_dir() and not path.is_symlink():  # no process has put that there
+            Folder(self.folder).set_aside([OWNER])
+            return
         aside = files.temporary(path)
         with contextlib.suppress(FileNotFoundError):
             os.replace(path, aside)
@@ -189,7 +195,11 @@ class Lock:
         return self._age(path or self.folder / OWNER) < TAKEOVER
 
     def _age(self, path: Path) -> float:
-        """Return seconds since a heartbeat by the file system's own clock."""
+        """Return seconds from a heartbeat by the file system's own clock.
+
+        One that is to come is as far away as one that was: the clock was set back since, and a
+        process that lives would have beaten anew.
+        """
         probe = files.temporary(path)
         try:
             probe.touch()
@@ -199,7 +209,7 @@ class Lock:
         finally:
             with contextlib.suppress(OSError):
                 probe.unlink(missing_ok=True)
-        return max(0.0, now - path.lstat().st_mtime)
+        return abs(now - path.lstat().st_mtime)
 
     def _beat(self) -> None:
         stop = self._beating = threading.Event()
@@ -219,6 +229,7 @@ _held: weakref.WeakSet[Lock] = weakref.WeakSet()
 def _forget_all() -> None:
     for lock in list(_held):
         lock.forget()
+        lock._forked = True
 
 
 if hasattr(os, "register_at_fork"):
