@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import damage as kinds
 import pytest
 from stores import make_run, spec
 
@@ -68,6 +69,23 @@ def test_it_can_be_read_as_data(out: Path) -> None:
         ("cot:strong", "0", "2"),
     ]
     assert rows[5]["sample"] == AWKWARD
+
+
+@pytest.mark.parametrize("kind", ["a link", "a pipe", "a folder", "a hole of a terabyte"])
+def test_what_stands_in_the_place_of_samples_is_neither_followed_nor_waited_for(
+    kind: str, tmp_path: Path
+) -> None:
+    """A store from somebody else: a report would print what a link leads to."""
+    secret = tmp_path / "secret"
+    secret.write_text("not for others\n")
+    with_samples(tmp_path / "results", "mle", ["mine"])
+    run = with_samples(tmp_path / "results", "cot", ["theirs"])
+    kinds.ANY[kind](run.path / "samples.txt", secret)
+    write_report(tmp_path / "results", tmp_path / "out")
+    table = (tmp_path / "out" / "table4-text-quick.md").read_text(encoding="utf-8")
+    assert "mine" in table and f"The samples of {run.name} are left out: samples.txt " in table
+    pages = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert not [page for page in pages if b"not for others" in page.read_bytes()]
 
 
 def test_token_numbers_of_the_synthetic_task_are_no_table(tmp_path: Path) -> None:

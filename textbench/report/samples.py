@@ -10,6 +10,8 @@ from textbench.contracts.errors import printable
 from textbench.judge import published
 from textbench.report.definitions import TEMPERED, SampleSpec, matches, sample_spec
 from textbench.report.sections import Section, records
+from textbench.store import files
+from textbench.store.files import DamagedError
 from textbench.store.rows import SAMPLES
 
 CSV_COLUMNS = (
@@ -18,10 +20,15 @@ CSV_COLUMNS = (
 )
 
 
-def read_samples(section: Section, number: int) -> pd.DataFrame:
+def read_samples(section: Section, number: int, said: list[str] | None = None) -> pd.DataFrame:
     """Return the first ``number`` samples of each row's first finished run, as `CSV_COLUMNS`.
 
     Rows of other temperatures have no samples on record.
+
+    Args:
+        section: The runs.
+        number: How many samples of each.
+        said: Takes a line for each run whose samples cannot be read.
     """
     spec, found = sample_spec(), []
     part = section.without(TEMPERED)
@@ -29,11 +36,7 @@ def read_samples(section: Section, number: int) -> pd.DataFrame:
     for key, row in zip(part.rows.index, records(part.rows), strict=True):
         mine = finished[finished["row"] == key].head(1)
         for run in records(mine):
-            path = Path(run.path) / SAMPLES
-            if not path.exists():
-                continue
-            text = path.read_text(encoding="utf-8", errors="replace")
-            lines = [printable(line) for line in text.split("\n")[:-1][:number]]
+            lines = [printable(line) for line in _lines(Path(run.path), said)[:number]]
             head = dict(row=row.title, label=row.label, options=row.options, group=row.group)
             found += [
                 head | {"name": row.name, "seed": run.seed, "number": i, "sample": line}
@@ -46,6 +49,20 @@ def read_samples(section: Section, number: int) -> pd.DataFrame:
         task_fingerprint=section.fingerprint,
         preset=section.preset,
     )
+
+
+def _lines(run: Path, said: list[str] | None) -> list[str]:
+    """Return a run's samples; none where they are lost."""
+    try:
+        content = files.read_bytes(run / SAMPLES, files.LARGEST)
+    except FileNotFoundError:
+        return []
+    except (OSError, DamagedError) as error:
+        wrong = error.wrong if isinstance(error, DamagedError) else files.one_line(error)
+        if said is not None:
+            said.append(f"The samples of {'/'.join(run.parts[-3:])} are left out: {wrong}.")
+        return []
+    return content.decode("utf-8", errors="replace").split("\n")[:-1]
 
 
 def grouped(samples: pd.DataFrame) -> list[dict[str, object]]:
@@ -67,7 +84,8 @@ def build(section: Section) -> tuple[dict[str, object], pd.DataFrame] | None:
     spec = sample_spec()
     if not matches(section.task, spec.tasks):
         return None
-    samples = read_samples(section, spec.lines)
+    left_out: list[str] = []
+    samples = read_samples(section, spec.lines, left_out)
     if not len(samples):
         return None
     context: dict[str, object] = {
@@ -75,7 +93,7 @@ def build(section: Section) -> tuple[dict[str, object], pd.DataFrame] | None:
         "title": spec.title,
         "section": section.title,
         "rows": grouped(samples),
-        "notes": _notes(spec, section),
+        "notes": [*_notes(spec, section), *left_out],
     }
     return context, samples
 
