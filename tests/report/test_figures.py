@@ -6,8 +6,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import font_manager
+from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 from stores import make_run, points, spec
 
@@ -15,6 +18,7 @@ from textbench.report.curves import Curve, log_curves, metric_curves
 from textbench.report.definitions import FigureSpec, figure_specs, row_names
 from textbench.report.figures import draw
 from textbench.report.fonts import FONT, Fonts, fonts_for
+from textbench.report.pairs import Pair, draw_pairs
 from textbench.report.panels import Drawn, Strip
 from textbench.report.pictures import jobs
 from textbench.report.sections import Section, sections
@@ -214,3 +218,53 @@ def test_letters_of_no_font_are_boxes_and_the_caption_says_so(
     assert pictures  # drawn without a warning
     for picture in pictures:
         assert f"No font here has {WATCH}: boxes stand in their places." in picture.caption
+
+
+# -- published pairs -------------------------------------------------------------------------
+
+
+def test_a_row_that_may_be_a_published_one_is_no_variant_and_has_its_star(tmp_path: Path) -> None:
+    for label in ("cot:9ffe475", "cot:150a32a"):
+        name, _, variant = label.partition(":")
+        curve = [{"nll_oracle": x, "nll_test": y} for x, y in ((10, 8), (9, 7.6), (8.2, 8))]
+        own = spec(name, variant=variant, task_config={"oracle": "published"})
+        make_run(tmp_path, own, curve)
+    section = only(tmp_path)
+    parts = {title: list(section.rows.loc[rows, "label"]) for title, rows in groups(section)}
+    assert parts == {"Algorithms": ["cot:9ffe475"], "Variants and controls": ["cot:150a32a"]}
+    figure = drawn(FIGURES["stopping"], tmp_path).figure
+    first, second = (ax for part in figure.subfigs for ax in part.axes)
+    assert not any(text.get_text().endswith("paper") for text in second.texts)
+    own = Styles([section]).of(section)[
+        section.rows.index[section.rows["label"] == "cot:9ffe475"][0]
+    ]
+    stars = {
+        tuple(line.get_xydata()[0]): line.get_color()
+        for line in first.lines
+        if line.get_marker() == "*"
+    }
+    assert stars[8.19, 8.03] == own.colour and stars[8.68, 10.1] == "0.7"
+
+
+@pytest.mark.parametrize("apart", [(0.05, -0.03), (0.0, 0.1), (0.3, 0.0), (-0.2, 0.05)])
+def test_a_name_hides_no_star_no_line_and_no_other_name(apart: tuple[float, float]) -> None:
+    ax: Any = Figure(figsize=(6.4, 4.2)).add_subplot()
+    ax.set(xlim=(8, 10.5), ylim=(7.4, 11.4))
+    line = pd.DataFrame({"x": [9.2, 9.2], "mean": [7.5, 11.0]})
+    ax.plot(line["x"], line["mean"])
+    at = (8.9, 10.0)
+    pairs = [
+        Pair("SeqGAN", at, "0.7"),
+        Pair("MaliGAN", (at[0] + apart[0], at[1] + apart[1]), "0.7"),
+    ]
+    draw_pairs(ax, pairs, [line])
+    ax.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert [text.get_text() for text in ax.texts] == ["SeqGAN, paper", "MaliGAN, paper"]
+    assert not boxes[0].overlaps(boxes[1])
+    to_pixels = ax.transData.transform
+    hidden = [
+        *to_pixels([pair.values for pair in pairs]),
+        *to_pixels(np.linspace((9.2, 7.5), (9.2, 11), 200)),
+    ]
+    assert not any(box.contains(*point) for box in boxes for point in hidden)

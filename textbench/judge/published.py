@@ -171,6 +171,13 @@ def tables() -> dict[str, Table]:
     return found
 
 
+def readings() -> set[str]:
+    """Return the labels of ours that may claim to be a row of a published table."""
+    return {
+        label for table in tables().values() for r in table.rows.values() for label in r.readings
+    }
+
+
 def protocols() -> dict[str, Protocol]:
     """Return the protocols of the published tables by their id."""
     return {table.protocol.id: table.protocol for table in tables().values()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +10,16 @@ import numpy as np
 from textbench.judge import published
 from textbench.report.curves import Curve, long_enough, metric_curves
 from textbench.report.definitions import FigureSpec, axis_titles
+from textbench.report.pairs import Pair, draw_pairs
 from textbench.report.panels import Drawn, Strip, add_legend, figure_of
 from textbench.report.sections import Section
 from textbench.report.styles import Style, Styles, groups, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+PANEL = (6.4, 4.2)
+"""Inches."""
 
 
 def draw(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
@@ -27,21 +31,19 @@ def draw(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
     if not strips:
         return None
     plan = [Strip("", tuple(c.title for c in curves), 1) for _, curves in strips]
-    figure, parts = figure_of(plan, 6.4, 4.2)
+    figure, parts = figure_of(plan, *PANEL)
     looks = styles.of(section)
     pairs = _published(spec, section)
     for (subfigure, (ax,)), strip, (title, curves) in zip(parts, plan, strips, strict=True):
         for curve in curves:
             _draw_path(ax, curve, looks[curve.row])
-        shown: list[tuple[float, float]] = []
+        mine: list[Pair] = []
         for row, values in sorted(pairs, key=lambda pair: pair[1]):
-            mine = section.rows.index[section.rows["label"] == row.id]
-            first = curves is strips[0][1]
-            if mine[0] in {c.row for c in curves} if len(mine) else first:
-                colour = looks[mine[0]].colour if len(mine) else "0.7"
-                _draw_pair(ax, row.title, values, colour, below=_crowded(values, shown))
-                shown.append(values)
-        _after_the_start(ax, curves, shown)
+            run = _rows(section, (row.id, *row.readings))[:1]
+            if {*run} & {c.row for c in curves} or (not run and curves is strips[0][1]):
+                mine.append(Pair(row.title, values, looks[run[0]].colour if run else "0.7"))
+        _after_the_start(ax, curves, [pair.values for pair in mine])
+        draw_pairs(ax, mine, [c.mean[["x", "mean"]] for c in curves])
         ax.set(xlabel=axis_titles().get(x, x), ylabel=axis_titles().get(y, y))
         ax.set_title(title if len(strips) > 1 else "")
         add_legend(subfigure, [ax], strip, figure.get_figwidth())
@@ -86,23 +88,10 @@ def _after_the_start(
     ax.set_ylim(low[1] - margin[1], high[1] + margin[1])
 
 
-def _crowded(values: tuple[float, float], others: Sequence[tuple[float, float]]) -> bool:
-    """Tell whether another pair's name stands where this one's would."""
-    return any(abs(values[0] - x) < 0.4 and abs(values[1] - y) < 0.15 for x, y in others)
-
-
-def _draw_pair(
-    ax: Axes, title: str, values: tuple[float, float], colour: str, *, below: bool
-) -> None:
-    ax.plot(*values, "*", color=colour, markersize=11, markeredgecolor="0.15", zorder=5)
-    ax.annotate(
-        f"{title}, paper",
-        values,
-        xytext=(7, -11 if below else -3),
-        textcoords="offset points",
-        fontsize=7,
-        color="0.25",
-    )
+def _rows(section: Section, labels: Sequence[str]) -> list[Hashable]:
+    """Return the rows of the first of these labels that has any."""
+    found = (list(section.rows.index[section.rows["label"] == label]) for label in labels)
+    return next(filter(None, found), [])
 
 
 def _published(

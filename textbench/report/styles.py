@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from textbench.judge import published
 from textbench.report.definitions import controls, matches, row_names
 from textbench.report.fonts import FONT, fonts_for
 from textbench.report.sections import Section
@@ -82,12 +83,13 @@ def by_name(names: Sequence[str]) -> dict[str, Style]:
 def groups(section: Section) -> Iterator[tuple[str, list[Hashable]]]:
     """Yield the rows that share a panel, with a title: algorithms first, then the others.
 
-    Variants that no table lists, and controls, are there to answer a question about the others.
+    Variants that no table lists, and controls, are there to answer a question about the others;
+    a variant that may be what the paper ran is none of them.
     """
     rows = section.rows
-    names = row_names()
+    shown = {*row_names(), *published.readings()}
     aside = [
-        matches(label, controls()) or (":" in label and label not in names)
+        matches(label, controls()) or (":" in label and label not in shown)
         for label in rows["label"]
     ]
     main = [row for row, out in zip(rows.index, aside, strict=True) if not out]
