@@ -47,24 +47,16 @@ class Asked:
 
 @click.command(epilog=EPILOG)
 @click.argument("what", metavar="NAME|FILE")
-@click.option(
+@options.text(
     "--task",
-    default="",
     metavar="NAME",
-    help="What to try a trainer or a metric on; small is quick.  [default: synthetic-tiny, or "
+    use="What to try a trainer or a metric on; small is quick.  [default: synthetic-tiny, or "
     "generated sentences for metrics of text]",
 )
-@click.option(
-    "--preset", default="ci", show_default=True, metavar="NAME", help="Sizes and schedules."
-)
+@options.text("--preset", metavar="NAME", use="Sizes and schedules.", default="ci")
 @options.settings("Change an option, e.g. mine.epochs=2")
 @options.plugins("Python file with the task")
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="How much of a trainer's schedule to look at.  [default: 300]",
-)
+@options.count("--steps", use="How much of a trainer's schedule to look at.  [default: 300]")
 def command(
     what: str,
     task: str,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from textbench.cli import options
 from textbench.contracts.errors import UserError, did_you_mean
 from textbench.store.directory import RunDirectory
 
@@ -26,12 +27,7 @@ Exit codes: 0 no regression, 1 a regression, 2 usage, or nothing that can be jud
 @click.command(epilog=EPILOG)
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write the Markdown there as well.",
-)
+@options.file("--out", use="Write the Markdown there as well.")
 @click.option(
     "--strict",
     is_flag=True,

@@ -14,12 +14,13 @@ import click
 from textbench.cli import options
 from textbench.cli.engines import choose_devices
 from textbench.cli.recorded import find_run, read
+from textbench.cli.terminal import say_left_out
 from textbench.contracts.errors import DivergedError, UserError, printable
 from textbench.plan import registry
 from textbench.plan.arguments import parse_alphas, parse_settings
 from textbench.store.directory import RunDirectory
 from textbench.store.files import one_line
-from textbench.store.read import UNREADABLE, read_run
+from textbench.store.read import read_store
 from textbench.store.rows import LaterRow, Measurement
 
 if TYPE_CHECKING:
@@ -48,25 +49,15 @@ Exit codes: 0 all evaluated, 1 some could not be, 2 usage, or none could be."""
 
 @click.command(epilog=EPILOG)
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option(
-    "--alpha",
-    "alphas",
-    default="1",
-    show_default=True,
+@options.text(
+    *("--alpha", "alphas"),
     metavar="A|LIST|RANGE",
-    help="Inverse temperatures: 1.5, or 0.7,1,1.5, or 0.7:2.0:0.1 (both ends included).",
+    use="Inverse temperatures: 1.5, or 0.7,1,1.5, or 0.7:2.0:0.1 (both ends included).",
+    default="1",
 )
-@click.option(
-    "--metrics",
-    default="",
-    metavar="A,B",
-    help="Which; by default all but the dear ones (`ewmd_*`).",
-)
-@click.option(
-    "--samples",
-    type=click.IntRange(min=2),
-    metavar="N",
-    help="Sequences to draw.  [default: as in the run's final evaluation]",
+@options.text("--metrics", metavar="A,B", use="Which; by default all but the dear ones (`ewmd_*`).")
+@options.count(
+    "--samples", use="Sequences to draw.  [default: as in the run's final evaluation]", least=2
 )
 @options.settings("Change an option of a metric, e.g. ewmd.steps=400; or say where data are now")
 @options.results("The store to look for the runs in.")
@@ -191,23 +182,17 @@ def find_runs(parts: Sequence[str], results: Path) -> list[RunDirectory]:
     Raises:
         UserError: There are none.
     """
-    every = list(RunDirectory.find(results))
     if not parts:
         from textbench.run.score import is_given
 
-        found, damaged = [], {}
-        for run in every:
-            try:
-                recorded = read_run(run)
-                if recorded.status.status == "done" and not is_given(recorded.spec):
-                    found.append(run)
-            except UNREADABLE as error:
-                damaged[run.name] = one_line(error)
-        for name, reason in damaged.items():
-            click.echo(printable(f"textbench: {name} is left out: {reason}"), err=True)
+        store = read_store(results)
+        done = [run for run in store.runs if run.status.status == "done"]
+        say_left_out(store.unreadable)
+        found = [run.directory for run in done if not is_given(run.spec)]
         if not found:
             raise UserError(f"no run in {results} is done")
         return found
+    every = list(RunDirectory.find(results))
     chosen: dict[Path, RunDirectory] = {}
     for part in parts:
         matching = [run for run in every if part.strip("/") in run.name]

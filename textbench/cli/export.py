@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from textbench.cli import options
-from textbench.cli.terminal import refuse_folder_of_stores
+from textbench.cli.terminal import refuse_folder_of_stores, say_left_out
 from textbench.contracts.errors import UserError, printable
 from textbench.store import export, files
 from textbench.store.files import one_line
@@ -26,26 +26,12 @@ Exit codes: 0 exported, 1 damaged runs were left out, 2 usage, or nothing to exp
 
 @click.command(epilog=EPILOG)
 @options.results("The store to export.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Where the JSON files go.  [default: export, without --zip]",
+@options.folder("--out", use="Where the JSON files go.  [default: export, without --zip]")
+@options.file(
+    *("--zip", "archive"),
+    use="Write one archive: the JSON files and the records of the runs they are of.",
 )
-@click.option(
-    "--zip",
-    "archive",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write one archive: the JSON files and the records of the runs they are of.",
-)
-@click.option(
-    "--organisation",
-    default="unknown",
-    show_default=True,
-    metavar="NAME",
-    help="Who reports the numbers.",
-)
+@options.text("--organisation", metavar="NAME", use="Who reports the numbers.", default="unknown")
 @click.option("--force", is_flag=True, help="Replace files that are there already.")
 def command(
     results: Path, out: Path | None, archive: Path | None, organisation: str, force: bool
@@ -62,14 +48,11 @@ def command(
     found, unfinished = collect(store, organisation)
     if unfinished:
         click.echo(f"textbench: {unfinished} run(s) are not done and left out", err=True)
-    for name, reason in store.unreadable.items():
-        click.echo(printable(f"textbench: {name} is left out: {reason}"), err=True)
+    say_left_out(store.unreadable)
     if not found:
         raise UserError(f"no run in {results} is done: there is nothing to export")
-    targets = {}
-    if out is not None or archive is None:
-        folder = out or Path("export")
-        targets = {folder / name: content for name, content in found.items()}
+    out = out or (None if archive else Path("export"))
+    targets = {out / name: content for name, content in found.items()} if out else {}
     if archive is not None:
         targets[archive] = export.archive({**found, **_records(store)})
     if not force:
@@ -77,10 +60,9 @@ def command(
     for path, content in targets.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         files.replace(path, content)
-    where = [str(out or "export")] * (out is not None or archive is None)
-    where += [str(archive)] * (archive is not None)
+    where = ", ".join(str(path) for path in (out, archive) if path)
     schema = f"Every Eval Ever's schema {export.SCHEMA_VERSION}"
-    click.echo(printable(f"{len(found)} evaluations by {schema}: {', '.join(where)}"))
+    click.echo(printable(f"{len(found)} evaluations by {schema}: {where}"))
     if store.unreadable:
         sys.exit(1)
 

@@ -39,10 +39,9 @@ def command(plugins: tuple[Path, ...], as_json: bool) -> None:
         "Grids (--config)": [(n, read_summary(grids.path(n))) for n in grids.names()],
     }
     if as_json:
-        kinds = ("trainers", "tasks", "metrics", "presets", "grids")
         data = {
-            kind: [{"name": name, "summary": summary} for name, summary in rows]
-            for kind, rows in zip(kinds, sections.values(), strict=True)
+            title.partition(" ")[0].lower(): [dict(name=n, summary=line) for n, line in rows]
+            for title, rows in sections.items()
         }
         click.echo(json.dumps(data, indent=1))
         return

@@ -1,4 +1,4 @@
-"""Options that several commands have, said once; each command says what it uses them for."""
+"""Kinds of options, and those that several commands have; each says what it uses them for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,47 @@ from typing import Any
 import click
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def text(*names: str, metavar: str, use: str, default: str = "") -> Decorator:
+    """Text that the command takes apart itself; empty unless given."""
+    shown = bool(default)
+    return click.option(*names, default=default, show_default=shown, metavar=metavar, help=use)
+
+
+def count(
+    *names: str,
+    use: str,
+    least: int = 1,
+    most: int | None = None,
+    default: int | None = None,
+    metavar: str = "N",
+) -> Decorator:
+    """A whole number."""
+    kind, shown = click.IntRange(least, most), default is not None
+    return click.option(
+        *names, type=kind, default=default, show_default=shown, metavar=metavar, help=use
+    )
+
+
+def file(*names: str, use: str, default: str | None = None) -> Decorator:
+    """A file that is to be written."""
+    return _path(names, click.Path(path_type=Path, dir_okay=False), "FILE", use, default)
+
+
+def folder(*names: str, use: str, default: str | None = None) -> Decorator:
+    """A folder that is to be written to."""
+    return _path(names, click.Path(path_type=Path, file_okay=False), "DIR", use, default)
+
+
+def _path(
+    names: tuple[str, ...], kind: click.Path, metavar: str, use: str, default: str | None
+) -> Decorator:
+    given = default and Path(default)
+    shown = default is not None
+    return click.option(
+        *names, type=kind, default=given, show_default=shown, metavar=metavar, help=use
+    )
 
 
 def results(use: str, default: str = "results", *, may_be_new: bool = False) -> Decorator:

@@ -47,13 +47,7 @@ class Progress:
         console: Where to print.
     """
 
-    def __init__(
-        self,
-        results: Path,
-        specs: Sequence[Spec],
-        jobs: int,
-        console: Console,
-    ) -> None:
+    def __init__(self, results: Path, specs: Sequence[Spec], jobs: int, console: Console) -> None:
         self.results, self.jobs, self.console = results, jobs, console
         self.unsettled = {spec.directory(results): spec for spec in specs}
         self.total = len(specs)
@@ -208,16 +202,10 @@ def summary(outcomes: Sequence[tuple[Spec, Status]], width: int) -> Table:
     found = dict.fromkeys(name for _, status in outcomes for name in status.metrics)
     headlines = {name for _, status in outcomes for name in status.headlines}
     metrics = sorted(found, key=lambda name: name not in headlines)
-    rows: list[list[str | Text]] = [
-        [
-            spec.task,
-            spec.label,
-            str(spec.seed),
-            Text(status.status, STYLES[status.status]),
-            f"{status.step}/{status.total}" if status.total else "",
-        ]
-        for spec, status in outcomes
-    ]
+    rows: list[list[str | Text]] = []
+    for spec, status in outcomes:
+        state = Text(status.status, STYLES[status.status])
+        rows.append([spec.task, spec.label, str(spec.seed), state, _numbers(status)[0]])
     heads = ["task", "algorithm", "seed", "status", "steps"]
     used = sum(
         2 + max([len(head), *(len(str(row[i])) for row in rows)]) for i, head in enumerate(heads)

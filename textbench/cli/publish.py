@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 
-from textbench.contracts.errors import UserError, printable
+from textbench.cli import options
+from textbench.cli.terminal import say_left_out
+from textbench.contracts.errors import UserError
 from textbench.store import publish
 from textbench.store.directory import RunDirectory
 from textbench.store.files import one_line, replace
@@ -32,14 +34,8 @@ Exit codes: 0 published, 1 some finished runs were left out, 2 usage, or none is
 @click.command(epilog=EPILOG)
 @click.argument("store", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.argument("name")
-@click.option(
-    "--to",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results/published"),
-    show_default=True,
-    metavar="DIR",
-    help="The folder of published stores.",
+@options.folder(
+    *("--to", "folder"), use="The folder of published stores.", default="results/published"
 )
 @click.option(
     "--only",
@@ -67,11 +63,11 @@ def command(store: Path, name: str, folder: Path, only: tuple[str, ...]) -> None
             counts[changed] += 1
         except UNREADABLE as error:
             left_out[run.name] = one_line(error)
-    for run_name, reason in left_out.items():
-        click.echo(printable(f"textbench: {run_name} is left out: {reason}"), err=True)
+    say_left_out(left_out)
     if not any(counts.values()):
         raise UserError(f"no run of {store} is published")
-    _write_page(target)
+    page = publish.page(target.name, read_store(target).runs)
+    replace(target / "README.md", page.encode())
     again = f", {counts[False]} as they were" if counts[False] else ""
     click.echo(f"{target}: {counts[True]} run(s) published{again}")
     if left_out:
@@ -98,8 +94,3 @@ def _sound(store: Path, only: tuple[str, ...]) -> tuple[list[RecordedRun], dict[
         except UNREADABLE as error:
             left_out[directory.name] = one_line(error)
     return sound, left_out
-
-
-def _write_page(target: Path) -> None:
-    there = read_store(target)
-    replace(target / "README.md", publish.page(target.name, there.runs).encode())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -58,8 +59,15 @@ def read(run: RunDirectory) -> RecordedRun:
     Raises:
         UserError: It is damaged; one line naming it.
     """
-    try:
+    with naming(run):
         return read_run(run)
+
+
+@contextmanager
+def naming(run: RunDirectory) -> Iterator[None]:
+    """Turn what reading a damaged run raises into one line that names it."""
+    try:
+        yield
     except UNREADABLE as error:
         raise UserError(f"{run.name}: {one_line(error)}") from None
 
@@ -70,12 +78,9 @@ def show_run(run: RunDirectory) -> None:
     Raises:
         UserError: It is damaged; one line naming it.
     """
-    recorded = read(run)
+    with naming(run):
+        recorded, rows, log = read_run(run), run.evaluations(), run.curve()
     spec, status = recorded.spec, recorded.status
-    try:
-        rows, log = run.evaluations(), run.curve()
-    except UNREADABLE as error:
-        raise UserError(f"{run.name}: {one_line(error)}") from None
     click.secho(run.name, bold=True, nl=False)
     _echo(f"  {status.status}{status.reason and f': {status.reason}'}")
     if status.note:
@@ -103,8 +108,7 @@ def show_run(run: RunDirectory) -> None:
         standing = warmup.standing()
         damage = standing.reason if standing.status == "interrupted" else ""
         _show_section("Warm-up", {warmup.name: f"{standing.status}{damage and f': {damage}'}"})
-    starts = recorded.starts
-    if starts:
+    if starts := recorded.starts:
         _show_section(f"Provenance (start {len(starts)} of {len(starts)})", starts[-1])
     if rows:
         _show_last_evaluation(rows[-1])
@@ -131,7 +135,7 @@ def _show_evidence(
 ) -> None:
     """Print what was logged last, and what has changed since the warm-up."""
     logged = {
-        name: f"{_number(value)}  (step {row['step']})"
+        name: f"{'none' if value is None else f'{value:.4f}'}  (step {row['step']})"
         for row in log
         if row["kind"] == "loss"
         for name, value in row["values"].items()
@@ -154,11 +158,10 @@ def _show_evidence(
         start, value = same[-1]["value"] if same and made else None, one["value"]
         if start is not None and value is not None:
             changes[name] = f"{value - start:+.4f}  ({start:.4f} to {value:.4f})"
-    updates = (
-        {key: n - before[-1]["ledger"].get(key, 0) for key, n in last["ledger"].items()}
-        if before
-        else {}
-    )
+    updates = {}
+    if before:
+        spent = before[-1]["ledger"]
+        updates = {key: n - spent.get(key, 0) for key, n in last["ledger"].items()}
     _show_section(f"Since the warm-up {source.name}", {**updates, **changes})
 
 
@@ -172,10 +175,6 @@ def show_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     """Print names and values, a line each."""
     for key, value in pairs:
         _echo(f"  {key} = {value}")
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4f}"
 
 
 def _echo(text: str) -> None:

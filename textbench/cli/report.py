@@ -18,14 +18,7 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @options.results("The store that `textbench run` wrote.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("reports"),
-    show_default=True,
-    metavar="DIR",
-    help="Where the report goes.",
-)
+@options.folder("--out", use="Where the report goes.", default="reports")
 @click.option(
     "--unicode",
     is_flag=True,

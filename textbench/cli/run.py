@@ -48,17 +48,12 @@ Files = tuple[Path, ...]
 
 
 @click.command(epilog=EPILOG)
-@click.option(
-    "--algos",
-    default="",
-    metavar="A,B",
-    help="Trainers, comma-separated; NAME:VARIANT names a variant.",
+@options.text(
+    "--algos", metavar="A,B", use="Trainers, comma-separated; NAME:VARIANT names a variant."
 )
-@click.option("--task", default="", metavar="NAME", help="What to learn.")
-@click.option("--preset", default="", metavar="NAME", help="Sizes and schedules.  [default: quick]")
-@click.option(
-    "--seeds", default="", metavar="LIST", help="0:5 (end not included) or 0,3,7.  [default: 0]"
-)
+@options.text("--task", metavar="NAME", use="What to learn.")
+@options.text("--preset", metavar="NAME", use="Sizes and schedules.  [default: quick]")
+@options.text("--seeds", metavar="LIST", use="0:5 (end not included) or 0,3,7.  [default: 0]")
 @options.settings("Change an option, e.g. cot.g_lr=1e-3")
 @click.option(
     "--config",
@@ -67,19 +62,9 @@ Files = tuple[Path, ...]
     help="TOML file with algos, task, preset, seeds and sections of options; or a shipped grid.",
 )
 @options.results("The store.", may_be_new=True)
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Runs at once.  [default: one per usable core, or per GPU]",
-)
+@options.count("--jobs", use="Runs at once.  [default: one per usable core, or per GPU]")
 @options.device("Where to train; auto takes the GPUs if there are any.")
-@click.option(
-    "--per-gpu",
-    type=click.IntRange(1, 100),
-    metavar="K",
-    help="Runs that share a GPU.  [default: 1]",
-)
+@options.count("--per-gpu", use="Runs that share a GPU.  [default: 1]", most=100, metavar="K")
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
@@ -87,37 +72,31 @@ Files = tuple[Path, ...]
     show_default=True,
     help="Where runs are executed: on this machine, or on those of a Ray cluster.",
 )
-@click.option(
+@options.text(
     "--address",
-    default="",
     metavar="HOST:PORT",
-    help="The Ray cluster.  [default: RAY_ADDRESS, or one that is started here]",
+    use="The Ray cluster.  [default: RAY_ADDRESS, or one that is started here]",
 )
 @options.plugins("Python file with a trainer, metric or task of yours")
-@click.option(
-    "--time-budget", metavar="TIME", help="Checkpoint and stop after this long, e.g. 30m."
-)
-@click.option(
+@options.text("--time-budget", metavar="TIME", use="Checkpoint and stop after this long, e.g. 30m.")
+@options.text(
     "--checkpoint-every",
-    default="60s",
-    show_default=True,
     metavar="TIME|STEPS",
-    help="Time (90s, 5m) or number of training steps between checkpoints.",
+    use="Time (90s, 5m) or number of training steps between checkpoints.",
+    default="60s",
 )
-@click.option(
-    "--shard", metavar="I/N", help="Run only the I-th of N parts (from 0), for job arrays."
+@options.text(
+    "--shard", metavar="I/N", use="Run only the I-th of N parts (from 0), for job arrays."
 )
-@click.option(
+@options.text(
     "--timeout",
-    default="",
     metavar="IDLE[,TOTAL]",
-    help="Stop a run that makes no progress for so long, or takes so long in all, e.g. 10m,6h.",
+    use="Stop a run that makes no progress for so long, or takes so long in all, e.g. 10m,6h.",
 )
-@click.option(
+@options.text(
     "--memory",
-    default="",
     metavar="SIZE",
-    help="Stop a run that needs more memory, e.g. 4GB, where the system tells (Linux).",
+    use="Stop a run that needs more memory, e.g. 4GB, where the system tells (Linux).",
 )
 @click.option(
     "--retry",

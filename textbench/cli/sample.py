@@ -21,28 +21,14 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("run", metavar="RUN")
-@click.option(
-    "-n",
-    "number",
-    type=click.IntRange(min=1, max=1_000_000),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="How many.",
-)
-@click.option(
+@options.count("-n", "number", use="How many.", most=1_000_000, default=20)
+@options.text(
     "--alpha",
-    default="1",
-    show_default=True,
     metavar="A",
-    help="Inverse temperature: multiplies the logits; 1.5 sharpens.",
+    use="Inverse temperature: multiplies the logits; 1.5 sharpens.",
+    default="1",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Seed of the draw.  [default: the run's]",
-)
+@options.count("--seed", use="Seed of the draw.  [default: the run's]", least=0)
 @options.settings("Where the run's data are now, if the store does not keep them")
 @options.results("The store to look for RUN in.")
 @options.plugins("Python file with the run's trainer or task, if it is yours")

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textbench.cli import options
+from textbench.cli.evaluate import parse_metrics
 from textbench.cli.terminal import warn
 from textbench.contracts.errors import UserError, printable
+from textbench.contracts.plain import grouped
 from textbench.plan import registry
 from textbench.plan.arguments import parse_settings
 from textbench.store.directory import RunDirectory
@@ -40,25 +42,22 @@ show it beside trained rows, `textbench status` lists it."""
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
 )
-@click.option("--task", default="", metavar="NAME", help="The text task whose test set is meant.")
+@options.text("--task", metavar="NAME", use="The text task whose test set is meant.")
 @click.option(
     "--references",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Instead of a task: reference sentences, one a line.",
 )
-@click.option(
+@options.text(
     "--column",
-    default="",
     metavar="NAME",
-    help="Column of the sentences, where a FILE is a .csv, .tsv or .jsonl.",
+    use="Column of the sentences, where a FILE is a .csv, .tsv or .jsonl.",
 )
-@click.option("--metrics", default="", metavar="A,B", help="Which.  [default: all that apply]")
+@options.text("--metrics", metavar="A,B", use="Which.  [default: all that apply]")
 @options.settings("Change an option of the task or a metric")
-@click.option(
-    "--preset", default="quick", show_default=True, metavar="NAME", help="Options of the task."
-)
-@click.option("--name", default="", metavar="NAME", help="Record the files as a row of that name.")
+@options.text("--preset", metavar="NAME", use="Options of the task.", default="quick")
+@options.text("--name", metavar="NAME", use="Record the files as a row of that name.")
 @options.results("The store to record it in.")
 @options.plugins("Python file with a task or metric of yours")
 def command(files: tuple[Path, ...], **given: Any) -> None:
@@ -214,9 +213,8 @@ def metrics_of(names: str, common: Spec) -> list[Metric]:
     """Return the metrics, with the options that the spec has for them."""
     from textbench.run import assemble
 
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    found = dict.fromkeys(map(registry.metric_of, wanted) if wanted else registry.names("metric"))
-    classes = [registry.load_metric(name) for name in found]
+    wanted = parse_metrics(names)
+    classes = [registry.load_metric(name) for name in wanted or registry.names("metric")]
     fitting = [kind for kind in classes if wanted or kind.family in ("", "text")]
     return assemble.metrics(fitting, common.metrics)
 
@@ -226,8 +224,6 @@ def table(measured: dict[str, Measurement]) -> list[str]:
     known = {name: one for name, one in measured.items() if one["value"] is not None}
     width = max(map(len, known), default=0)
     lines = [f"  {n:<{width}}  {one['value']:>9.4f}  {one['protocol']}" for n, one in known.items()]
-    missing: dict[str, list[str]] = {}
-    for name, one in measured.items():
-        if one["value"] is None:
-            missing.setdefault(one.get("reason", ""), []).append(name)
+    absent = ((name, one) for name, one in measured.items() if one["value"] is None)
+    missing = grouped((one.get("reason", ""), name) for name, one in absent)
     return lines + [f"  {', '.join(names)}: {reason}" for reason, names in missing.items()]

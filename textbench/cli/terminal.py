@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -19,6 +19,12 @@ NARROW = 100
 def warn(line: str) -> None:
     """Print a warning, one line on stderr."""
     click.secho(printable(f"textbench: warning: {' '.join(line.split())}"), err=True, fg="yellow")
+
+
+def say_left_out(reasons: Mapping[str, str]) -> None:
+    """Print which runs are left out, and why, a line each on stderr."""
+    for name, reason in reasons.items():
+        click.echo(printable(f"textbench: {name} is left out: {reason}"), err=True)
 
 
 def replace_what_cannot_be_shown() -> None:

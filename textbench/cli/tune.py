@@ -27,37 +27,24 @@ Exit codes: as of `textbench run`. Repeating a command skips the trials that are
 @click.command(epilog=EPILOG)
 @click.option("--algos", required=True, metavar="A,B", help="Trainers, comma-separated.")
 @click.option("--task", required=True, metavar="NAME", help="What to learn.")
-@click.option("--preset", default="quick", show_default=True, metavar="NAME", help="Schedules.")
-@click.option(
-    "--trials",
-    default=8,
-    show_default=True,
-    type=click.IntRange(min=1),
-    metavar="K",
-    help="Configurations per trainer.",
-)
-@click.option(
+@options.text("--preset", metavar="NAME", use="Schedules.", default="quick")
+@options.count("--trials", use="Configurations per trainer.", default=8, metavar="K")
+@options.text(
     "--seeds",
-    default="100:102",
-    show_default=True,
     metavar="LIST",
-    help="Seeds of the trials; not those of the report.",
+    use="Seeds of the trials; not those of the report.",
+    default="100:102",
 )
-@click.option(
-    "--target", default="", metavar="NAME", help="Chooses the best.  [default: the task's first]"
-)
+@options.text("--target", metavar="NAME", use="Chooses the best.  [default: the task's first]")
 @options.results(
     "The store of the trials, apart from that of the report.", "tuning", may_be_new=True
 )
-@click.option(
+@options.file(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("tuned.toml"),
-    show_default=True,
-    metavar="FILE",
-    help="The config file of what was chosen; FILE.trials.toml has all that is tried.",
+    use="The config file of what was chosen; FILE.trials.toml has all that is tried.",
+    default="tuned.toml",
 )
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Runs at once.")
+@options.count("--jobs", use="Runs at once.")
 @options.device("Where to train.")
 @click.option("--dry-run", is_flag=True, help="Write FILE.trials.toml; say what would run.")
 def command(**given: Any) -> None:

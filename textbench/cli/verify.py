@@ -25,14 +25,7 @@ MOST = 5
 
 @click.command(epilog=EPILOG)
 @click.argument("run", metavar="RUN")
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    metavar="N",
-    help="Training steps to make again.",
-)
+@options.count("--steps", use="Training steps to make again.", default=100)
 @options.results("The store to look for RUN in.")
 @options.device("Where to make them.", "cpu")
 @options.plugins("Python file with the run's trainer or task, if it is yours")

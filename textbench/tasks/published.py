@@ -42,15 +42,17 @@ class Found(NamedTuple):
     """Splits whose file is not the published one."""
 
 
-def _remote(folder: str, split: str, what: str, sha256: str = "", git_blob: str = "") -> Remote:
-    path = {"emnlp": "news"}.get(folder, folder)
-    return Remote(
-        name=f"{folder}/{split}.txt",
-        url=f"{_GFS}/{path}/{split}.txt",
-        what=f"the {split} file of {what}",
-        sha256=sha256,
-        git_blob=git_blob,
-    )
+def _files(folder: str, path: str, what: str, **checksums: str) -> dict[str, Remote]:
+    """Return the files of a corpus by split, each known by its sha256 or, shorter, its git blob."""
+    return {
+        split: Remote(
+            name=f"{folder}/{split}.txt",
+            url=f"{_GFS}/{path}/{split}.txt",
+            what=f"the {split} file of {what}",
+            **{"sha256" if len(checksum) == 64 else "git_blob": checksum},
+        )
+        for split, checksum in checksums.items()
+    }
 
 
 _NEWS = "EMNLP 2017 WMT News"
@@ -61,23 +63,12 @@ EMNLP_NEWS = Published(
     folder="emnlp",
     what=_NEWS,
     licence="WMT news crawl, for research; do not redistribute",
-    files={
-        "train": _remote(
-            "emnlp", "train", _NEWS, git_blob="66abc879b4d72f13de02183b71cffb8f3e83b5bd"
-        ),
-        "valid": _remote(
-            "emnlp",
-            "valid",
-            _NEWS,
-            sha256="e66a6fdd1f6cb15cb8f851051e5c49062270e0de1e69213289ce50b88a1d7281",
-        ),
-        "test": _remote(
-            "emnlp",
-            "test",
-            _NEWS,
-            sha256="e1ba37a752bc8fba6d9743898b30bb36119cc665cd35b229060bf5f75a94837d",
-        ),
-    },
+    files=_files(
+        *("emnlp", "news", _NEWS),
+        train="66abc879b4d72f13de02183b71cffb8f3e83b5bd",
+        valid="e66a6fdd1f6cb15cb8f851051e5c49062270e0de1e69213289ce50b88a1d7281",
+        test="e1ba37a752bc8fba6d9743898b30bb36119cc665cd35b229060bf5f75a94837d",
+    ),
     lines={"train": 268_586, "valid": 10_000, "test": 10_000},
 )
 
@@ -86,20 +77,11 @@ IMAGE_COCO = Published(
     folder="coco",
     what=_COCO,
     licence="CC BY 4.0",
-    files={
-        "train": _remote(
-            "coco",
-            "train",
-            _COCO,
-            sha256="81c8d799b6bb3f9c64e1a3dc747e9fb3057c236a4501d1a0e0447f5bc898e314",
-        ),
-        "test": _remote(
-            "coco",
-            "test",
-            _COCO,
-            sha256="9adeac90babb053b5724f60cabc53877ded4dc07fc0af29d1681bafacc06b0f1",
-        ),
-    },
+    files=_files(
+        *("coco", "coco", _COCO),
+        train="81c8d799b6bb3f9c64e1a3dc747e9fb3057c236a4501d1a0e0447f5bc898e314",
+        test="9adeac90babb053b5724f60cabc53877ded4dc07fc0af29d1681bafacc06b0f1",
+    ),
     lines={"train": 10_000, "test": 10_000},
 )
 
