@@ -50,8 +50,8 @@ def seeds(store: Path, label: str, met_at: Sequence[int | None], curve_of: int =
 
 def lines(table: TargetTable) -> dict[str, list[str]]:
     """Return the cells of every row, as text: reached, updates, tokens, seconds, misses, tuning."""
-    (block,) = layout(table)["blocks"]
-    return {row["name"]: [row["stub"], *(c["ours"] for c in row["cells"])] for row in block["rows"]}
+    (block,) = layout(table).blocks
+    return {row.name: [row.stub, *(cell.ours for cell in row.cells)] for row in block.rows}
 
 
 def test_costs_are_medians_with_intervals_and_misses_stand_last_in_words(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_costs_are_medians_with_intervals_and_misses_stand_last_in_words(tmp_pat
     assert tokens == "6,000 [2,000, not reached]" and seconds == "5.7 [1.9, not reached]"
     assert found["MixCE"][:2] == ["1 of 2", "— (not reached by half the seeds)"]
     assert found["SeqGAN"][:2] == ["0 of 2", "— (not reached)"]
-    notes = " ".join(layout(table)["notes"])
+    notes = " ".join(layout(table).notes)
     assert "94 % with 5 seeds" in notes and "one seed has no interval" in notes
     assert "nll_validation ≤ 7.60 and nll_oracle ≤ 9.43" in notes and "version 1" in notes
     assert "known to the next evaluation: every epoch." in notes
@@ -121,7 +121,7 @@ def test_unfinished_runs_are_named_and_no_table_stands_empty(tmp_path: Path) -> 
     make_run(tmp_path, spec("seqgan"), [BOTH])
     table = tables(tmp_path)["cot"]
     assert list(lines(table)) == ["SeqGAN"]
-    assert "target not met yet: MLE (1)." in " ".join(layout(table)["notes"])
+    assert "target not met yet: MLE (1)." in " ".join(layout(table).notes)
 
 
 def test_seconds_of_two_machines_are_scaled_or_left_out_and_said_so(tmp_path: Path) -> None:
@@ -130,12 +130,12 @@ def test_seconds_of_two_machines_are_scaled_or_left_out_and_said_so(tmp_path: Pa
     table = tables(tmp_path)["cot"]
     assert {name: row[3] for name, row in lines(table).items()} == {"MLE": "0.95", "CoT": "2.85"}
     assert "put on the scale of a machine that multiplies matrices at 80 GF/s." in " ".join(
-        layout(table)["notes"]
+        layout(table).notes
     )
     make_run(tmp_path, spec("seqgan"), [FAR, BOTH], env={"cpu": "unknown"})
     table = tables(tmp_path)["cot"]
     assert {row[3] for row in lines(table).values()} == {"—"}
-    assert "are left out" in " ".join(layout(table)["notes"])
+    assert "are left out" in " ".join(layout(table).notes)
 
 
 def test_references_and_other_temperatures_have_no_cost(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_rows_with_new_data_in_every_pass_do_not_compete(tmp_path: Path) -> None
     seeds(tmp_path, "cot", [2, 2, 2])
     seeds(tmp_path, "mle", [3, 3, 3])
     table = tables(tmp_path)["cot"]
-    assert "upper bound and no competitor: mle:fresh" in " ".join(layout(table)["notes"])
+    assert "upper bound and no competitor: mle:fresh" in " ".join(layout(table).notes)
     said = sentence(table)
     assert "cheapest in the median (not tested): CoT (20 generator updates, 4,000 tokens" in said
     assert "2 of 2 rows reached it." in said
@@ -215,7 +215,7 @@ def test_a_warm_up_that_meets_it_is_named(tmp_path: Path) -> None:
     warmup = spec("mle", config={"epochs": 1})
     make_run(tmp_path, warmup, [FAR, BOTH])
     make_run(tmp_path, spec("seqgan", warmup=warmup), [FAR])
-    notes = " ".join(layout(tables(tmp_path)["cot"])["notes"])
+    notes = " ".join(layout(tables(tmp_path)["cot"]).notes)
     assert "Met in the warm-up, before the row's own training: SeqGAN (1 of 1)." in notes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -143,10 +143,10 @@ def _write_data(report: Report, found: Frames, first: Section) -> None:
 
 
 def _all_columns(frame: pd.DataFrame) -> str:
-    lists = [key for key in frame if frame[key].map(lambda value: isinstance(value, tuple)).any()]
     flat = frame.copy()
-    for key in lists:
-        flat[key] = frame[key].map("; ".join)
+    for key in frame:
+        if frame[key].map(lambda value: isinstance(value, tuple)).any():
+            flat[key] = frame[key].map("; ".join)
     return to_csv(flat, tuple(frame.columns))
 
 
@@ -161,35 +161,27 @@ def _write_section(
     shown = samples.read_samples(section, page.SAMPLES)
     costs = targets.build(found.results, section)
     costed = [
-        _add(report, targets.layout(one), targets.to_csv(one)) for one in costs if len(one.rows)
+        _add(report, targets.layout(one), to_csv(targets.to_frame(one), targets.CSV_COLUMNS))
+        for one in costs
+        if len(one.rows)
     ]
     profile, why = _write_profile(report, costs, section)
-    return {
-        "title": section.title,
-        "slug": section.slug,
-        "fingerprint": section.fingerprint,
-        "task_options": section.task_options,
-        "note": section.note,
-        "preset": section.preset,
-        "preset_line": section.preset_line,
-        "rankings": [rankings.ranked(section, one) for one in report.judged.rankings[section.slug]],
-        "better": conclusions.better(section, report.judged.rankings[section.slug]),
-        "trust": report.judged.trust[section.slug],
-        "targets": [targets.sentence(one) for one in costs],
-        "no_targets": [*targets.missing(costs, section), *why],
-        "tables": [
-            *(one for spec in table_specs() for one in _write_table(report, spec, section)),
-            *costed,
-        ],
-        "listing": _write_samples(report, section),
-        "figures": [
-            *(_add_picture(report, one) for wait in drawn if (one := wait())),
-            *([profile] if profile else []),
-        ],
-        "chart": chart,
-        "chart_json": page.to_json(chart),
-        "samples": samples.grouped(shown) if len(shown) else [],
-    }
+    ranked = report.judged.rankings[section.slug]
+    tables = [one for spec in table_specs() for one in _write_table(report, spec, section)]
+    pictures = [_add_picture(report, one) for wait in drawn if (one := wait())]
+    return Shown(
+        about=section,
+        rankings=[rankings.ranked(section, one) for one in ranked],
+        better=conclusions.better(section, ranked),
+        trust=report.judged.trust[section.slug],
+        targets=[targets.sentence(one) for one in costs],
+        no_targets=[*targets.missing(costs, section), *why],
+        tables=[*tables, *costed],
+        listing=_write_samples(report, section),
+        figures=[*pictures, *([profile] if profile else [])],
+        chart=page.to_json(chart) if chart["curves"] else "",
+        samples=samples.grouped(shown) if len(shown) else [],
+    )
 
 
 def _part(spec: TableSpec, section: Section) -> Section | None:
@@ -214,17 +206,17 @@ def _write_table(report: Report, spec: TableSpec, section: Section) -> Iterator[
         yield _add(report, context, to_csv(frame, differences.CSV_COLUMNS))
 
 
-def _add(report: Report, context: Layout, csv: str) -> Files:
+def _add(report: Report, table: Layout, csv: str) -> Files:
     """Write a table in its three formats; return what the index shows of it."""
-    text = to_markdown(context)
-    return _files(report, context, to_latex(context, report.unicode), csv, text)
+    text = to_markdown(table)
+    return Files(text, _files(report, table.id, to_latex(table, report.unicode), csv, text), table)
 
 
-def _files(report: Report, context: Mapping[str, object], tex: str, csv: str, text: str) -> Files:
-    names = [f"{context['id']}.{kind}" for kind in ("tex", "csv", "md")]
-    for name, content in zip(names, (tex, csv, text), strict=True):
+def _files(report: Report, stem: str, tex: str, csv: str, text: str) -> list[str]:
+    written = {f"{stem}.tex": tex, f"{stem}.csv": csv, f"{stem}.md": text}
+    for name, content in written.items():
         report.output.add(name, content)
-    return {"layout": context, "markdown": text, "files": names}
+    return list(written)
 
 
 def _write_samples(report: Report, section: Section) -> Files | None:
@@ -234,7 +226,8 @@ def _write_samples(report: Report, section: Section) -> Files | None:
     context, frame = built
     tex = render("samples.tex.jinja", context, report.unicode)
     text = render("samples.md.jinja", context)
-    return _files(report, context, tex, to_csv(frame, samples.CSV_COLUMNS), text)
+    csv = to_csv(frame, samples.CSV_COLUMNS)
+    return Files(text, _files(report, str(context["id"]), tex, csv, text))
 
 
 def _add_picture(report: Report, drawn: Picture) -> dict[str, object]:

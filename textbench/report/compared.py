@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from textbench.contracts.plain import grouped
 from textbench.judge.comparison import Compared, Comparison, Power
 from textbench.judge.stats import Summary
 from textbench.judge.tolerance import Verdict
@@ -120,7 +121,5 @@ def _number(value: float, *, signed: bool = False) -> str:
 
 def _unjudged(found: Comparison) -> list[str]:
     """Say once per row which of its metrics have no spread to judge them by."""
-    rows: dict[tuple[str, str], list[str]] = {}
-    for number, _ in found.unjudged:
-        rows.setdefault((number.row, number.task), []).append(number.metric)
+    rows = grouped(((one.row, one.task), one.metric) for one, _ in found.unjudged)
     return [f"{row} ({task}): {', '.join(metrics)}" for (row, task), metrics in rows.items()]

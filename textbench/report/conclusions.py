@@ -14,7 +14,7 @@ from textbench.judge import answer, claims, ranking, verdicts
 from textbench.report.definitions import grid_rows, headlines, references
 from textbench.report.provenance import statuses
 from textbench.report.rankings import titles
-from textbench.report.sections import Section, records
+from textbench.report.sections import Section, indexed, records
 from textbench.report.trust import length, sizes, trust
 from textbench.store.frames import Frames
 
@@ -38,14 +38,9 @@ class Conclusions:
     @property
     def ranked(self) -> pd.DataFrame:
         """All rankings as one frame with `RANKING_COLUMNS`."""
+        heads = ("section", "metric", "direction", "unit", "protocol")
         parts = [
-            one.rows.assign(
-                section=one.section,
-                metric=one.metric,
-                direction=one.direction,
-                unit=one.unit,
-                protocol=one.protocol,
-            )
+            one.rows.assign(**{key: getattr(one, key) for key in heads})
             for found in self.rankings.values()
             for one in found
         ]
@@ -101,7 +96,7 @@ def better(section: Section, found: Sequence[ranking.Ranking]) -> str:
     differing = sizes(section)
     lengths = {
         (row.label, row.group): ", ".join(filter(None, (length(section, key), differing.get(key))))
-        for key, row in zip(section.rows.index, records(section.rows), strict=True)
+        for key, row in indexed(section.rows)
     }
     return answer.answer(found, titles(section), lengths) if found else ""
 

@@ -173,6 +173,11 @@ def axis_titles() -> dict[str, str]:
     return titles
 
 
+def axis_title(name: str) -> str:
+    """Return the title of a quantity; its name where it has none."""
+    return axis_titles().get(name, name)
+
+
 @functools.cache
 def headlines(task: str) -> tuple[str, ...]:
     """Return the metrics that a task's algorithms are ranked by; none for an unknown task."""

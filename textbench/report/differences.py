@@ -10,7 +10,7 @@ import pandas as pd
 
 from textbench.judge.power import MOST
 from textbench.judge.stats import Difference, differences
-from textbench.report.layout import Layout, Line
+from textbench.report.layout import Block, Cell, Head, Layout, Line
 from textbench.report.markup import MISSING, number
 from textbench.report.tables import Column, Table
 
@@ -33,30 +33,22 @@ def compare(table: Table) -> tuple[pd.DataFrame, Layout] | None:
         return None
     base = candidates.sort_values("done", ascending=False, kind="stable").index.to_list()[0]
     columns = [column for column in table.columns if not column.spec.is_time]
-    found = [_column(column, base) for column in columns]
+    found = [_differences(column, base) for column in columns]
     rows = [row for row in section.rows.index if any(row in one for one in found)]
     if not rows:
         return None
     title = str(section.rows.loc[base, "title"])
     frame = _frame(table, title, rows, columns, found)
-    context: Layout = {
-        "id": f"{table.spec.id}-differences-{section.slug}",
-        "title": f"Differences to {title}, seed by seed",
-        "section": section.title,
-        "corner": "Algorithm",
-        "stub": "pairs",
-        "blocks": [
-            {
-                "heads": [
-                    {"title": c.title, "latex": c.latex, "paper": False, "paper_mark": ""}
-                    for c in columns
-                ],
-                "rows": [_row(section.rows.loc[row], row, columns, found) for row in rows],
-            }
-        ],
-        "notes": list(_notes(title, frame)),
-    }
-    return frame, context
+    heads = [Head(column.title, column.latex) for column in columns]
+    lines = [_row(section.rows.loc[row], row, columns, found) for row in rows]
+    return frame, Layout(
+        f"{table.spec.id}-differences-{section.slug}",
+        f"Differences to {title}, seed by seed",
+        section.title,
+        list(_notes(title, frame)),
+        *("Algorithm", "pairs"),
+        [Block(heads, lines)],
+    )
 
 
 def _frame(
@@ -89,7 +81,7 @@ def _frame(
     return pd.DataFrame(lines)
 
 
-def _column(column: Column, base: int) -> dict[Hashable, Difference]:
+def _differences(column: Column, base: int) -> dict[Hashable, Difference]:
     values = column.measured().seeds()
     theirs = values.pop(base, {})
     return differences({row: (mine, theirs) for row, mine in values.items()}) if theirs else {}
@@ -100,22 +92,11 @@ def _row(
 ) -> Line:
     mine = [one.get(row) for one in found]
     sizes = {f"{one.n}{'' if one.paired else ' unpaired'}" for one in mine if one}
-    return {
-        "name": about["name"],
-        "options": about["options"],
-        "mark": "",
-        "stub": ", ".join(sorted(sizes)),
-        "has_paper": False,
-        "cells": [
-            {
-                "ours": text(one, column.spec.digits) if one else MISSING,
-                "best": one is not None and one.separated,
-                "paper": None,
-                "paper_mark": "",
-            }
-            for column, one in zip(columns, mine, strict=True)
-        ],
-    }
+    cells = tuple(
+        Cell(text(one, column.spec.digits), one.separated) if one else Cell(MISSING)
+        for column, one in zip(columns, mine, strict=True)
+    )
+    return Line(about["name"], ", ".join(sorted(sizes)), cells, about["options"])
 
 
 def text(difference: Difference, digits: int) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from textbench.report import paths
 from textbench.report.curves import Curve, Sweep, log_curves, long_enough, metric_curves, sweeps
-from textbench.report.definitions import FigureSpec, axis_titles
+from textbench.report.definitions import FigureSpec, axis_title
 from textbench.report.panels import Drawn, Strip, add_legend, draw_curves, figure_of, zoom
 from textbench.report.sections import Section
 from textbench.report.styles import DASHES, Style, Styles, by_name, groups, look, plain
@@ -117,7 +117,7 @@ def _curves(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
         for ax, panel in zip(axes, part, strict=True):
             draw_curves(ax, panel.curves, looks)
             beside = [c for p in every if p.metric == panel.metric for c in p.curves]
-            _finish(ax, spec, axis_titles().get(panel.metric, panel.metric))
+            _finish(ax, spec, axis_title(panel.metric))
             ax.set_title(plain(panel.title))
             zoom(ax, beside, _end(spec, beside))
         add_legend(subfigure, axes, strip, figure.get_figwidth())
@@ -130,7 +130,7 @@ def _end(spec: FigureSpec, curves: Sequence[Curve]) -> float:
 
 
 def _finish(ax: Axes, spec: FigureSpec, title: str, colour: str = "") -> None:
-    ax.set_xlabel(axis_titles().get(spec.x, spec.x))
+    ax.set_xlabel(axis_title(spec.x))
     label = ax.set_ylabel(title)
     ax.locator_params(nbins=6)
     if colour:
@@ -155,8 +155,8 @@ def _twin(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
         twin.grid(visible=False)
         draw_curves(ax, [logged[row]], {row: Style(LEFT)})
         draw_curves(twin, [measured[row]], {row: Style(RIGHT, DASHES[1])})
-        _finish(ax, spec, axis_titles().get(spec.log, spec.log), LEFT)
-        _finish(twin, spec, axis_titles().get(metric, metric), RIGHT)
+        _finish(ax, spec, axis_title(spec.log), LEFT)
+        _finish(twin, spec, axis_title(metric), RIGHT)
         end = _end(spec, [measured[row]])
         zoom(ax, [logged[row]], end)
         zoom(twin, [measured[row]], end)
@@ -182,7 +182,7 @@ def _tradeoff(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | Non
     for ax, (pair, lines) in zip(axes, found, strict=True):
         for line in lines:
             _draw_sweep(ax, line, looks[line.row])
-        x, y = (axis_titles().get(metric, metric) for metric in pair)
+        x, y = (axis_title(metric) for metric in pair)
         ax.set(xlabel=x, ylabel=y)
     add_legend(subfigure, axes, strip, figure.get_figwidth())
     return Drawn(figure)

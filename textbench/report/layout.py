@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from typing import NotRequired, TypedDict
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from textbench.report.notes import (
     never_followed,
     notes,
 )
-from textbench.report.sections import Row, records
+from textbench.report.sections import indexed
 from textbench.report.tables import CSV_COLUMNS, Table, has_paper
 
 Cells = Mapping[tuple[Hashable, ...], "Cell"]
@@ -26,49 +26,49 @@ WIDE = 6
 """Columns of algorithms that a page of LaTeX has room for."""
 
 
-class Cell(TypedDict):
+@dataclass(frozen=True)
+class Cell:
     """One value, as text."""
 
     ours: str
-    best: bool
-    paper: str | None
+    best: bool = False
+    paper: str | None = None
     """What the paper has; None where the column shows no paper."""
-    paper_mark: NotRequired[str]
+    paper_mark: str = ""
 
 
-class Head(TypedDict):
+@dataclass(frozen=True)
+class Head:
     """The heading of a column."""
 
     title: str
-    latex: str | None
-    paper: bool
-    paper_mark: NotRequired[str]
+    latex: str | None = None
+    paper: bool = False
+    paper_mark: str = ""
 
 
-class Stub(TypedDict):
-    """How a line begins."""
-
-    name: str
-    options: str
-    mark: str
-    stub: str
-
-
-class Line(Stub):
+@dataclass(frozen=True)
+class Line:
     """A line of a table."""
 
-    cells: list[Cell]
-    has_paper: bool
+    name: str
+    stub: str
+    cells: tuple[Cell, ...] = ()
+    options: str = ""
+    mark: str = ""
+    has_paper: bool = False
 
 
-class Block(TypedDict):
+@dataclass(frozen=True)
+class Block:
     """As many columns as fit beside each other."""
 
     heads: list[Head]
     rows: list[Line]
 
 
-class Layout(TypedDict):
+@dataclass(frozen=True)
+class Layout:
     """All that the templates of a table are filled with."""
 
     id: str
@@ -88,57 +88,41 @@ def layout(table: Table) -> Layout:
     }
     cells = {key: _cell(table, lines) for key, lines in groups.items()}
     down = table.spec.every_metric
-    return {
-        "id": table.id,
-        "title": table.spec.title,
-        "section": table.section.title,
-        "notes": notes(table),
-        "corner": "Metric" if down else "Algorithm",
-        "stub": "better" if down else "seeds",
-        "blocks": _metrics_down(table, cells) if down else [_metrics_across(table, cells)],
-    }
+    return Layout(
+        table.id,
+        table.spec.title,
+        table.section.title,
+        notes(table),
+        *(("Metric", "better") if down else ("Algorithm", "seeds")),
+        _metrics_down(table, cells) if down else [_metrics_across(table, cells)],
+    )
 
 
 def _metrics_across(table: Table, cells: Cells) -> Block:
-    heads: list[Head] = [
-        {
-            "title": column.title,
-            "latex": column.latex,
-            "paper": has_paper(table, i),
-            "paper_mark": _paper_mark(table, column.spec),
-        }
+    heads = [
+        Head(column.title, column.latex, has_paper(table, i), _paper_mark(table, column.spec))
         for i, column in enumerate(table.columns)
     ]
-    rows: list[Line] = []
+    rows = []
     for at, line in enumerate(_lines(table)):
-        mine = [
-            cells[at, i] if head["paper"] else without_paper(cells[at, i])
-            for i, head in enumerate(heads)
-        ]
-        theirs = any(cell["paper"] not in (None, MISSING) for cell in mine)
-        rows.append({**line, "cells": mine, "has_paper": theirs})
-    return {"heads": heads, "rows": rows}
+        mine = [cells[at, i] for i in range(len(heads))]
+        shown = tuple(
+            cell if head.paper else replace(cell, paper=None)
+            for cell, head in zip(mine, heads, strict=True)
+        )
+        theirs = any(cell.paper not in (None, MISSING) for cell in shown)
+        rows.append(replace(line, cells=shown, has_paper=theirs))
+    return Block(heads, rows)
 
 
-def without_paper(cell: Cell) -> Cell:
-    """Return a cell of a column that shows no paper."""
-    return {**cell, "paper": None}
-
-
-def _lines(table: Table) -> list[Stub]:
-    idle = never_followed(table)
-    places = zip(table.rows.index, records(table.rows), strict=True)
-    return [_line(row, idle=place in idle) for place, row in places]
-
-
-def _line(row: Row, *, idle: bool) -> Stub:
-    own = OWN_GENERATOR if row.own_generator else ""
-    return {
-        "name": row.name,
-        "options": row.options,
-        "mark": own + (NEVER_FOLLOWED if idle else ""),
-        "stub": seeds(row.done, row.runs) if row.group else MISSING,
-    }
+def _lines(table: Table) -> list[Line]:
+    """Return how every line begins."""
+    idle, found = never_followed(table), []
+    for place, row in indexed(table.rows):
+        mark = OWN_GENERATOR * bool(row.own_generator) + NEVER_FOLLOWED * (place in idle)
+        stub = seeds(row.done, row.runs) if row.group else MISSING
+        found.append(Line(row.name, stub, options=row.options, mark=mark))
+    return found
 
 
 def seeds(done: int, runs: int) -> str:
@@ -148,40 +132,22 @@ def seeds(done: int, runs: int) -> str:
 
 def _metrics_down(table: Table, cells: Cells) -> list[Block]:
     lines = _lines(table)
-    named = [
-        line["name"] + line["mark"] + (f" [{line['options']}]" if line["options"] else "")
+    heads = [
+        Head(line.name + line.mark + (f" [{line.options}]" if line.options else ""))
         for line in lines
     ]
-    blocks: list[Block] = []
-    for first in range(0, len(lines), WIDE):
-        block = range(first, min(first + WIDE, len(lines)))
-        heads: list[Head] = [{"title": named[at], "latex": None, "paper": False} for at in block]
-        counts: list[Cell] = [
-            {"ours": lines[at]["stub"], "best": False, "paper": None} for at in block
-        ]
-        rows = [_metric_line("seeds", "", counts)]
-        rows += [
-            _metric_line(
-                column.title,
-                table.section.evaluations.direction(column.spec.id),
-                [without_paper(cells[at, i]) for at in block],
-            )
-            for i, column in enumerate(table.columns)
-        ]
-        blocks.append({"heads": heads, "rows": rows})
-    return blocks
-
-
-def _metric_line(name: str, better: str, cells: list[Cell]) -> Line:
-    shown = {"": "", "none": "neither"}.get(better, better)
-    return {
-        "name": name,
-        "options": "",
-        "mark": "",
-        "stub": shown,
-        "cells": cells,
-        "has_paper": False,
-    }
+    rows = [Line("seeds", "", tuple(Cell(line.stub) for line in lines))]
+    for i, column in enumerate(table.columns):
+        better = table.section.evaluations.direction(column.spec.id)
+        mine = tuple(replace(cells[at, i], paper=None) for at in range(len(lines)))
+        rows.append(Line(column.title, {"none": "neither"}.get(better, better), mine))
+    return [
+        Block(
+            heads[first : first + WIDE],
+            [replace(row, cells=row.cells[first : first + WIDE]) for row in rows],
+        )
+        for first in range(0, len(lines), WIDE)
+    ]
 
 
 def _paper_mark(table: Table, spec: ColumnSpec) -> str:
@@ -198,27 +164,21 @@ def _cell(table: Table, lines: pd.DataFrame) -> Cell:
     first = lines.iloc[0]
     column = table.columns[first["number"]].spec
     row = table.rows.iloc[first["at"]]
-    has_value = lines["paper"].notna().any()
-    return {
-        "ours": _ours(lines, first, row, column, table),
-        "best": bool(first["best"]),
-        "paper": _paper(lines, first, column),
-        "paper_mark": _paper_mark(table, column) if has_value else "",
-    }
+    mark = _paper_mark(table, column) if lines["paper"].notna().any() else ""
+    ours = _ours(lines, first, row, column, table)
+    return Cell(ours, bool(first["best"]), _paper(lines, first, column), mark)
 
 
 def _ours(
-    lines: pd.DataFrame,
-    first: pd.Series,
-    row: pd.Series,
-    column: ColumnSpec,
-    table: Table,
+    lines: pd.DataFrame, first: pd.Series, row: pd.Series, column: ColumnSpec, table: Table
 ) -> str:
     """Format our number with its spread, and how many seeds it is of where that is not all."""
     n, inside = first["n"], first["in_warmup"]
     if not n:
         return MISSING
-    warmup = _warmup_name(table, row)
+    runs = table.section.runs
+    labels = set(runs.loc[runs["row"] == row.name, "warmup_label"]) - {""}
+    warmup = _name(", ".join(sorted(labels)))
     if inside == n:
         return in_warmup(warmup, pair=len(column.metrics) > 1)
     spread = first["shown_spread"]
@@ -231,12 +191,6 @@ def _ours(
     if inside:
         text += f" ({inside:.0f} of {n} in {warmup})"
     return text + (f" (n={n})" if n != row["done"] else "")
-
-
-def _warmup_name(table: Table, row: pd.Series) -> str:
-    runs = table.section.runs
-    labels = set(runs.loc[runs["row"] == row.name, "warmup_label"]) - {""}
-    return _name(", ".join(sorted(labels)))
 
 
 def _paper(lines: pd.DataFrame, first: pd.Series, column: ColumnSpec) -> str:
@@ -262,14 +216,14 @@ def _name(label: str) -> str:
 # -- files -----------------------------------------------------------------------------------
 
 
-def to_latex(context: Mapping[str, object], unicode: bool = False) -> str:
+def to_latex(table: Layout, unicode: bool = False) -> str:
     """Return ``table`` environments for a document that uses booktabs and graphicx."""
-    return render("table.tex.jinja", context, unicode)
+    return render("table.tex.jinja", vars(table), unicode)
 
 
-def to_markdown(context: Mapping[str, object]) -> str:
+def to_markdown(table: Layout) -> str:
     """Return a GitHub-flavoured table with its notes."""
-    return render("table.md.jinja", context)
+    return render("table.md.jinja", vars(table))
 
 
 def to_csv(frame: pd.DataFrame, columns: tuple[str, ...] = CSV_COLUMNS) -> str:

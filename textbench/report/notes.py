@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from textbench.contracts.plain import grouped
 from textbench.judge.power import LEAST
 from textbench.report.definitions import row_names
 from textbench.report.provenance import Unfinished, codes, progress
-from textbench.report.sections import records
+from textbench.report.sections import indexed, records
 from textbench.report.tables import Column, Table
 
 OTHER_ORACLE = "†"
@@ -122,11 +123,11 @@ def _paper(table: Table) -> Iterator[str]:
 def _missing(table: Table) -> Iterator[str]:
     """Say once per reason which cells of finished runs are empty."""
     cells = table.cells[(table.cells["reason"] != "") & (table.cells["group"] != "")]
-    empty: dict[str, list[str]] = {}
-    for line in records(cells.sort_values(["number", "at"], kind="stable")):
-        title = table.columns[line.number].title
-        for reason in line.reason.split("; "):
-            empty.setdefault(reason, []).append(f"{line.row} ({title})")
+    empty = grouped(
+        (reason, f"{line.row} ({table.columns[line.number].title})")
+        for line in records(cells.sort_values(["number", "at"], kind="stable"))
+        for reason in line.reason.split("; ")
+    )
     for reason, found in empty.items():
         yield f"No value: {', '.join(dict.fromkeys(found))}: {reason}."
 
@@ -134,7 +135,7 @@ def _missing(table: Table) -> Iterator[str]:
 def _unfinished(table: Table) -> Iterator[str]:
     """List the runs that are in no mean, and the rows whose runs were made by different code."""
     runs = table.section.runs
-    for key, row in zip(table.rows.index, records(table.rows), strict=True):
+    for key, row in indexed(table.rows):
         mine = runs[runs["row"] == key].sort_values("seed")
         for run in records(mine[mine["status"] != "done"]):
             yield f"{row.title}, seed {run.seed}: {unfinished(run)}."

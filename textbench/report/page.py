@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from textbench.report.curves import Curve, metric_curves
-from textbench.report.definitions import axis_titles
+from textbench.report.definitions import axis_title, axis_titles
 from textbench.report.sections import Section
 from textbench.report.styles import Styles
 
@@ -38,7 +38,7 @@ def chart(section: Section, styles: Styles) -> dict[str, object]:
     }
     drawn = {curve.row for mine in curves.values() for curve in mine}
     return {
-        "axes": {axis: axis_titles().get(axis, axis) for axis in AXES},
+        "axes": {axis: axis_title(axis) for axis in AXES},
         "metrics": {metric: section.evaluations.summary(metric) for metric in curves},
         "rows": {
             str(row): {

@@ -9,7 +9,7 @@ import numpy as np
 
 from textbench.judge import published
 from textbench.report.curves import Curve, long_enough, metric_curves
-from textbench.report.definitions import FigureSpec, axis_titles
+from textbench.report.definitions import FigureSpec, axis_title
 from textbench.report.pairs import Pair, draw_pairs
 from textbench.report.panels import Drawn, Strip, add_legend, figure_of
 from textbench.report.sections import Section
@@ -44,7 +44,7 @@ def draw(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
                 mine.append(Pair(row.title, values, looks[run[0]].colour if run else "0.7"))
         _after_the_start(ax, curves, [pair.values for pair in mine])
         draw_pairs(ax, mine, [c.mean[["x", "mean"]] for c in curves])
-        ax.set(xlabel=axis_titles().get(x, x), ylabel=axis_titles().get(y, y))
+        ax.set(xlabel=axis_title(x), ylabel=axis_title(y))
         ax.set_title(title if len(strips) > 1 else "")
         add_legend(subfigure, [ax], strip, figure.get_figwidth())
     return Drawn(figure, tuple(c.title for c in short), _other_oracle(spec, section))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TypedDict
+from dataclasses import dataclass
 
+from textbench.contracts.plain import grouped
 from textbench.judge import ranking
 from textbench.judge.power import LEAST
 from textbench.judge.stats import ROUNDING
@@ -21,10 +22,11 @@ def titles(section: Section) -> dict[tuple[str, str], str]:
     return dict(zip(zip(rows["label"], rows["group"], strict=True), rows["title"], strict=True))
 
 
-class Place(TypedDict):
+@dataclass(frozen=True)
+class Place:
     """A line of a ranking, as text."""
 
-    place: str
+    place: int
     name: str
     n: int
     mean: str
@@ -32,15 +34,13 @@ class Place(TypedDict):
     note: str
 
 
-class Ranked(TypedDict):
+@dataclass(frozen=True)
+class Ranked:
     """A ranking, as the templates show it."""
 
-    metric: str
-    direction: str
-    unit: str
-    protocol: str
+    ranking: ranking.Ranking
     summary: str
-    sentence: str
+    """What its metric is."""
     rows: list[Place]
     line: str
     """The places in one line, for a terminal."""
@@ -52,7 +52,7 @@ def ranked(section: Section, found: ranking.Ranking) -> Ranked:
     """Return what the templates show of one ranking."""
     names = titles(section)
     lines: list[Place] = []
-    apart: dict[str, list[str]] = {}
+    apart: list[tuple[str, str]] = []
     rows = found.rows.astype(object)
     told = list(records(rows.where(rows.notna(), None)))
     best = next((row.n for row in told if row.place is not None), 0)
@@ -61,29 +61,17 @@ def ranked(section: Section, found: ranking.Ranking) -> Ranked:
         if row.place is None:
             why = f"fewer than {LEAST} seeds" if row.n < LEAST else "nothing to compare it with"
             why = why if row.in_ranking else "no competitor"
-            apart.setdefault(why, []).append(f"{title} {number(row.mean, 3)}")
+            apart.append((why, f"{title} {number(row.mean, 3)}"))
             continue
-        lines.append(
-            {
-                "place": str(int(row.place)),
-                "name": title,
-                "n": row.n,
-                "mean": _with_interval(row.mean, *_ends(row)),
-                "distance": _distance(row),
-                "note": _note(row, best),
-            }
-        )
-    return {
-        "metric": found.metric,
-        "direction": f"{found.direction} is better",
-        "unit": found.unit,
-        "protocol": found.protocol,
-        "summary": section.evaluations.summary(found.metric),
-        "sentence": found.sentence,
-        "rows": lines,
-        "line": _in_one_line(lines),
-        "apart": [f"Without a place ({why}): {', '.join(rows)}." for why, rows in apart.items()],
-    }
+        mean = _with_interval(row.mean, *_ends(row))
+        lines.append(Place(int(row.place), title, row.n, mean, _distance(row), _note(row, best)))
+    return Ranked(
+        found,
+        section.evaluations.summary(found.metric),
+        lines,
+        _in_one_line(lines),
+        [f"Without a place ({why}): {', '.join(rows)}." for why, rows in grouped(apart).items()],
+    )
 
 
 def _ends(row: Row) -> tuple[float | None, float | None]:
@@ -138,8 +126,5 @@ def _compared(row: Row, best: int) -> str:
 
 def _in_one_line(lines: list[Place]) -> str:
     """Return the places in one line, for a terminal: ``1. A 8.67, B 8.76; 2. C 9.01``."""
-    places: dict[str, list[str]] = {}
-    for line in lines:
-        places.setdefault(line["place"], []).append(f"{line['name']} {line['mean'].split()[0]}")
-    ordered = sorted(places.items(), key=lambda item: int(item[0]))
-    return "; ".join(f"{place}. {', '.join(names)}" for place, names in ordered)
+    places = grouped((line.place, f"{line.name} {line.mean.split()[0]}") for line in lines)
+    return "; ".join(f"{place}. {', '.join(names)}" for place, names in sorted(places.items()))

@@ -9,7 +9,7 @@ import pandas as pd
 from textbench.contracts.errors import printable
 from textbench.judge import published
 from textbench.report.definitions import TEMPERED, SampleSpec, matches, sample_spec
-from textbench.report.sections import Section, records
+from textbench.report.sections import Section, indexed, records
 from textbench.store import files
 from textbench.store.files import DamagedError
 from textbench.store.rows import SAMPLES
@@ -33,7 +33,7 @@ def read_samples(section: Section, number: int, said: list[str] | None = None) -
     spec, found = sample_spec(), []
     part = section.without(TEMPERED)
     finished = part.runs[part.runs["status"] == "done"].sort_values("seed")
-    for key, row in zip(part.rows.index, records(part.rows), strict=True):
+    for key, row in indexed(part.rows):
         mine = finished[finished["row"] == key].head(1)
         for run in records(mine):
             lines = [printable(line) for line in _lines(Path(run.path), said)[:number]]

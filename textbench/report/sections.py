@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import pandas as pd
 
+from textbench.contracts.plain import grouped
 from textbench.judge.record import is_own, own_overrides
 from textbench.report.definitions import matches
 from textbench.report.evaluations import Evaluations
@@ -61,17 +62,11 @@ class Section:
     @cached_property
     def changed(self) -> str:
         """What the user changed for every run: the task's, backbone's and evaluation's options."""
-        common = set.intersection(
-            *(
-                {
-                    f"{key}={value}"
-                    for key, value in run.changes.items()
-                    if not is_own(key, run.label, run.trainer)
-                }
-                for run in records(self.runs)
-            )
-        )
-        return ", ".join(filter(None, (self.options, *sorted(common))))
+        each = []
+        for run in records(self.runs):
+            others = {k: v for k, v in run.changes.items() if not is_own(k, run.label, run.trainer)}
+            each.append({f"{key}={value}" for key, value in others.items()})
+        return ", ".join(filter(None, (self.options, *sorted(set.intersection(*each)))))
 
     @cached_property
     def oracles(self) -> set[str]:
@@ -105,7 +100,7 @@ class Section:
             rows.loc[mine, "options"] = ""
             rows.loc[mine, "title"] = rows.loc[mine, "name"]
         kept = [*self._warmups(mine), *rows.index[mine]]
-        return replace(self._part(kept, rows), options=shared)
+        return replace(self.part(kept, rows), options=shared)
 
     def without(self, *patterns: str, keep: Collection[str] = ()) -> Section:
         """Return the part of the rows that do not match, or all where nothing else was run.
@@ -117,7 +112,7 @@ class Section:
             labels = self.rows["label"]
             out = labels.map(lambda label: matches(label, patterns)) & ~labels.isin(list(keep))
             others = self.rows.index[~out]
-            return self._part(list(others)) if set(others) - set(self._warmups(out)) else self
+            return self.part(list(others)) if set(others) - set(self._warmups(out)) else self
 
         return self.once(("without", patterns, tuple(keep)), part)
 
@@ -127,11 +122,8 @@ class Section:
         before = set(self.runs.loc[self.runs.index.isin(started), "row"])
         return [row for row in self.rows.index if row in before and not mine[row]]
 
-    def restricted(self, rows: Sequence[int]) -> Section:
-        """Return the part with these rows alone."""
-        return self._part(list(rows))
-
-    def _part(self, kept: Sequence[int], rows: pd.DataFrame | None = None) -> Section:
+    def part(self, kept: Sequence[int], rows: pd.DataFrame | None = None) -> Section:
+        """Return the part with these rows alone; ``rows`` says anew what they are called."""
         runs = self.runs[self.runs["row"].isin(kept)]
         return replace(
             self,
@@ -149,6 +141,11 @@ Row: TypeAlias = Any
 def records(frame: pd.DataFrame) -> list[Row]:
     """Return a frame's lines as named tuples."""
     return list(frame.itertuples(index=False, name="Record"))
+
+
+def indexed(frame: pd.DataFrame) -> Iterator[tuple[int, Row]]:
+    """Return a frame's lines as named tuples, each behind its place in the index."""
+    return zip(frame.index, records(frame), strict=True)
 
 
 def sections(frames: Frames, names: Mapping[str, str]) -> list[Section]:
@@ -194,12 +191,10 @@ def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, p
     options = rows["options"]
     rows["title"] = rows["name"] + options.where(options == "", " [" + options + "]")
     rows["runs"] = grouped.size().to_numpy()
-    rows["done"] = (
-        (runs["status"] == "done")
-        .groupby([runs["label"], runs["group"]], sort=False, observed=True)
-        .sum()
-        .to_numpy()
+    done = (runs["status"] == "done").groupby(
+        [runs["label"], runs["group"]], sort=False, observed=True
     )
+    rows["done"] = done.sum().to_numpy()
     listed = list(names)
     rows["place"] = rows["label"].map(lambda x: listed.index(x) if x in listed else len(listed))
     rows = rows.sort_values(["place", "label", "options", "group"], ignore_index=True)
@@ -216,9 +211,7 @@ def _options(examples: pd.DataFrame) -> list[str]:
     """
     runs = records(examples)
     identities = [dict(_flat({key: getattr(run, key) for key in IDENTITY})) for run in runs]
-    rivals: dict[str, list[dict[str, object]]] = {}
-    for run, identity in zip(runs, identities, strict=True):
-        rivals.setdefault(run.label, []).append(identity)
+    rivals = grouped(zip([run.label for run in runs], identities, strict=True))
     described = []
     for run, identity in zip(runs, identities, strict=True):
         differing = {

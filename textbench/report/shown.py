@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TypedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from textbench.report.layout import Layout
 from textbench.report.rankings import Ranked
+from textbench.report.sections import Section
 
 NOTHING = "Nothing that ranks its algorithms has been measured to the end yet."
 
 
-class Files(TypedDict):
+@dataclass(frozen=True)
+class Files:
     """What the index shows of a table."""
 
-    layout: Mapping[str, object]
     markdown: str
     files: list[str]
+    layout: Layout | None = None
+    """None of samples, which have a layout of their own."""
 
 
-class Shown(TypedDict):
+@dataclass(frozen=True, eq=False)
+class Shown:
     """What the index shows of a section."""
 
-    title: str
-    slug: str
-    fingerprint: str
-    task_options: str
-    note: str
-    preset: str
-    preset_line: str
+    about: Section
     rankings: list[Ranked]
     better: str
     """Who is better, in a few words."""
@@ -39,23 +38,21 @@ class Shown(TypedDict):
     tables: list[Files]
     listing: Files | None
     figures: list[dict[str, object]]
-    chart: dict[str, object]
-    chart_json: str
+    chart: str
+    """The data of interactive curves as JSON; empty where there are no curves."""
     samples: list[dict[str, object]]
 
 
-def spoken(contents: list[Shown], summary: list[str]) -> Iterator[str]:
+def spoken(contents: Sequence[Shown], summary: Sequence[str]) -> Iterator[str]:
     """Yield the first screen for a terminal."""
     for section in contents:
-        yield section["title"]
-        yield f"  {section['better'] or NOTHING}"
-        for ranking in section["rankings"]:
-            yield f"  {ranking['metric']}: {ranking['line'] or 'no places'}"
-            yield f"    {ranking['sentence']}"
-        for line in section["targets"]:
+        yield section.about.title
+        yield f"  {section.better or NOTHING}"
+        for one in section.rankings:
+            yield f"  {one.ranking.metric}: {one.line or 'no places'}"
+            yield f"    {one.ranking.sentence}"
+        for line in (*section.targets, *section.trust[:-1]):
             yield f"  {line}"
-        for line in section["trust"][:-1]:
-            yield f"  {line}"
-        brief, *reasons = section["trust"][-1].split("; ")
+        brief, *reasons = section.trust[-1].split("; ")
         yield f"  {brief}; report.md says why." if reasons else f"  {brief}"
     yield from summary

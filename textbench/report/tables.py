@@ -13,7 +13,7 @@ from textbench.judge.ranking import rank
 from textbench.judge.stats import summarise
 from textbench.report.definitions import ColumnSpec, TableSpec, matches, references
 from textbench.report.markup import latex
-from textbench.report.sections import Section, records
+from textbench.report.sections import Section, indexed
 from textbench.report.select import UNFINISHED, pick, relative
 
 CSV_COLUMNS = (
@@ -95,7 +95,7 @@ def build(spec: TableSpec, section: Section) -> Table | None:
         return None
     if spec.listed_only:
         part = section.rows["label"].isin([row.label for row in spec.rows])
-        section = section.restricted(section.rows.index[part].to_list())
+        section = section.part(section.rows.index[part].to_list())
     if not len(section.rows):
         return None
     paper = published.tables().get(spec.paper)
@@ -192,7 +192,7 @@ def _cells(
     """Yield the lines of a column: one per row and metric."""
     by_row = dict(tuple(column.picked.groupby("row", observed=True)))
     empty = column.picked.iloc[:0]
-    for at, (key, row) in enumerate(zip(rows.index, records(rows), strict=True)):
+    for at, (key, row) in enumerate(indexed(rows)):
         cell = published_cell(paper, row.label, column.spec)
         there = bool(cell.values or cell.warmup)
         head = {

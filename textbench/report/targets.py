@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from textbench.contracts.grid import grid_in_words
+from textbench.contracts.plain import grouped
 from textbench.judge.power import LEAST
 from textbench.judge.ranking import listed
-from textbench.judge.record import Record
 from textbench.judge.target_costs import time_to_target
 from textbench.judge.targets import COSTS, Target, load_targets, meetings
 from textbench.report.definitions import TEMPERED, matches, references
-from textbench.report.layout import Layout, Line
-from textbench.report.layout import to_csv as as_csv
+from textbench.report.layout import Block, Cell, Head, Layout, Line
 from textbench.report.markup import MISSING, counted
 from textbench.report.notes import OWN_GENERATOR
 from textbench.report.sections import Row, Section, records
@@ -97,11 +96,6 @@ def build(results: pd.DataFrame, section: Section) -> list[TargetTable]:
     return found
 
 
-def to_csv(table: TargetTable) -> str:
-    """Return `to_frame` as CSV in full precision."""
-    return as_csv(to_frame(table), CSV_COLUMNS)
-
-
 def to_frame(table: TargetTable) -> pd.DataFrame:
     """Return the table with `CSV_COLUMNS`; an infinite cost, of a miss, is empty."""
     section, rows = table.section, table.rows
@@ -129,13 +123,13 @@ def sentence(table: TargetTable) -> str:
     half = there[there["generator_updates"] < math.inf]
     enough = half[half["seeds"] >= LEAST]
     own = enough if len(enough) else half
-    cheapest: dict[str, list[str]] = {}
+    prices: list[tuple[str, str]] = []
     for cost in COSTS:
         if own[cost].notna().any():
             least = own[cost].min()
             names = listed(own.loc[own[cost] == least, "name"].to_list())
-            cheapest.setdefault(names, []).append(f"{_count(least)} {TITLES[cost]}")
-    told = [f"{name} ({', '.join(costs)})" for name, costs in cheapest.items()]
+            prices.append((names, f"{_count(least)} {TITLES[cost]}"))
+    told = [f"{name} ({', '.join(costs)})" for name, costs in grouped(prices).items()]
     possible = int(rows["competes"].sum())
     count = f"{len(there)} of {possible} row{'s' * (possible != 1)} reached it"
     if len(half) and not len(enough):
@@ -150,37 +144,23 @@ def sentence(table: TargetTable) -> str:
 
 def layout(table: TargetTable) -> Layout:
     """Return what the templates of tables need."""
-    heads = [*TITLES.values(), "misses", "tuning"]
-    return {
-        "id": table.id,
-        "title": f"Cost to a target: {table.target.title}",
-        "section": table.section.title,
-        "corner": "Algorithm",
-        "stub": "reached",
-        "blocks": [
-            {
-                "heads": [
-                    {"title": head, "latex": None, "paper": False, "paper_mark": ""}
-                    for head in heads
-                ],
-                "rows": [_line(table, row) for row in records(table.rows)],
-            }
-        ],
-        "notes": list(_notes(table)),
-    }
+    heads = [Head(title) for title in (*TITLES.values(), "misses", "tuning")]
+    return Layout(
+        table.id,
+        f"Cost to a target: {table.target.title}",
+        table.section.title,
+        list(_notes(table)),
+        *("Algorithm", "reached"),
+        [Block(heads, [_line(table, row) for row in records(table.rows)])],
+    )
 
 
 def _line(table: TargetTable, row: Row) -> Line:
     about = table.section.rows.loc[row.at]
     texts = [*(_cost(row, cost) for cost in COSTS), row.misses or MISSING, row.tuning]
-    return {
-        "name": about["name"],
-        "options": about["options"],
-        "mark": OWN_GENERATOR if about["own_generator"] else "",
-        "stub": f"{row.reached} of {row.seeds}",
-        "has_paper": False,
-        "cells": [{"ours": text, "best": False, "paper": None, "paper_mark": ""} for text in texts],
-    }
+    mark = OWN_GENERATOR if about["own_generator"] else ""
+    reached = f"{row.reached} of {row.seeds}"
+    return Line(about["name"], reached, tuple(map(Cell, texts)), about["options"], mark)
 
 
 def _cost(row: Row, cost: str) -> str:
@@ -244,11 +224,8 @@ def _coverage(rows: pd.DataFrame) -> str:
 
 def _grids(table: TargetTable) -> str:
     """Say when the rows were evaluated, those alike together."""
-    groups: dict[str, list[str]] = {}
-    runs = table.section.runs
-    for row in records(table.rows):
-        record = Record.of(runs[runs["row"] == row.at].iloc[0].to_dict())
-        groups.setdefault(grid_in_words(record.evaluation), []).append(row.name)
+    plans = table.section.runs.drop_duplicates("row").set_index("row")["evaluation"]
+    groups = grouped((grid_in_words(plans[row.at]), row.name) for row in records(table.rows))
     if len(groups) == 1:
         return next(iter(groups))
     return "; ".join(f"{', '.join(names)}: {grid}" for grid, names in groups.items())

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator
 
 import pandas as pd
 
+from textbench.contracts.plain import grouped
 from textbench.judge.power import LEAST
 from textbench.judge.published import tables
 from textbench.judge.record import Record
@@ -13,7 +14,7 @@ from textbench.report.definitions import grid_rows
 from textbench.report.layout import seeds
 from textbench.report.provenance import codes, statuses
 from textbench.report.rankings import titles
-from textbench.report.sections import Section, records
+from textbench.report.sections import Section, indexed, records
 from textbench.store.rows import BROKEN
 
 
@@ -26,34 +27,27 @@ def trust(section: Section, numbers: pd.DataFrame) -> Iterator[str]:
     """
     general = section.without(*grid_rows())
     yield f"Seeds: {_seeds(general)}."
-    yield f"Schedules: {_schedules(general)}."
+    lengths = (
+        (length(general, key) or "of its own", row.title) for key, row in indexed(general.rows)
+    )
+    yield f"Schedules: {_told(lengths)}."
     if several_sizes := sizes(general):
-        rows = zip(general.rows.index, records(general.rows), strict=True)
-        told = _grouped(
-            (several_sizes[key], row.title) for key, row in rows if key in several_sizes
-        )
+        rows = [(key, row) for key, row in indexed(general.rows) if key in several_sizes]
+        told = _told((several_sizes[key], row.title) for key, row in rows)
         yield f"Sizes of the shared generator differ: {told}."
     data = section.note or section.task_options
     yield f"Data: {data}; fingerprint {section.fingerprint}."
+    done = general.runs[general.runs["status"] == "done"]
     several = [
-        row.title
-        for key, row in zip(general.rows.index, records(general.rows), strict=True)
-        if len(codes(_done(general, key))) > 1
+        row.title for key, row in indexed(general.rows) if len(codes(done[done["row"] == key])) > 1
     ]
     if several:
         yield f"Code: the seeds of {', '.join(several)} were made by several versions of it."
     yield f"Comparable: {_comparable(section, numbers)}."
 
 
-def _done(section: Section, row: int) -> pd.DataFrame:
-    runs = section.runs
-    return runs[(runs["row"] == row) & (runs["status"] == "done")]
-
-
 def _seeds(section: Section) -> str:
-    groups: dict[str, list[str]] = {}
-    for row in records(section.rows):
-        groups.setdefault(seeds(row.done, row.runs), []).append(row.title)
+    groups = grouped((seeds(row.done, row.runs), row.title) for row in records(section.rows))
     told = "; ".join(
         f"{count}: {', '.join(rows)}" if len(groups) > 1 else f"{count} of every row"
         for count, rows in groups.items()
@@ -64,17 +58,9 @@ def _seeds(section: Section) -> str:
     return told + (f"; {statuses(section.runs.loc[broken, 'status'])}" if broken.any() else "")
 
 
-def _schedules(section: Section) -> str:
-    rows = zip(section.rows.index, records(section.rows), strict=True)
-    return _grouped((length(section, key) or "of its own", row.title) for key, row in rows)
-
-
-def _grouped(pairs: Iterable[tuple[str, str]]) -> str:
+def _told(pairs: Iterable[tuple[str, str]]) -> str:
     """Return ``"A, B: this; C: that"`` of pairs (this, A), (this, B), (that, C)."""
-    groups: dict[str, list[str]] = {}
-    for what, title in pairs:
-        groups.setdefault(what, []).append(title)
-    return "; ".join(f"{', '.join(rows)}: {what}" for what, rows in groups.items())
+    return "; ".join(f"{', '.join(rows)}: {what}" for what, rows in grouped(pairs).items())
 
 
 def sizes(section: Section) -> dict[Hashable, str]:
@@ -110,12 +96,12 @@ def _comparable(section: Section, numbers: pd.DataFrame) -> str:
         )
     ]
     first = mine[~fit & (mine["document"] == mine["document"].iloc[0])]
-    reasons: dict[str, list[str]] = {}
-    for line in records(first):
-        for reason in line.reasons or (line.why,):
-            reasons.setdefault(reason, []).append(called.get((line.label, line.group), line.name))
-    groups: dict[str, list[str]] = {}  # rows that have reasons in common are named once
-    for reason, names in reasons.items():
-        groups.setdefault(", ".join(dict.fromkeys(names)), []).append(reason)
+    reasons = grouped(
+        (reason, called.get((line.label, line.group), line.name))
+        for line in records(first)
+        for reason in line.reasons or (line.why,)
+    )
+    # Rows that have reasons in common are named once.
+    groups = grouped((", ".join(dict.fromkeys(rows)), why) for why, rows in reasons.items())
     told = (f"{names}: {', '.join(found)}" for names, found in groups.items())
     return "; ".join([", ".join(counted), *told])
