@@ -8,17 +8,18 @@ and ``protocol``; numbers of two protocols are never comparable.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
 
 import numpy as np
 import pandas as pd
+
+from textbench.judge.evaluations import Evaluations
+from textbench.store.frames import METRIC_COLUMNS
 
 KEY = ("label", "group")
 """What makes a row of a table: runs that agree in both are replicates."""
 OWN = (*KEY, "seed", "run")
 LEDGER = ("generator_updates", "critic_updates", "tokens_sampled", "tokens_scored")
 MOMENT = (*OWN, "evaluation", "warmup", "epoch", "final")
-VALUE = ("metric", "value", "protocol")
 LEAST_EVALUATIONS = 10
 """Of own training, for any statement about a curve."""
 
@@ -34,25 +35,15 @@ def moments(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         The columns `MOMENT`, a column per metric, ``value`` (their sum) and ``protocol`` (theirs,
         joined).
     """
-    names = list(metrics)
-    done = results["metric"].isin(names) & (results["status"] == "done")
-    part = results.loc[done, [*MOMENT, *VALUE]]
-    runs, numbers = pd.factorize(part["run"])[0], part["evaluation"].to_numpy(int)
-    line, known = pd.factorize(runs * (numbers.max(initial=0) + 1) + numbers)
-    which = part["metric"].map({name: i for i, name in enumerate(names)}).to_numpy(int)
-    values = np.full((len(known), len(names)), np.nan)
-    ids = np.full(values.shape, "", dtype=object)
-    values[line, which] = part["value"].to_numpy(float)
-    ids[line, which] = part["protocol"].to_numpy(object)
+    done = results["metric"].isin(list(metrics)) & (results["status"] == "done")
+    measured = Evaluations.build(results.loc[done, [*MOMENT, *METRIC_COLUMNS]])
+    values = measured.numbers(metrics)
     complete = np.isfinite(values).all(axis=1)
-    first = ~pd.Series(line).duplicated().to_numpy()
-    found: pd.DataFrame = part.loc[first, list(MOMENT)][complete].reset_index(drop=True)
-    for i, metric in enumerate(names):
-        found[metric] = values[complete, i]
+    found = measured.at[list(MOMENT)][complete].reset_index(drop=True)
+    for metric, column in zip(metrics, values[complete].T, strict=True):
+        found[metric] = column
     found["value"] = values[complete].sum(axis=1)
-    first_id, *others = ids[complete].T
-    found["protocol"] = reduce(lambda one, other: one + " + " + other, others, first_id)
-    return found
+    return found.assign(protocol=measured.protocol(metrics)[complete])
 
 
 def final(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -67,12 +58,16 @@ def curves(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     another one. Where it draws as many, it is a second look at the same epoch, and left out.
     """
     found = moments(results, metrics)
-    regular = found[~found["final"].astype(bool) & ~found["warmup"].astype(bool)]
-    usual = regular.groupby("run", observed=True)["protocol"].last()
-    last = found.groupby("run", observed=True)["protocol"].last()
-    mine = found["run"].map(usual.combine_first(last))
-    same = found[found["protocol"] == mine]
+    same = found[found["protocol"] == found["run"].map(usual(found))]
     return same.drop_duplicates(["run", "epoch"]).reset_index(drop=True)
+
+
+def usual(lines: pd.DataFrame) -> pd.Series[str]:
+    """Return, by run, the protocol of its curve: of its own last evaluation but the final one."""
+    own = lines[~lines["warmup"].astype(bool)]
+    regular = own[~own["final"].astype(bool)]
+    last = [part.groupby("run", observed=True)["protocol"].last() for part in (regular, own, lines)]
+    return last[0].combine_first(last[1]).combine_first(last[2])
 
 
 def of_row(frame: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:

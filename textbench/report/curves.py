@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from textbench.judge.measures import usual
 from textbench.judge.power import LEAST
 from textbench.judge.stats import t_interval
 from textbench.report.sections import Section
-from textbench.report.select import usual
 from textbench.store.rows import BROKEN
 
 FEWEST = 3

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from textbench.contracts.plain import grouped
 from textbench.judge.power import LEAST
 from textbench.report.definitions import row_names
-from textbench.report.provenance import Unfinished, codes, progress
-from textbench.report.sections import indexed, records
+from textbench.report.provenance import codes, progress
+from textbench.report.sections import Row, indexed, records
 from textbench.report.tables import Column, Table
 
 OTHER_ORACLE = "†"
@@ -143,7 +143,7 @@ def _unfinished(table: Table) -> Iterator[str]:
             yield f"{row.title}: its seeds were not all made by the same version of the code."
 
 
-def unfinished(run: Unfinished) -> str:
+def unfinished(run: Row) -> str:
     """Say how far a run got and why it has no result."""
     where = f" ({progress(run)})" if progress(run) else ""
     return f"{run.status}{where}" + (f": {run.reason}" if run.reason else "")

@@ -33,7 +33,8 @@ def draw(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
     plan = [Strip("", tuple(c.title for c in curves), 1) for _, curves in strips]
     figure, parts = figure_of(plan, *PANEL)
     looks = styles.of(section)
-    pairs = _published(spec, section)
+    paper = section.paper(spec.published)
+    pairs = _published(spec, paper) if paper else []
     for (subfigure, (ax,)), strip, (title, curves) in zip(parts, plan, strips, strict=True):
         for curve in curves:
             _draw_path(ax, curve, looks[curve.row])
@@ -47,7 +48,8 @@ def draw(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
         ax.set(xlabel=axis_title(x), ylabel=axis_title(y))
         ax.set_title(title if len(strips) > 1 else "")
         add_legend(subfigure, [ax], strip, figure.get_figwidth())
-    return Drawn(figure, tuple(c.title for c in short), _other_oracle(spec, section))
+    other = paper is not None and not section.same_oracle(paper)
+    return Drawn(figure, tuple(c.title for c in short), other)
 
 
 def _draw_path(ax: Axes, curve: Curve, style: Style) -> None:
@@ -95,12 +97,9 @@ def _rows(section: Section, labels: Sequence[str]) -> list[Hashable]:
 
 
 def _published(
-    spec: FigureSpec, section: Section
+    spec: FigureSpec, table: published.Table
 ) -> list[tuple[published.Row, tuple[float, float]]]:
     """Return the published pairs, each with its row; one that stands twice once."""
-    table = published.tables().get(spec.published)
-    if table is None or table.protocol.task != section.task:
-        return []
     found: dict[tuple[str, float, float], published.Row] = {}
     for pair in spec.pairs:
         for row in table.rows.values():
@@ -108,10 +107,3 @@ def _published(
             if len(values) == 2:
                 found[row.id, values[0], values[1]] = row
     return [(row, (x, y)) for (_, x, y), row in found.items()]
-
-
-def _other_oracle(spec: FigureSpec, section: Section) -> bool:
-    table = published.tables().get(spec.published)
-    if table is None or table.protocol.task != section.task:
-        return False
-    return table.protocol.oracle not in ("", *section.oracles)

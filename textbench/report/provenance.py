@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
 import pandas as pd
 
 from textbench import __version__
-from textbench.report.sections import records
+from textbench.report.sections import Row, records
 from textbench.store.rows import Start
 
 FACTS = ("textbench", "commit", "torch", "python", "machine", "cpu", "device", "threads")
-
-
-class Unfinished(Protocol):
-    """What `progress` needs to know of a run."""
-
-    phase: str
-    step: int
-    total: int
-    status: str
-    reason: str
 
 
 def statuses(names: Iterable[str]) -> str:
@@ -32,10 +21,9 @@ def statuses(names: Iterable[str]) -> str:
 
 def facts(starts: Iterable[Start]) -> list[tuple[str, str]]:
     """Return what runs were made with: each fact with all its values and how often."""
-    found = []
-    all_starts = list(starts)
+    found, every = [], list(starts)
     for fact in FACTS:
-        counts = Counter(_shown(fact, start) for start in all_starts)
+        counts = Counter(_shown(fact, start) for start in every)
         counts.pop("", None)
         several = len(counts) > 1
         values = [f"{v} ({n} starts)" if several else v for v, n in sorted(counts.items())]
@@ -81,8 +69,8 @@ def problems(runs: pd.DataFrame, unreadable: Mapping[str, str]) -> list[dict[str
     ]
 
 
-def progress(run: Unfinished) -> str:
-    """Say how far a run got: ``"adversarial, step 1234 of 3000"``."""
+def progress(run: Row) -> str:
+    """Say how far a run got, a line of `load_runs`: ``"adversarial, step 1234 of 3000"``."""
     if not run.total:
-        return run.phase
+        return str(run.phase)
     return f"{run.phase}, step {run.step} of {run.total}".removeprefix(", ")

@@ -10,9 +10,10 @@ from typing import Any, TypeAlias, TypeVar
 import pandas as pd
 
 from textbench.contracts.plain import grouped
+from textbench.judge import published
+from textbench.judge.evaluations import Evaluations
 from textbench.judge.record import is_own, own_overrides
 from textbench.report.definitions import matches
-from textbench.report.evaluations import Evaluations
 from textbench.store.frames import Frames
 
 T = TypeVar("T")
@@ -84,6 +85,15 @@ class Section:
         """The preset's name and its own one line, as recorded."""
         summaries = sorted(set(self.runs["preset_summary"]) - {""})
         return ": ".join([f"preset {self.preset or '(none)'}", *summaries])
+
+    def paper(self, table: str) -> published.Table | None:
+        """Return a published table, if it is of this task."""
+        found = published.tables().get(table)
+        return found if found is not None and found.protocol.task == self.task else None
+
+    def same_oracle(self, paper: published.Table) -> bool:
+        """Tell whether a published table's absolute numbers are of the same oracle."""
+        return paper.protocol.oracle in ("", *self.oracles)
 
     def only(self, *patterns: str) -> Section | None:
         """Return the part of the rows that match, and of their warm-ups; None where none does.

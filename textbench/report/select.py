@@ -12,8 +12,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from textbench.judge.evaluations import Evaluations
+from textbench.judge.measures import usual
 from textbench.report.definitions import ColumnSpec, Select
-from textbench.report.evaluations import Evaluations
 from textbench.report.sections import Section
 
 UNFINISHED = "not finished"
@@ -110,24 +111,15 @@ def best(section: Section, column: ColumnSpec) -> pd.DataFrame:
     return _or_reason(section, pd.concat([chosen, others]), "no evaluation")
 
 
-def usual(lines: pd.DataFrame) -> pd.Series[str]:
-    """Return, by run, the protocol of its curve: of its own last evaluation but the final one."""
-    own = lines[~lines["warmup"].astype(bool)]
-    regular = own[~own["final"].astype(bool)]
-    last = [part.groupby("run", observed=True)["protocol"].last() for part in (regular, own, lines)]
-    return last[0].combine_first(last[1]).combine_first(last[2])
-
-
 def _grid(lines: pd.DataFrame) -> pd.Series[str]:
     """Describe, by run, the evaluations that were looked at."""
-    grouped = lines.groupby("run", observed=True)["epoch"]
-    told = pd.DataFrame({"n": grouped.nunique(), "low": grouped.min(), "high": grouped.max()})
-    return (
-        told.apply(
-            lambda one: f"{one['n']:.0f} at epochs {one['low']:g} to {one['high']:g}", axis=1
-        )
-        if len(told)
-        else pd.Series(dtype=str)
+    epochs = {run: one.to_numpy(float) for run, one in lines.groupby("run", observed=True)["epoch"]}
+    return pd.Series(
+        {
+            run: f"{len(set(each))} at epochs {min(each):g} to {max(each):g}"
+            for run, each in epochs.items()
+        },
+        dtype=object,
     )
 
 

@@ -84,9 +84,7 @@ class Table:
     @property
     def same_oracle(self) -> bool:
         """Whether the paper's absolute numbers are of the same oracle."""
-        return self.paper is not None and (
-            self.paper.protocol.oracle in ("", *self.section.oracles)
-        )
+        return self.paper is not None and self.section.same_oracle(self.paper)
 
 
 def build(spec: TableSpec, section: Section) -> Table | None:
@@ -98,8 +96,7 @@ def build(spec: TableSpec, section: Section) -> Table | None:
         section = section.part(section.rows.index[part].to_list())
     if not len(section.rows):
         return None
-    paper = published.tables().get(spec.paper)
-    paper = paper if paper is not None and paper.protocol.task == section.task else None
+    paper = section.paper(spec.paper)
     specs = _every_metric(section) if spec.every_metric else spec.columns
     columns = tuple(column for one in specs for column in _columns(one, section))
     if not columns:
@@ -124,16 +121,12 @@ def build(spec: TableSpec, section: Section) -> Table | None:
 
 def _with_not_run(spec: TableSpec, rows: pd.DataFrame) -> pd.DataFrame:
     absent = [row for row in spec.rows if row.label not in set(rows["label"])]
-    blank = pd.DataFrame(
-        [
-            dict(label=row.label, name=row.name, title=row.name, group="", options="", runs=0)
-            for row in absent
-        ],
-        index=[NOT_RUN - i for i in range(len(absent))],
-    )
     if not absent:
         return rows
-    return pd.concat([rows, blank.assign(done=0, own_generator=False, fresh_data=False)])
+    names = [dict(label=row.label, name=row.name, title=row.name) for row in absent]
+    blank = pd.DataFrame(names, index=[NOT_RUN - i for i in range(len(absent))])
+    blank = blank.assign(group="", options="", runs=0, done=0)
+    return pd.concat([rows, blank.assign(own_generator=False, fresh_data=False)])
 
 
 def _every_metric(section: Section) -> tuple[ColumnSpec, ...]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from textbench.store.frames import METRIC_COLUMNS, RUN_COLUMNS
 
 Objects = NDArray[np.object_]
-KEPT = ("run", "label", "seed", "status")
+KEPT = ("run", "label", "group", "seed", "status")
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class Evaluations:
     """A frame of evaluations, and matrices of what was measured in them."""
 
     at: pd.DataFrame
-    """One line per evaluation: run, label, seed, status, and the moment's and ledger's columns."""
+    """One line per evaluation: run, label, group, seed, status, then moment and ledger."""
     metrics: dict[str, int]
     """The columns of the matrices."""
     values: NDArray[np.float64]
@@ -41,7 +41,7 @@ class Evaluations:
         line, _ = pd.factorize(runs * span + numbers)  # in order of appearance
         first = ~pd.Series(line).duplicated().to_numpy()
         dropped = [c for c in (*RUN_COLUMNS, *METRIC_COLUMNS) if c not in KEPT]
-        at = results.loc[first].drop(columns=dropped).reset_index(drop=True)
+        at = results.loc[first].drop(columns=dropped, errors="ignore").reset_index(drop=True)
         shape = (len(at), len(names))
         values = np.full(shape, np.nan)
         protocols, reasons = np.full(shape, "", dtype=object), np.full(shape, "", dtype=object)
