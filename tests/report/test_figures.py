@@ -246,6 +246,15 @@ def test_a_row_that_may_be_a_published_one_is_no_variant_and_has_its_star(tmp_pa
     assert stars[8.19, 8.03] == own.colour and stars[8.68, 10.1] == "0.7"
 
 
+def test_a_name_stands_beside_the_last_epoch_of_a_line() -> None:
+    ax: Any = Figure(figsize=(6.4, 4.2)).add_subplot()
+    ax.set(xlim=(8, 10.5), ylim=(7.4, 11.4))
+    draw_pairs(
+        ax, [Pair("MLE", (9.08, 8.97), "0.7")], [pd.DataFrame({"x": [9.11], "mean": [8.93]})]
+    )
+    assert ax.texts[0].get_ha() == "right"
+
+
 @pytest.mark.parametrize("apart", [(0.05, -0.03), (0.0, 0.1), (0.3, 0.0), (-0.2, 0.05)])
 def test_a_name_hides_no_star_no_line_and_no_other_name(apart: tuple[float, float]) -> None:
     ax: Any = Figure(figsize=(6.4, 4.2)).add_subplot()

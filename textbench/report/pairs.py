@@ -20,6 +20,8 @@ LETTER, LINE = 4.0, 8.0
 """Points that a letter is wide and a line high, at this size."""
 STAR = np.array([[0, 0], [5, 0], [-5, 0], [0, 5], [0, -5]], dtype=float)
 """A star's middle and ends, in points from its middle."""
+END = np.array([[x, y] for x in (0, 6, 12, 18) for y in (0, 4, 8)], dtype=float)
+"""Where the last epoch of a line is written, in points from its end."""
 ANCHORS = (
     *(((8, 0), "left"), ((-8, 0), "right"), ((5, -9), "left"), ((5, 9), "left")),
     *(((-5, -9), "right"), ((-5, 9), "right")),
@@ -56,11 +58,12 @@ def draw_pairs(ax: Axes, pairs: Sequence[Pair], lines: Sequence[pd.DataFrame]) -
     Args:
         ax: With its limits set.
         pairs: What to draw.
-        lines: What is drawn already: two columns, across and up.
+        lines: What is drawn already: two columns, across and up; each with a name at its end.
     """
     taken = np.concatenate(
         [
             *(_dense(_points(ax, line.to_numpy(float))) for line in lines if len(line)),
+            *(_points(ax, line.to_numpy(float)[-1:]) + END for line in lines if len(line)),
             *(_points(ax, np.array([pair.values])) + STAR for pair in pairs),
         ]
     )
