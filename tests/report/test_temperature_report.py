@@ -156,7 +156,8 @@ def test_an_algorithm_looks_the_same_in_every_panel_and_as_elsewhere(results: Pa
     styles = Styles([section])
     drawn = figures.draw(spec, section, styles)
     assert drawn is not None
-    alone = section.restricted(section.rows.index[section.rows["label"] == "mle"].to_list())
+    alone = section.only("mle")
+    assert alone is not None
     ((colour, _),) = styles.of(alone).values()
     axes = drawn.figure.axes
     lines = [line for ax in axes for line in ax.lines if line.get_label() == "MLE"]
