@@ -195,7 +195,6 @@ def test_scores_are_the_final_numbers_with_their_protocols(store: Path) -> None:
     assert "excess" in json.loads(missing)
 
 
-@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="results/published is not here")
 def test_a_published_store_is_by_the_schema(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""The Ray engine with Ray itself: two nodes on this machine, one of them killed; `tox -e ray`.
+"""The Ray engine with Ray itself: two nodes on this machine, one of them killed; `tox -e extras`.
 
 The commands are processes of their own, and nothing here goes by the clock: a run takes its time
 until the test has done to it what it wants to. Without Ray all of it is skipped; the engine's own

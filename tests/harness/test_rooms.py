@@ -41,15 +41,12 @@ GRAPH = (
 def tree(tmp_path: Path) -> Path:
     """A copy of the package as it is installed, with the checkout's contracts."""
     pytest.importorskip("importlinter", reason="`tox -e lowest` leaves it out: it needs rich 14")
-    pyproject = ROOT / "pyproject.toml"
-    if not pyproject.exists():
-        pytest.skip("a copy of the product without its pyproject.toml")
     data = shutil.ignore_patterns("__pycache__", "*.toml", "*.jinja")
     shutil.copytree(HARNESS, tmp_path / "textbench", ignore=data)
     for name, package in PLUGINS.items():
         place = tmp_path / "textbench" / name
         shutil.copytree(Path(str(package.__file__)).parent, place, ignore=data, dirs_exist_ok=True)
-    shutil.copy(pyproject, tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
 
