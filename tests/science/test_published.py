@@ -335,8 +335,21 @@ def test_readme_says_what_the_records_say(
     assert shown in found.partition("## Where to go")[0]
 
 
+def test_readme_says_where_cots_path_lies_and_of_how_many_seeds() -> None:
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    curves = load_results(PUBLISHED / "oracle")
+    curves = curves[~curves["final"].astype(bool)]
+    seeds = curves.groupby("label")["seed"].nunique()
+    counts = [seeds[label] for label in ("cot:9ffe475", "mle", "mle:dropout")]
+    assert "(CoT {}, MLE {}, dropout {})".format(*counts) in readme
+    near = at_epoch("oracle", "cot:9ffe475", 60)[["nll_oracle", "nll_test"]].mean()
+    assert f"{' / '.join(f'{mean:.2f}' for mean in near)} at epoch 60" in readme
+    cot = curves[(curves["label"] == "cot:9ffe475") & (curves["metric"] == "nll_test")]
+    assert f"best NLL_test is {cot.groupby('seed')['value'].min().mean():.2f} (" in readme
+
+
 def test_the_sequence_jsd_is_ln_2_for_every_row() -> None:
-    for store in ("quick", "leads", "oracle"):
+    for store in ("quick", "leads", "oracle", "descendants"):
         frame = load_results(PUBLISHED / store)
         values = frame.loc[(frame["metric"] == "jsd_sequence") & frame["final"], "value"]
         assert len(values) and values.round(3).eq(0.693).all()
