@@ -8,9 +8,11 @@ and ``protocol``; numbers of two protocols are never comparable.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from textbench.judge.evaluations import Evaluations
 from textbench.store.frames import METRIC_COLUMNS
@@ -130,10 +132,20 @@ def grid(count: float, first: float, last: float, spacing: int | None) -> str:
     return f"{count:.0f} evaluations, epochs {first:g} to {last:g}{every}"
 
 
+class Own(NamedTuple):
+    """A run's own part of its curve, from where its warm-up ends."""
+
+    run: str
+    epochs: NDArray[np.float64]
+    values: NDArray[np.float64]
+    warmed: bool
+    """Whether the first evaluation is the warm-up's last."""
+
+
 def own_training(
-    curve: pd.DataFrame, number: Callable[[pd.DataFrame], tuple[float, int] | None]
+    curve: pd.DataFrame, number: Callable[[Own], tuple[float, int] | None]
 ) -> pd.DataFrame:
-    """Apply ``number`` to each run's own part of its curve, from where its warm-up ends.
+    """Apply ``number`` to each run's own part of its curve.
 
     Args:
         curve: Frame of `curves`.
@@ -143,15 +155,20 @@ def own_training(
     Returns:
         Also ``evaluations``.
     """
-    rows = []
-    for _, one in curve.groupby("run", sort=False, observed=True):
-        warmup = one["warmup"].astype(bool)
-        own = pd.concat([one[warmup].tail(1), one[~warmup]])
-        found = number(own)
-        if found is not None and not np.isnan(found[0]):
-            head = {key: own[key].iloc[-1] for key in (*OWN, "protocol")}
-            rows.append({**head, "value": found[0], "evaluations": found[1]})
-    return pd.DataFrame(rows, columns=None if rows else [*OWN, "protocol", "value"])
+    epochs, values = curve["epoch"].to_numpy(float), curve["value"].to_numpy(float)
+    warmup = curve["warmup"].to_numpy(bool)
+    runs, names = pd.factorize(curve["run"])
+    found, ends = [], []
+    for code, name in enumerate(names):
+        at = np.flatnonzero(runs == code)
+        before = at[warmup[at]][-1:]
+        at = np.concatenate([before, at[~warmup[at]]])
+        one = number(Own(str(name), epochs[at], values[at], len(before) > 0))
+        if one is not None and not np.isnan(one[0]):
+            found.append(one)
+            ends.append(at[-1])
+    frame = curve.iloc[ends][[*OWN, "protocol"]].reset_index(drop=True)
+    return frame.assign(value=[v for v, _ in found], evaluations=[n for _, n in found])
 
 
 def change(curve: pd.DataFrame) -> pd.DataFrame:
@@ -160,10 +177,10 @@ def change(curve: pd.DataFrame) -> pd.DataFrame:
     ``evaluations`` counts those of own training.
     """
 
-    def number(own: pd.DataFrame) -> tuple[float, int] | None:
-        if len(own) < 2 or not own["warmup"].iloc[0]:
+    def number(own: Own) -> tuple[float, int] | None:
+        if len(own.values) < 2 or not own.warmed:
             return None
-        return own["value"].iloc[-1] - own["value"].iloc[0], len(own)
+        return own.values[-1] - own.values[0], len(own.values)
 
     return own_training(curve, number)
 
@@ -171,12 +188,11 @@ def change(curve: pd.DataFrame) -> pd.DataFrame:
 def late(curve: pd.DataFrame) -> pd.DataFrame:
     """Return what the second half of own training changed; ``evaluations`` counts all of it."""
 
-    def number(own: pd.DataFrame) -> tuple[float, int] | None:
-        if len(own) < 3:
+    def number(own: Own) -> tuple[float, int] | None:
+        if len(own.values) < 3:
             return None
-        middle = (own["epoch"].iloc[0] + own["epoch"].iloc[-1]) / 2
-        half = own.loc[own["epoch"] >= middle, "value"]
-        return half.iloc[-1] - half.iloc[0], len(own)
+        half = own.values[own.epochs >= (own.epochs[0] + own.epochs[-1]) / 2]
+        return half[-1] - half[0], len(own.values)
 
     return own_training(curve, number)
 
@@ -188,12 +204,12 @@ def rise(curve: pd.DataFrame) -> pd.DataFrame:
     and is left out. ``evaluations`` counts those of own training.
     """
 
-    def number(own: pd.DataFrame) -> tuple[float, int] | None:
-        lowest = own.iloc[int(own["value"].argmin())]
-        epochs = own["epoch"].iloc[-1] - lowest["epoch"]
+    def number(own: Own) -> tuple[float, int] | None:
+        best = own.values.argmin()
+        epochs = own.epochs[-1] - own.epochs[best]
         if epochs <= 0:
             return None
-        return (own["value"].iloc[-1] - lowest["value"]) / epochs, len(own)
+        return (own.values[-1] - own.values[best]) / epochs, len(own.values)
 
     return own_training(curve, number)
 
@@ -217,17 +233,18 @@ def translation(curve: pd.DataFrame, logs: pd.DataFrame, name: str, length: floa
         for run, one in logged.groupby("run", observed=True)
     }
 
-    def number(own: pd.DataFrame) -> tuple[float, int] | None:
-        log = means.get(own["run"].iloc[0])
+    def number(own: Own) -> tuple[float, int] | None:
+        log = means.get(own.run)
         if log is None or len(log) < 2:
             return None
         middle = log.index.to_numpy(float) + 0.5  # the mean over an epoch stands in its middle
-        own = own[own["epoch"].between(middle[0], middle[-1])]
-        span = np.ptp(own["value"]) if len(own) else 0.0
+        logged = (own.epochs >= middle[0]) & (own.epochs <= middle[-1])
+        values = own.values[logged]
+        span = np.ptp(values) if len(values) else 0.0
         if not span:
             return None
-        at = np.interp(own["epoch"].to_numpy(float), middle, log.to_numpy(float))
-        return np.ptp(length * at - own["value"].to_numpy(float)) / span, len(own)
+        at = np.interp(own.epochs[logged], middle, log.to_numpy(float))
+        return np.ptp(length * at - values) / span, len(values)
 
     return own_training(curve, number)
 
