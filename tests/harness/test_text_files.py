@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 import re
 import shlex
 import sys
@@ -86,6 +87,7 @@ SAME: dict[str, tuple[str, Callable[[], bytes], dict[str, str], str]] = {
         {"column": "text"},
         "",
     ),
+    "an end of DOS": ("a.txt", lambda: plain() + b"\x1a", {}, ""),
     "jsonl of strings": ("a.jsonl", lambda: plain([json.dumps(line) for line in LINES]), {}, ""),
 }
 
@@ -113,6 +115,22 @@ REFUSED: dict[str, tuple[str, bytes, dict[str, str], str]] = {
         plain().decode().encode("utf-16-le"),
         {},
         "looks like UTF-16-LE without a byte order mark; text.encoding=utf-16-le reads it",
+    ),
+    "gzip of gzip": ("a.txt.gz", gzip.compress(gzip.compress(plain())), {}, "compressed twice"),
+    "binary": ("a.txt", bytes(range(256)) * 8, {}, "is no text but binary data"),
+    "pickle": ("a.txt", pickle.dumps(LINES, 5), {}, "is a pickle; expected text"),
+    "Shift JIS": (
+        "a.txt",
+        ("私は学生です\n" * 9).encode("shift_jis"),
+        {},
+        r"0x8e in line 1; give its encoding by text.encoding=NAME: shift_jis, .*could be it",
+    ),
+    "GB 18030": ("a.txt", ("我 爱 北京\n" * 9).encode("gb18030"), {}, r"=NAME: .*gb18030.* could"),
+    "Cyrillic": (
+        "a.txt",
+        ("мама мыла\n" * 9).encode("cp1251"),
+        {},
+        "=NAME: .*cp1251 or koi8-r could",
     ),
     "latin-1": ("a.txt", "un\nélève\n".encode("latin-1"), {}, "0xe9 in line 2; if .*=latin-1"),
     "surrogates": ("a.txt", b"a\n\xed\xa0\x80\n", {}, "is not UTF-8: byte 0xed in line 2"),
@@ -254,6 +272,8 @@ def test_few_sentences_and_html(tmp_path: Path) -> None:
     said = warnings(tmp_path, lines)
     assert "valid and" in said and "test sentences are few" in said
     assert "training sentences hold HTML, such as &amp;" in said
+    assert "hold HTML" in warnings(tmp_path, [f"<li>{line}</li>" for line in LINES])
+    assert "hold HTML" not in warnings(tmp_path, [f"{line} <unk> < 3" for line in LINES])
 
 
 # -- characters -----------------------------------------------------------------------------------

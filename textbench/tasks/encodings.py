@@ -24,8 +24,16 @@ NO_TEXT = {
     b"BZh": "compressed by bzip2",
     b"\xfd7zXZ\x00": "compressed by xz",
     b"(\xb5/\xfd": "compressed by zstd",
+    b"\x80\x04\x95": "a pickle",
+    b"\x80\x05\x95": "a pickle",
 }
 GZIP = b"\x1f\x8b"
+LEGACY = ("shift_jis", "euc_jp", "euc_kr", "big5", "gb18030", "cp1251", "koi8-r")
+"""Encodings of scripts other than Latin that files still have."""
+START = 2**20
+"""Bytes that are looked at to guess what a file is."""
+DOS_END = "\x1a"
+"""What some editors of DOS put behind the last line."""
 
 
 def read_text(path: Path, what: str, encoding: str = "", said: list[str] | None = None) -> str:
@@ -64,6 +72,7 @@ def read_text(path: Path, what: str, encoding: str = "", said: list[str] | None 
         ) from None
     if name and said is not None:
         said.append(f"{what}: {path} is {name} and was read as such")
+    text = text.removesuffix(DOS_END)
     refuse_no_text(text, f"{what}: {path}")
     return text
 
@@ -95,9 +104,12 @@ def _content(path: Path, what: str, said: list[str] | None) -> bytes:
             said.append(f"{what}: {path} is not compressed, whatever its name says; read as it is")
         return content
     try:
-        return gzip.decompress(content)
+        content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{what}: {path} is a damaged gzip file: {error}") from None
+    if content.startswith(GZIP):
+        raise UserError(f"{what}: {path} was compressed twice; unpack it once")
+    return content
 
 
 def _unmarked(content: bytes) -> str:
@@ -115,10 +127,39 @@ def _unmarked(content: bytes) -> str:
 def _undecodable(error: UnicodeDecodeError, given: str, name: str, what: str) -> str:
     if given or name:
         return f"is not {given or name}: {error.reason} at byte {error.start:,}"
-    before = error.object[: error.start]
-    number = before.count(b"\n") + 1 if b"\n" in error.object else before.count(b"\r") + 1
-    wrong = f"byte 0x{error.object[error.start]:02x} in line {number}"
-    return f"is not UTF-8: {wrong}; if it is, say, Latin-1, add {_section(what)}.encoding=latin-1"
+    content = bytes(error.object)
+    if _is_binary(content):
+        return "is no text but binary data; expected text, one sentence a line"
+    before = content[: error.start]
+    number = before.count(b"\n") + 1 if b"\n" in content else before.count(b"\r") + 1
+    wrong = f"is not UTF-8: byte 0x{content[error.start]:02x} in line {number}"
+    option = f"{_section(what)}.encoding"
+    if guesses := _legacy(content[:START]):
+        *others, last = guesses
+        named = f"{', '.join(others)} or {last}" if others else last
+        return f"{wrong}; give its encoding by {option}=NAME: {named} could be it"
+    return f"{wrong}; if it is, say, Latin-1, add {option}=latin-1"
+
+
+def _is_binary(content: bytes) -> bool:
+    """Tell whether there are more control characters than text ever has."""
+    start = content[:4096]
+    controls = sum(byte < 32 and byte not in b"\t\n\v\f\r\x1a\x1b" for byte in start)
+    return controls > 0.005 * len(start)
+
+
+def _legacy(start: bytes) -> list[str]:
+    """Return encodings in which bytes are letters of another script; none of mostly ASCII text."""
+    if sum(byte > 127 for byte in start) <= 0.3 * sum(byte > 32 for byte in start):
+        return []
+    found = []
+    for name in LEGACY:
+        try:
+            codecs.getincrementaldecoder(name)().decode(start)  # the last character may be cut
+        except UnicodeDecodeError:
+            continue
+        found.append(name)
+    return found
 
 
 def _section(what: str) -> str:

@@ -13,7 +13,7 @@ UNKNOWN_OFTEN = 0.3
 """The same for words of the test sentences that are outside the vocabulary."""
 FEW = 50
 """Fewer sentences than this measure little."""
-ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d+);|<br ?/?>")
+ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d+);|<br ?/?>|</[A-Za-z][\w:-]*>")
 
 
 def dropped(name: str, split: str, sentences: Sequence[Words], length: int, cut: bool) -> list[str]:
@@ -50,8 +50,8 @@ def words_of(name: str, train: Sequence[Words], tokeniser: str) -> list[str]:
     entities = sum(any(map(ENTITY.search, words)) for words in train)
     if entities > OFTEN * len(train):
         found.append(
-            f"{entities:,} training sentences hold HTML, such as &amp;, which is read as words: "
-            "convert it first"
+            f"{entities:,} training sentences hold HTML, such as &amp; or </p>, which is read as "
+            "words: convert it first"
         )
     return found
 
