@@ -36,6 +36,7 @@ MACOS = NO_PROC + "del os.sched_getaffinity\n"
 WINDOWS = (
     NO_PROC
     + """
+import asyncio  # that of Linux, which looks for os.sysconf when it is imported from 3.14 on
 import signal, subprocess, sys
 sys.modules.update(fcntl=None, resource=None)
 del os.sched_getaffinity, os.sysconf, os.statvfs
