@@ -258,8 +258,12 @@ def test_what_that_page_says_of_cot_beside_mle() -> None:
     ]
     assert sums[0].max() < min(sums[1].min(), sums[2].min())
     assert f"sum of both {sums[0].mean():.2f} (16.22)" in page
-    assert f"best sum of both is {sums[1].mean():.2f} and that" in page
-    assert f"dropout 0.5 {sums[2].mean():.2f} (" in page
+    assert f"best sum of both is {sums[1].mean():.2f}, that" in page
+    assert f"dropout 0.5 {sums[2].mean():.2f} (three seeds)" in page
+    lowest = [one.groupby("epoch").mean() for one in (dropout, cot)]
+    pairs = [one.loc[one["nll_test"].idxmin()] for one in lowest]
+    shown = [f"{pair['nll_oracle']:.2f} / {pair['nll_test']:.2f}" for pair in pairs]
+    assert f"at {shown[0]} at its lowest (epoch {pairs[0].name:.0f}), CoT at {shown[1]}." in page
     means = [one["nll_oracle"].groupby("epoch").mean() for one in (cot, mle)]
     apart = (means[0] - means[1]).drop(0.0)
     assert (apart.loc[:20] > 0).all() and (apart.loc[30:] < -0.2).all()
