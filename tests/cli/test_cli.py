@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from stores import measured
 
 from textbench import __version__
 from textbench.cli import COMMANDS, cli
-from textbench.cli.engines import choose_devices
+from textbench.cli.engines import choose_devices, prepare
+from textbench.cli.run import command as run_command
 from textbench.cli.run import exit_code
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
@@ -346,6 +348,23 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_devices("cpu") == ["cpu"]
     with pytest.raises(UserError, match="expected auto, cpu, cuda"):
         choose_devices("cuda:2")
+
+
+@pytest.mark.parametrize(
+    ("words", "jobs"), [((), 2), (("--per-gpu", "3"), 6), (("--jobs", "5"), 5)]
+)
+def test_as_many_runs_go_at_once_as_gpus_hold(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], jobs: int
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    given = run_command.make_context("run", ["--algos", "mle", *words]).params
+    engine = prepare(given)
+    assert isinstance(engine, partial)
+    assert engine.keywords["devices"] == ["cuda:0", "cuda:1"]
+    assert engine.keywords["jobs"] == jobs
 
 
 def test_a_run_from_nothing_to_status_and_again(call: Call, tmp_path: Path) -> None:

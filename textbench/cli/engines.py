@@ -75,7 +75,7 @@ def choose_devices(device: str) -> list[str]:
     raise UserError(f"--device {device}: expected auto, cpu, cuda or cuda:I; {here}")
 
 
-def default_jobs(devices: Sequence[str], per_gpu: int = 1) -> int:
+def default_jobs(devices: Sequence[str], per_gpu: int) -> int:
     """Return how many runs go at once, if nobody says."""
     return usable_cores() if devices[0] == "cpu" else len(devices) * per_gpu
 

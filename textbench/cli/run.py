@@ -64,7 +64,7 @@ Files = tuple[Path, ...]
 @options.results("The store.", may_be_new=True)
 @options.count("--jobs", use="Runs at once.  [default: one per usable core, or per GPU]")
 @options.device("Where to train; auto takes the GPUs if there are any.")
-@options.count("--per-gpu", use="Runs that share a GPU.  [default: 1]", most=100, metavar="K")
+@options.count("--per-gpu", use="Runs that share a GPU.", most=100, default=1, metavar="K")
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),

@@ -68,7 +68,7 @@ def command(**given: Any) -> None:
         say_what_would_run(given["results"], specs)
         return
     devices = choose_devices(given["device"])
-    jobs = given["jobs"] or default_jobs(devices)
+    jobs = given["jobs"] or default_jobs(devices, per_gpu=1)
     code = run_specs(LocalEngine(given["results"], jobs=jobs, devices=devices), specs)
     if code in (0, 1):  # what diverged or failed is out of the running
         _choose(names, target, rules, given)
