@@ -34,7 +34,7 @@ NEAR = (7.0, 7.03, 6.98)
 def test_one_row_that_is_first_by_every_metric() -> None:
     both = {"a": {"x": LOW, "y": LOW}, "b": {"x": HIGH, "y": HIGH}}
     assert told(both) == (
-        "Compared are a and b: 3 seeds or more, each trained for 9 epochs. "
+        "Compared at the end of training are a and b: 3 seeds or more, each trained for 9 epochs. "
         "a is the better of the two by x and y."
     )
 
@@ -43,8 +43,9 @@ def test_metrics_that_disagree_choose_none() -> None:
     """Two people read the same from it: neither row is the better one."""
     crossed = {"a": {"x": LOW, "y": HIGH}, "b": {"x": HIGH, "y": LOW}}
     assert told(crossed, {"a": "9 epochs", "b": "2 epochs"}) == (
-        "Compared are a and b: 3 seeds or more, not all trained alike (see below). Which is better "
-        "depends on the metric: a is the better of the two by x; b is the better of the two by y."
+        "Compared at the end of training are a and b: 3 seeds or more, not all trained alike (see "
+        "below). Which is better depends on the metric: a is the better of the two by x; b is "
+        "the better of the two by y."
     )
 
 
@@ -52,8 +53,8 @@ def test_rows_of_too_few_seeds_are_said_first_and_have_no_part_in_it() -> None:
     """A row of one seed that looks best does not keep the others from their answer."""
     values = {"a": {"x": LOW}, "b": {"x": HIGH}, "c": {"x": (1.0,)}, "d": {"x": (2.0, 2.1)}}
     assert told(values) == (
-        "Compared are a and b: 3 seeds or more, each trained for 9 epochs. Of c and d (fewer than "
-        "3 seeds) nothing may be concluded. a is the better of the two by x."
+        "Compared at the end of training are a and b: 3 seeds or more, each trained for 9 epochs. "
+        "Of c and d (fewer than 3 seeds) nothing may be concluded. a is the better of the two by x."
     )
     many = values | {f"e{i}": {"x": (1.0,)} for i in range(7)}
     assert "Of c, e0, e1, e2 and 5 others (fewer than 3 seeds) nothing may be" in told(many)

@@ -47,6 +47,19 @@ def test_a_common_grid_of_few_evaluations_would_overlook_a_sharp_best() -> None:
     ]
 
 
+def test_equal_grids_are_not_thinned_whatever_their_length() -> None:
+    grid = (0, 2, 4, 5, 10, 15, 20, 25, 30, 35)
+    made = Made()
+    made.run("mle", 0, curve={e: {"nll_test": 7.6 + abs(e - 4)} for e in grid})
+    made.run("cot", 0, curve={e: {"nll_test": 8.0} for e in (*grid, 40)})
+    found = best(made, ["nll_test"]).set_index("label")
+    assert found.loc["mle", ["value", "epoch"]].tolist() == [7.6, 4]
+    assert found["grid"].tolist() == [
+        "10 evaluations, epochs 0 to 35",
+        "11 evaluations, epochs 0 to 40",
+    ]
+
+
 def test_without_a_common_grid_each_grid_is_printed() -> None:
     made = Made()
     made.run("mle", 0, curve={e: {"nll_test": 8.0} for e in (0, 1, 3)})
@@ -191,4 +204,4 @@ def test_rows_that_are_not_compared_do_not_coarsen_the_grid() -> None:
     mine = [one for one in claims() if one.id == "no-pretraining"]
     (found,) = judge_claims(made.results, made.runs, chosen=mine).verdicts.itertuples()
     assert found.here == "holds"
-    assert found.selected.count("7 evaluations, epochs 0 to 12, every 2") == 2
+    assert found.selected.count("7 evaluations, epochs 0 to 12") == 2

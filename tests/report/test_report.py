@@ -547,8 +547,8 @@ def test_the_first_screen_ranks_and_says_what_may_be_concluded(
     (concluded,) = [li for li in screen.splitlines() if li.startswith("**nll_oracle**")]
     assert "cot has the lowest nll_oracle, separated from every other row" in concluded
     assert (
-        "**Compared are CoT, MLE and x: 3 seeds or more, each trained for 3 epochs. "
-        "Of y (fewer than 3 seeds) nothing may be concluded. "
+        "**Compared at the end of training are CoT, MLE and x: 3 seeds or more, each trained for 3 "
+        "epochs. Of y (fewer than 3 seeds) nothing may be concluded. "
         "CoT is the first of these 3 by nll_oracle"
     ) in screen
     for line in ("Seeds: 3: MLE, CoT, x; 1: y", "Schedules: MLE, CoT, x, y: 3 epochs", "Data: "):
@@ -567,7 +567,9 @@ def test_the_command_ends_with_the_first_screen(tmp_path: Path, no_figures: None
     _, _, last = result.stdout.partition("\n\n")
     head, answer, ranking, sentence, *_, runs, numbers, claims = last.splitlines()
     assert head == "synthetic, preset quick"
-    assert answer.startswith("  Compared are CoT, MLE and x: 3 seeds or more")
+    assert answer.startswith(
+        "  Compared at the end of training are CoT, MLE and x: 3 seeds or more"
+    )
     assert ranking.startswith("  nll_oracle: 1. CoT 7.010; 2. ")
     assert "cot has the lowest nll_oracle" in sentence
     assert runs == "10 run(s): 10 done"

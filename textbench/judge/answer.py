@@ -50,7 +50,8 @@ def answer(
     alone = [key for key in rest if key in enough]
     contests = [_contest(*both, rankings) for both in zip(rankings, inside, strict=True)]
     parts = (
-        f"Compared are {_named(compared, titles)}: {LEAST} seeds or more, {trained}.",
+        f"Compared at the end of training are {_named(compared, titles)}: {LEAST} seeds or more, "
+        f"{trained}.",
         f"Of {_few(few, titles)} nothing may be concluded." if few else "",
         f"Nothing was measured in the same way as {_named(alone, titles)}." if alone else "",
         _verdict([one for one in contests if len(one.among) > 1], compared, titles),

@@ -83,7 +83,7 @@ def best(
     """Return the best evaluation of each run, the earliest of equals; warm-up included.
 
     It is selected on the data that it is judged by, and the more often one looks the better it
-    gets. So all runs are looked at on their common grid, where they have one.
+    gets. So runs of different grids are looked at on their common one, where they have one.
 
     Args:
         curve: Frame of `curves`, of these metrics.
@@ -110,10 +110,14 @@ def best(
 def common_spacing(curve: pd.DataFrame) -> int | None:
     """Return the smallest k for which every run was evaluated at all multiples of k epochs.
 
-    From the first to the last epoch of its curve. None where there is none, or where it would leave
-    a run less than `LEAST_EVALUATIONS` of more: a sharp best between them would be overlooked.
+    From the first to the last epoch of its curve. None where nothing needs thinning, since every
+    run was evaluated wherever another was; where there is no such k; or where it would leave a run
+    less than `LEAST_EVALUATIONS` of more: a sharp best between them would be overlooked.
     """
     sets = [set(one["epoch"].astype(float)) for _, one in curve.groupby("run", observed=True)]
+    anywhere = set[float]().union(*sets)
+    if all(one == {e for e in anywhere if min(one) <= e <= max(one)} for one in sets):
+        return None
     shortest = min((int(max(epochs)) for epochs in sets), default=0)
     for k in range(1, shortest // 2 + 1):
         kept = [set(range(-(-int(min(one)) // k) * k, int(max(one)) + 1, k)) for one in sets]

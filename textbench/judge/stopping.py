@@ -80,7 +80,8 @@ def stopped(stopping: Stopping, section: Section, line: Line) -> Outcome:
     else:
         passed = ways.count("passed")
         median = float(np.median(there))
-        why = f"{pair} reached at epoch {median:g} (median) in {len(there)} of {n} seeds"
+        why = f"{pair} reached within {stopping.margin.value:g} at epoch {median:g} (median) in "
+        why += f"{len(there)} of {n} seeds"
         why += f", and passed, then or later, in {passed}" if passed else ""
         outcome = "passed" if 2 * passed > n else "reached"
         outcome = outcome if 2 * len(there) > n else "undecided"

@@ -134,8 +134,8 @@ def sentence(table: TargetTable) -> str:
     count = f"{len(there)} of {possible} row{'s' * (possible != 1)} reached it"
     if len(half) and not len(enough):
         count += f", each with fewer than {LEAST} seeds: nothing may be concluded"
-    among = " in the median (not tested)" if len(own) > 1 else ""
-    first = f"cheapest{among}: {', '.join(told)}; " if told else ""
+    among = "cheapest in the median (not tested):" if len(own) > 1 else "reached by"
+    first = f"{among} {', '.join(told)}; " if told else ""
     return f"{opening}: {first}{count}."
 
 

@@ -90,7 +90,8 @@ def _comparable(section: Section, numbers: pd.DataFrame) -> str:
     fit = ~mine["outcome"].isin(["not comparable", "not stated"])
     sources = {one.document.id: one.document.title.partition(":")[0] for one in tables().values()}
     counted = [
-        f"{fit[of].sum()} of {len(of)}{' published numbers' * (not i)} of {sources[str(document)]}"
+        f"{fit[of].sum()} of {len(of)}{' published numbers' * (not i)} of "
+        f"{sources[str(document)]}'s paper"
         for i, (document, of) in enumerate(
             mine.groupby("document", sort=False, observed=True).groups.items()
         )
