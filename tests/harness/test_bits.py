@@ -10,10 +10,15 @@ import json
 from pathlib import Path
 
 import pytest
-from bits import machine, make, moved, rows
+from bits import draws_as_recorded, machine, make, moved, rows
 
 RECORD = Path(__file__).parents[1] / "support" / "bits.json"
 FEW = ("cot:head", "maligan:texygen", "scheduled_sampling:paper")
+
+
+same_draws = pytest.mark.skipif(
+    not draws_as_recorded(), reason="this PyTorch draws other exponentials than the record's"
+)
 
 
 def compare(algos: list[str], text: tuple[str, ...]) -> None:
@@ -23,11 +28,13 @@ def compare(algos: list[str], text: tuple[str, ...]) -> None:
     assert moved(record["rows"], found, exact=record["machine"] == machine()) == []
 
 
+@same_draws
 @pytest.mark.timeout(900)
 def test_a_few_variants_are_as_recorded() -> None:
     compare([*FEW], ("leakgan",))
 
 
+@same_draws
 @pytest.mark.slow
 def test_every_row_is_as_recorded() -> None:
     compare(rows(), ("mle", "cot:strong", "seqgan", "leakgan", "maligan:texygen"))

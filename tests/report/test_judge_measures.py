@@ -202,6 +202,6 @@ def test_rows_that_are_not_compared_do_not_coarsen_the_grid() -> None:
             made.run(label, seed, curve=curve)
         made.run("seqgan", seed, curve={e: {"nll_test": 9.0} for e in (0, 6, 12)})
     mine = [one for one in claims() if one.id == "no-pretraining"]
-    (found,) = judge_claims(made.results, made.runs, chosen=mine).verdicts.itertuples()
+    (found,) = judge_claims(made.results, made.runs, chosen=mine).itertuples()
     assert found.here == "holds"
     assert found.selected.count("7 evaluations, epochs 0 to 12") == 2

@@ -80,11 +80,8 @@ class _Secrets:
 
     def _parameter(self, value: Tensor) -> str:
         for name, secret in self.parameters:
-            shapes = (secret.shape, secret.t().shape if secret.dim() == 2 else secret.shape)
-            if value.shape in shapes and any(
-                torch.equal(value.to(secret.dtype), form)
-                for form in (secret, secret.t() if secret.dim() == 2 else secret)
-            ):
+            forms = (secret, secret.t()) if secret.dim() == 2 else (secret,)
+            if any(torch.equal(value.to(secret.dtype), form) for form in forms):
                 return name
         return ""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -236,21 +235,17 @@ def kept(laboratory: Laboratory, record: Record) -> str:
     return f"{len(found.tensors)} tensors and {len(described)} values give it again"
 
 
-def _judge(name: str, judge: Callable[[Laboratory, Record], str], *needs: str) -> Check:
-    return Check(name, judge, needs)
-
-
 CHECKS = (
-    _judge("config", config),
-    _judge("sequences", sequences),
-    _judge("determinism", determinism, "sequences"),
-    _judge("global randomness", global_randomness, "sequences", "determinism"),
-    _judge("fingerprint", fingerprint, "sequences", "determinism", "global randomness"),
-    _judge("passes", passes, "sequences"),
-    _judge("held out", held_out, "sequences"),
-    _judge("access", access, "sequences"),
-    _judge("decoding", decoding, "sequences"),
-    _judge("oracle", oracle, "sequences"),
-    _judge("texts", texts),
-    _judge("kept", kept, "sequences", "determinism", "decoding"),
+    Check("config", config),
+    Check("sequences", sequences),
+    Check("determinism", determinism, ("sequences",)),
+    Check("global randomness", global_randomness, ("sequences", "determinism")),
+    Check("fingerprint", fingerprint, ("sequences", "determinism", "global randomness")),
+    Check("passes", passes, ("sequences",)),
+    Check("held out", held_out, ("sequences",)),
+    Check("access", access, ("sequences",)),
+    Check("decoding", decoding, ("sequences",)),
+    Check("oracle", oracle, ("sequences",)),
+    Check("texts", texts),
+    Check("kept", kept, ("sequences", "determinism", "decoding")),
 )

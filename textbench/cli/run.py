@@ -44,8 +44,6 @@ Examples:
 Exit codes: 0 all done, 1 some failed or diverged, 2 usage, 75 some are unfinished
 (the same command resumes), 130 Ctrl-C."""
 
-Files = tuple[Path, ...]
-
 
 @click.command(epilog=EPILOG)
 @options.text(

@@ -10,9 +10,9 @@ would decide. *Of the paper*: the same word, if the runs were trained as the pap
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import pandas as pd
 
@@ -54,21 +54,12 @@ class Judged:
     """What it takes to judge the claim."""
 
 
-class Findings(NamedTuple):
-    """Claims judged, and the comparisons that they rest on."""
-
-    verdicts: pd.DataFrame
-    """The fields of `Judged` as columns, one row per section, claim and subject."""
-    contests: pd.DataFrame
-    """The fields of `Contest` as columns, behind ``section``, ``id`` and ``subject_row``."""
-
-
 def judge_claims(
     results: pd.DataFrame,
     runs: pd.DataFrame,
     logs: pd.DataFrame | None = None,
     chosen: Sequence[Claim] | None = None,
-) -> Findings:
+) -> pd.DataFrame:
     """Judge every claim in every section of its task.
 
     Args:
@@ -76,25 +67,21 @@ def judge_claims(
         runs: Frame of `load_runs`.
         logs: Frame of `load_curves`; without it claims on logged quantities stay undecided.
         chosen: What is to be judged; all of the paper's claims unless given.
+
+    Returns:
+        The fields of `Judged` as columns, one row per section, claim and subject.
     """
     there = list(sections(results, runs, logs))
     verdicts: list[Judged] = []
-    made: list[dict[str, object]] = []
     for claim in claims() if chosen is None else chosen:
         protocol = protocols()[claim.protocol]
         mine = [section for section in there if section.task == protocol.task]
         for section in mine:
-            for verdict, fought in _in_section(claim, protocol, section):
-                verdicts.append(verdict)
-                at = {"section": section.title, "id": claim.id, "subject_row": verdict.subject}
-                made += [at | asdict(contest) for contest in fought]
+            verdicts += _in_section(claim, protocol, section)
         if not mine:
             verdicts.append(_verdict(claim, "", "", "not run", "nothing of its task was run"))
-    columns = ["section", "id", "subject_row", *Contest.__dataclass_fields__]
-    return Findings(
-        pd.DataFrame([asdict(one) for one in verdicts], columns=list(Judged.__dataclass_fields__)),
-        pd.DataFrame(made, columns=columns).astype({"needed": "Int64"}),
-    )
+    lines = [asdict(one) for one in verdicts]
+    return pd.DataFrame(lines, columns=list(Judged.__dataclass_fields__))
 
 
 def _verdict(claim: Claim, section: str, subject: str, here: Answer, why: str) -> Judged:
@@ -105,15 +92,13 @@ def _verdict(claim: Claim, section: str, subject: str, here: Answer, why: str) -
     )
 
 
-def _in_section(
-    claim: Claim, protocol: Protocol, section: Section
-) -> Iterator[tuple[Judged, list[Contest]]]:
+def _in_section(claim: Claim, protocol: Protocol, section: Section) -> Iterator[Judged]:
     """Yield a verdict for each subject that was run; for all of them if they go together."""
     sides = {one: Contestant.of(one, section) for one in (*claim.subjects, *claim.others)}
     run = [one for one in claim.subjects if sides[one].lines]
     if not run:
         why = "; ".join(sides[one].absent for one in claim.subjects)
-        yield _verdict(claim, section.title, "", "not run", why), []
+        yield _verdict(claim, section.title, "", "not run", why)
         return
     for group in [run] if claim.together else [[one] for one in run]:
         fought = contests(claim, sides, group, section)
@@ -123,7 +108,7 @@ def _in_section(
         used += [sides[one] for one in group]
         paper, paper_why = _of_the_paper(claim, protocol, used, here, why)
         grids = "; ".join(dict.fromkeys(grid for contest in fought for grid in contest.grid))
-        verdict = replace(
+        yield replace(
             _verdict(claim, section.title, subject, here, why),
             paper=paper,
             paper_why=paper_why,
@@ -131,7 +116,6 @@ def _in_section(
             schedules="; ".join(dict.fromkeys(side.schedules for side in used)),
             selected=f"the best is selected on test data, from {grids}" if grids else "",
         )
-        yield verdict, fought
 
 
 # -- here ------------------------------------------------------------------------------------
@@ -223,9 +207,3 @@ def _of_the_paper(
     trainers = [protocol.trainers.get(side.selector.configuration) for side in used]
     unstated = dict.fromkeys(one.not_stated for one in trainers if one and one.not_stated)
     return here, f"as far as it is stated (not: {'; '.join(unstated)})" if unstated else ""
-
-
-def counted(found: pd.DataFrame) -> Mapping[str, int]:
-    """Return how many claims have each answer, here."""
-    counts = found["here"].value_counts()
-    return {word: int(counts[word]) for word in ANSWERS if word in counts}

@@ -30,7 +30,7 @@ class Number:
     task: str
     row: str
     metric: str
-    protocol: str
+    """Its name, with the protocol where both stores share several."""
     direction: Direction
 
 
@@ -233,7 +233,8 @@ def _pairs(place: Place, other: Place, found: Comparison) -> Iterator[tuple[Numb
         direction = _direction(place, other, metric, found)
         for protocol in shared:
             pair = Pair(before[metric][protocol], after[metric][protocol], direction)
-            yield Number(place.task, place.name, metric, protocol, direction), pair
+            name = metric if len(shared) == 1 else f"{metric} as {protocol}"
+            yield Number(place.task, place.name, name, direction), pair
         if shared:
             gone = set(before[metric]) - set(shared)
             found.missing += [f"{place.title}: {metric} as {one}" for one in sorted(gone)]

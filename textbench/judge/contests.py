@@ -36,11 +36,6 @@ class Contest:
     """The subject's mean."""
     right: float = math.nan
     """The other's, times the claim's factor."""
-    difference: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    p_holm: float = math.nan
-    needed: int | None = None
     factor: float = 1.0
     grid: tuple[str, ...] = ()
     """Of a best: the evaluations that each side was selected from."""
@@ -136,17 +131,7 @@ def _broken(draft: Contest, mine: Contestant) -> Contest:
 
 def _decided(draft: Contest, measure: Measure, pair: Pair, found: Difference) -> Contest:
     left, right = (summarise(list(side.values())).mean for side in pair)
-    draft = replace(
-        draft,
-        n=found.n,
-        left=left,
-        right=right,
-        difference=found.mean,
-        low=found.low,
-        high=found.high,
-        p_holm=found.p_holm,
-        needed=found.needed,
-    )
+    draft = replace(draft, n=found.n, left=left, right=right)
     right_way = (found.mean < 0) == (draft.relation == "<")
     certain = found.separated or _counted(measure, pair)
     if certain and (found.n >= LEAST or _counted(measure, pair)):
@@ -189,7 +174,7 @@ def _spreads(drafts: Mapping[int, tuple[Contest, Pair]]) -> dict[int, Contest]:
         sides = [list(side.values()) for side in pair]
         n = min(map(len, sides))
         left, right = (summarise(side).sd for side in sides)
-        filled[key] = replace(draft, n=n, left=left, right=right, difference=left - right)
+        filled[key] = replace(draft, n=n, left=left, right=right)
         enough = n >= LEAST and (left > 0 or right > 0)
         raw.append(float(stats.levene(*sides, center="median").pvalue) if enough else math.nan)
     both = zip(filled.items(), holm(raw), strict=True)
@@ -197,7 +182,6 @@ def _spreads(drafts: Mapping[int, tuple[Contest, Pair]]) -> dict[int, Contest]:
 
 
 def _spread_decided(draft: Contest, p: float) -> Contest:
-    draft = replace(draft, p_holm=p)
     if p <= LEVEL:
         right_way = (draft.left < draft.right) == (draft.relation == "<")
         return replace(draft, answer="better" if right_way else "worse")

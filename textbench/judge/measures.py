@@ -20,7 +20,6 @@ from textbench.store.frames import METRIC_COLUMNS
 KEY = ("label", "group")
 """What makes a row of a table: runs that agree in both are replicates."""
 OWN = (*KEY, "seed", "run")
-LEDGER = ("generator_updates", "critic_updates", "tokens_sampled", "tokens_scored")
 MOMENT = (*OWN, "evaluation", "warmup", "epoch", "final")
 LEAST_EVALUATIONS = 10
 """Of own training, for any statement about a curve."""
@@ -221,9 +220,8 @@ def rise(curve: pd.DataFrame) -> pd.DataFrame:
 def translation(curve: pd.DataFrame, logs: pd.DataFrame, name: str, length: float) -> pd.DataFrame:
     """Return how far a logged quantity is from being a metric plus a constant.
 
-    That is the range, over the evaluations of own training, of the difference ``length · name -
-    metric``, over the range of the metric itself: 0 where the difference is constant, and 1 where
-    it moves by as much as the metric does.
+    That is the range of ``length · name - metric`` over the evaluations of own training, over the
+    range of the metric itself: 0 where the difference is constant, 1 where it moves as much.
 
     Args:
         curve: Frame of `curves`, of a metric in nats per sequence.
@@ -231,7 +229,7 @@ def translation(curve: pd.DataFrame, logs: pd.DataFrame, name: str, length: floa
         name: The logged quantity, in nats per token.
         length: Tokens per sequence.
     """
-    logged = logs[(logs["name"] == name) & ~logs["warmup"].astype(bool)]
+    logged = logs[(logs["name"] == name) & (logs["kind"] == "loss") & ~logs["warmup"].astype(bool)]
     means = {
         run: one.groupby("epoch", observed=True)["value"].mean()
         for run, one in logged.groupby("run", observed=True)

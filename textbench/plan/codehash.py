@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from textbench.contracts.errors import UserError
 from textbench.plan import registry, source
 
 
-def code_hash(name: str, plugins: Sequence[str | Path] = ()) -> str:
+def code_hash(name: str) -> str:
     """Return the sha256 of the source that a trainer's numbers depend on.
 
     That is its own file, what it imports from its own package or from packages that hold
@@ -18,16 +18,11 @@ def code_hash(name: str, plugins: Sequence[str | Path] = ()) -> str:
 
     Args:
         name: The trainer.
-        plugins: Files to look in as well, when they have not been loaded.
 
     Raises:
         UserError: When the trainer, or its file, cannot be found.
     """
-    found = (
-        registry.entries("trainer").get(name)
-        or _unloaded(name, plugins)
-        or registry.entry("trainer", name)
-    )
+    found = registry.entry("trainer", name)
     file = found.file
     if file is None or not file.is_file():
         raise UserError(f"the source of trainer {name!r} cannot be found")
@@ -38,14 +33,6 @@ def code_hash(name: str, plugins: Sequence[str | Path] = ()) -> str:
     package = Path(__file__).parents[1]
     harness = [*(package / "backbone").glob("*.py"), package / "contracts" / "trainer.py"]
     return _digest([file, *_by_name(siblings), *_by_name(harness)])
-
-
-def _unloaded(name: str, plugins: Sequence[str | Path]) -> registry.Entry | None:
-    for path in map(Path, plugins):
-        for qualname, read in source.classes(path).items() if path.is_file() else ():
-            if read.attributes.get("name") == name:
-                return registry.Entry("trainer", name, path.stem, qualname, path)
-    return None
 
 
 def _by_name(files: Iterable[Path]) -> list[Path]:

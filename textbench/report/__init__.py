@@ -34,7 +34,7 @@ from textbench.report.layout import Layout, layout, to_csv, to_latex, to_markdow
 from textbench.report.markup import render
 from textbench.report.output import Output
 from textbench.report.pictures import Picture, jobs, picture
-from textbench.report.sections import Section, sections
+from textbench.report.sections import Section, records, sections
 from textbench.report.shown import Files, Shown, spoken
 from textbench.report.styles import Styles
 from textbench.report.tables import build
@@ -118,7 +118,7 @@ def _write_index(report: Report, found: Frames, contents: list[Shown]) -> list[s
     context = {
         "summary": summary,
         "sections": contents,
-        "claims": conclusions.claim_lines(report.judged.claims.verdicts),
+        "claims": records(report.judged.claims),
         "numbers": conclusions.number_lines(report.judged.numbers),
         "problems": provenance.problems(found.runs, found.unreadable),
         "facts": provenance.facts(starts),
@@ -135,7 +135,7 @@ def _write_data(report: Report, found: Frames, first: Section) -> None:
     add("data.csv", data_csv(found.results))
     add("rankings.csv", to_csv(judged.ranked, conclusions.RANKING_COLUMNS))
     add("verdicts.csv", _all_columns(judged.numbers))
-    add("claims.csv", _all_columns(judged.claims.verdicts))
+    add("claims.csv", _all_columns(judged.claims))
     metrics = list(dict.fromkeys(metric for spec in figure_specs() for metric in spec.metrics))
     names = {"task": first.task, "preset": first.preset, "metrics": metrics}
     script = {key: json.dumps(value) for key, value in names.items()}

@@ -77,7 +77,6 @@ def _line(one: Compared) -> dict[str, object]:
         "algorithm": number.row,
         "task": number.task,
         "metric": number.metric,
-        "protocol": number.protocol,
         "seeds": seeds + (f" ({judgement.paired} in both)" if judgement.paired else ""),
         "base": _mean(judgement.base),
         "new": _mean(judgement.new),

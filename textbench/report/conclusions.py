@@ -33,7 +33,7 @@ class Conclusions:
     """By the section's slug: what makes its numbers trustworthy, or not."""
     numbers: pd.DataFrame = field(repr=False)
     """Verdicts on published numbers, as of `judge.verdicts.numbers`."""
-    claims: claims.Findings = field(repr=False)
+    claims: pd.DataFrame = field(repr=False)
 
     @property
     def ranked(self) -> pd.DataFrame:
@@ -101,17 +101,12 @@ def better(section: Section, found: Sequence[ranking.Ranking]) -> str:
     return answer.answer(found, titles(section), lengths) if found else ""
 
 
-def claim_lines(found: pd.DataFrame) -> list[dict[str, object]]:
-    """Return the claims as the templates show them."""
-    return [line._asdict() for line in records(found)]
-
-
 def number_lines(found: pd.DataFrame) -> list[dict[str, object]]:
     """Return the verdicts on published numbers, those that say nothing joined by their reason."""
     if not len(found):
         return []
     mute = found["outcome"].isin(["not comparable", "not run", "not stated"])
-    lines = [line._asdict() | {"count": 1} for line in records(found[~mute])]
+    lines = [line._asdict() for line in records(found[~mute])]
     keys = ["outcome", "document", "source", "section", "why"]
     for (outcome, document, source, section, why), group in found[mute].groupby(
         keys, sort=False, observed=True
@@ -121,7 +116,6 @@ def number_lines(found: pd.DataFrame) -> list[dict[str, object]]:
             {
                 **dict(outcome=outcome, document=document, source=source, section=section, why=why),
                 **dict(row=rows, column=f"{len(group)} numbers", published="", ours="", n=""),
-                "count": len(group),
             }
         )
     return lines
@@ -137,7 +131,7 @@ def summary(frames: Frames, found: Conclusions) -> list[str]:
     """Return the counts of runs and verdicts, line by line."""
     own = frames.runs[frames.runs["alpha"] == 1.0]
     numbers = counts(found.numbers["outcome"], verdicts.OUTCOMES)
-    judged = found.claims.verdicts
+    judged = found.claims
     return [
         f"{len(own)} run(s): {statuses(own['status'])}",
         f"published numbers: {numbers}",

@@ -7,9 +7,6 @@ import io
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-
-Objects = NDArray[np.object_]
 
 
 def data_csv(results: pd.DataFrame) -> str:

@@ -61,7 +61,6 @@ class RowSpec:
 
     label: str
     name: str
-    reference: str = ""
 
 
 @dataclass(frozen=True)

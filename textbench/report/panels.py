@@ -185,12 +185,12 @@ def _draw_curve(ax: Axes, curve: Curve, style: Style, *, wide: bool, dotted: boo
         ax.plot(x[:1], y[:1], "o", color=colour, markersize=4, markerfacecolor="white")
 
 
-def zoom(ax: Axes, curves: Sequence[Curve], end: float, *, low: float = 0.0) -> None:
-    """Show x from ``low`` to ``end``, and of y what ``curves`` need there."""
+def zoom(ax: Axes, curves: Sequence[Curve], end: float) -> None:
+    """Show x from 0 to ``end``, and of y what ``curves`` need there."""
     points = np.concatenate([curve.points[["x", "value"]].to_numpy(float) for curve in curves])
     last = points[:, 0].max()
     shown = points[points[:, 0] <= end][:, 1]
-    ax.set_xlim(low, end if last >= end else last + 0.02 * (last - low or 1.0))
+    ax.set_xlim(0.0, end if last >= end else last + 0.02 * (last or 1.0))
     if len(shown):
         margin = 0.05 * float(np.ptp(shown)) or 0.5
         ax.set_ylim(shown.min() - margin, shown.max() + margin)

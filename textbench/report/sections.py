@@ -32,7 +32,7 @@ class Section:
     """Ends the names of the section's files."""
     rows: pd.DataFrame
     """One line per algorithm, that is, runs that differ in nothing but the seed: ``label, group,
-    name, options, title, own_generator, fresh_data, changed, runs, done``; in the tables' order."""
+    name, options, title, own_generator, fresh_data, runs, done``; in the tables' order."""
     runs: pd.DataFrame
     """One line per run, as of `textbench.load_runs`, indexed by name; ``row`` points to `rows`."""
     evaluations: Evaluations
@@ -195,9 +195,6 @@ def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, p
     rows["name"] = rows["label"].map(names).fillna(own.where(own != "", rows["label"]))
     examples = runs.drop_duplicates(["label", "group"])
     rows["options"] = _options(examples)
-    rows["changed"] = [
-        bool(own_overrides(run.changes, run.label, run.trainer)) for run in records(examples)
-    ]
     options = rows["options"]
     rows["title"] = rows["name"] + options.where(options == "", " [" + options + "]")
     rows["runs"] = grouped.size().to_numpy()

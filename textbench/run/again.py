@@ -162,7 +162,6 @@ def evaluate(
         "options": [options_of(metric) for metric in due],
     }
     row["checksum"] = digest(json.loads(json.dumps(row)))
-    stored.directory.check_lock()
     stored.directory.append(EVALUATIONS, row)
     stored.directory.sync(EVALUATIONS)
     return row

@@ -165,19 +165,16 @@ class Engine(ABC):
 
     def _create(self, specs: Sequence[Spec]) -> None:
         """Make every run's directory; where one cannot be made, the others go on."""
-        last = ""
         for spec in specs:
             directory = self._directory(spec)
             try:
                 if note := directory.create(spec):
                     self._notes[directory.path] = note
             except (OSError, UserError) as error:
-                strerror = getattr(error, "strerror", None)
-                last = str(strerror or error)
                 self._refused[directory.path] = Status("failed", reason=one_line(error))
-                mine = isinstance(error, OSError)
-                if mine and len(self._refused) == len(specs):
-                    raise UserError(f"cannot write results to {self.results}: {last}") from None
+                if isinstance(error, OSError) and len(self._refused) == len(specs):
+                    why = error.strerror or error
+                    raise UserError(f"cannot write results to {self.results}: {why}") from None
 
     def _settle(self, spec: Spec, status: Status) -> Status:
         path = self._directory(spec).path

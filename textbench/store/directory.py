@@ -249,9 +249,9 @@ class RunDirectory(Folder):
             remedy = "remove that file and repeat `textbench evaluate`"
             raise DamagedError(error.wrong, remedy) from None
 
-    def curve(self, containing: str = "") -> list[LossRow | EpochRow]:
+    def curve(self) -> list[LossRow | EpochRow]:
         """Read the training log."""
-        return self.checked(CURVE, records.log_entry, containing)
+        return self.checked(CURVE, records.log_entry)
 
     def starts(self) -> list[Start]:
         """Read what the run was made with, start by start; empty where it has not started."""

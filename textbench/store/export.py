@@ -19,24 +19,10 @@ from textbench.contracts.errors import UserError
 from textbench.store.directory import RunDirectory
 from textbench.store.files import checksum
 from textbench.store.read import RecordedRun
-from textbench.store.rows import (
-    CURVE,
-    ENVIRONMENT,
-    EVALUATIONS,
-    GENERATOR,
-    METRICS,
-    SAMPLES,
-    SPEC,
-    STATUS,
-    EvaluationRow,
-    Measurement,
-    Start,
-)
+from textbench.store.rows import RECORD, EvaluationRow, Measurement, Start
 
 SCHEMA_VERSION = "0.2.2"
 """Of ``eval.schema.json``, as of its commit 21b3d1ab3894e9b9aaceca285548accfaa71b333."""
-RECORD = (SPEC, ENVIRONMENT, METRICS, EVALUATIONS, CURVE, SAMPLES, GENERATOR, STATUS)
-"""What an archive holds of a run, beside its JSON file."""
 GIVEN = "given"
 """The phase of a row of given sentences (`textbench score`)."""
 DATE = (1980, 1, 1, 0, 0, 0)

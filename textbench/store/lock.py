@@ -54,11 +54,6 @@ class Lock:
         self._forked = False
         """Whether this is the copy of a lock that a forked child has inherited."""
 
-    @property
-    def held(self) -> bool:
-        """Whether this object holds it."""
-        return self._mine is not None
-
     def acquire(self) -> bool:
         """Take the lock for this process; False if another live process holds it.
 

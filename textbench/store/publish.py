@@ -27,6 +27,7 @@ from textbench.store.rows import (
     FINISHED,
     GENERATOR,
     METRICS,
+    RECORD,
     SAMPLES,
     SPEC,
     STATUS,
@@ -36,8 +37,6 @@ from textbench.store.rows import (
 
 SAMPLE_LINES = 20
 """Lines of ``samples.txt`` that are kept."""
-_ORDER = (SPEC, ENVIRONMENT, METRICS, EVALUATIONS, CURVE, SAMPLES, GENERATOR, STATUS)
-"""In which files are written: a record that is cut off in the middle is no finished run."""
 
 
 def checked(directory: RunDirectory) -> RecordedRun:
@@ -90,7 +89,7 @@ def publish(run: RecordedRun, store: Path, *, generator: bool) -> bool:
     kept.copy(run.directory.store, store, run.spec, sentences=False)
     target.path.mkdir(parents=True, exist_ok=True)
     changed = False
-    for name in _ORDER:
+    for name in RECORD:
         if name in content and content[name] != target.content(name):
             target.replace(name, content[name])
             changed = True
@@ -109,7 +108,7 @@ def _content(run: RecordedRun, *, generator: bool) -> dict[str, bytes]:
     sums = {name: checksum(found[name]) for name in (CURVE, METRICS)}
     if generator:
         sums[GENERATOR] = checksum(found[GENERATOR])
-    status = asdict(replace(run.status, pid=0, checksums=sums))
+    status = asdict(replace(run.status, checksums=sums))
     found[STATUS] = (json.dumps(status, indent=1, sort_keys=True) + "\n").encode()
     return {name: content for name, content in found.items() if content}
 

@@ -42,6 +42,9 @@ LOCK, OWNER = "lock", "owner.json"
 CURVE, METRICS, EVALUATIONS = "curve.jsonl", "metrics.jsonl", "evaluations.jsonl"
 CHECKPOINT, PREVIOUS, GENERATOR = "checkpoint.pt", "checkpoint.previous.pt", "generator.pt"
 SAMPLES, PRINTED = "samples.txt", "log.txt"
+RECORD = (SPEC, ENVIRONMENT, METRICS, EVALUATIONS, CURVE, SAMPLES, GENERATOR, STATUS)
+"""What is published or put into an archive, in the order in which it is written: a record that is
+cut off in the middle is no finished run."""
 LOGS = (CURVE, METRICS)
 """What training appends to; a checkpoint counts their bytes."""
 
