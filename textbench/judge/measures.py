@@ -7,7 +7,7 @@ and ``protocol``; numbers of two protocols are never comparable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,21 +72,23 @@ def usual(lines: pd.DataFrame) -> pd.Series[str]:
 
 
 def of_row(frame: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
-    """Return the lines of one row of a table, by its label and group."""
+    """Return the lines of a table's row, by its label and group."""
     return frame[(frame["label"] == key[0]) & (frame["group"] == key[1])]
 
 
 def best(
-    curve: pd.DataFrame, metrics: Sequence[str], *, higher: bool = False, common: bool = True
+    curve: pd.DataFrame, shown: Sequence[Hashable], *, higher: bool = False, common: bool = True
 ) -> pd.DataFrame:
-    """Return the best evaluation of each run, the earliest of equals; warm-up included.
+    """Return the evaluation of each run with the best ``value``, the earliest of equals.
+
+    The warm-up's count.
 
     It is selected on the data that it is judged by, and the more often one looks the better it
     gets. So runs of different grids are looked at on their common one, where they have one.
 
     Args:
-        curve: Frame of `curves`, of these metrics.
-        metrics: Their sum is what is best.
+        curve: Frame of `curves`.
+        shown: Columns of it to return as well.
         higher: Whether more is better.
         common: Whether to thin all curves to the evaluations of a common grid.
 
@@ -98,10 +100,10 @@ def best(
         curve = curve[curve["epoch"] % spacing == 0]
     grouped = curve.groupby("run", sort=False, observed=True)
     at = grouped["value"].idxmax() if higher else grouped["value"].idxmin()
-    found = curve.loc[at, [*OWN, "protocol", "value", *metrics, "epoch"]].reset_index(drop=True)
+    found = curve.loc[at, [*OWN, "protocol", "value", *shown, "epoch"]].reset_index(drop=True)
     found["in_warmup"] = curve.loc[at, "warmup"].to_numpy(bool)
-    looked = grouped["epoch"].agg(["size", "min", "max"]).loc[at.index]
-    found["evaluations"] = looked["size"].to_numpy()
+    looked = grouped["epoch"].agg(["nunique", "min", "max"]).loc[at.index]
+    found["evaluations"] = looked["nunique"].to_numpy()
     found["grid"] = [grid(n, low, high, spacing) for n, low, high in looked.to_numpy()]
     return found
 
@@ -148,15 +150,12 @@ class Own(NamedTuple):
 def own_training(
     curve: pd.DataFrame, number: Callable[[Own], tuple[float, int] | None]
 ) -> pd.DataFrame:
-    """Apply ``number`` to each run's own part of its curve.
+    """Apply ``number`` to each run's own part of its curve; ``evaluations`` says of how many it is.
 
     Args:
         curve: Frame of `curves`.
         number: Returns a run's number, and of how many evaluations it is; a run of which it returns
             None is left out.
-
-    Returns:
-        Also ``evaluations``.
     """
     epochs, values = curve["epoch"].to_numpy(float), curve["value"].to_numpy(float)
     warmup = curve["warmup"].to_numpy(bool)
@@ -175,10 +174,7 @@ def own_training(
 
 
 def change(curve: pd.DataFrame) -> pd.DataFrame:
-    """Return what own training changed: from the warm-up's end to the run's; others are left out.
-
-    ``evaluations`` counts those of own training.
-    """
+    """Return what own training changed since the warm-up's end; runs without one are left out."""
 
     def number(own: Own) -> tuple[float, int] | None:
         if len(own.values) < 2 or not own.warmed:
@@ -189,7 +185,7 @@ def change(curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def late(curve: pd.DataFrame) -> pd.DataFrame:
-    """Return what the second half of own training changed; ``evaluations`` counts all of it."""
+    """Return what the second half of own training changed."""
 
     def number(own: Own) -> tuple[float, int] | None:
         if len(own.values) < 3:
@@ -203,8 +199,7 @@ def late(curve: pd.DataFrame) -> pd.DataFrame:
 def rise(curve: pd.DataFrame) -> pd.DataFrame:
     """Return by how much a number rises per epoch after the best of the run's own training.
 
-    A run whose best evaluation is its last is still falling: it has not shown yet whether it rises,
-    and is left out. ``evaluations`` counts those of own training.
+    Left out is a run whose best evaluation is its last: it may still fall.
     """
 
     def number(own: Own) -> tuple[float, int] | None:
@@ -230,10 +225,8 @@ def translation(curve: pd.DataFrame, logs: pd.DataFrame, name: str, length: floa
         length: Tokens per sequence.
     """
     logged = logs[(logs["name"] == name) & (logs["kind"] == "loss") & ~logs["warmup"].astype(bool)]
-    means = {
-        run: one.groupby("epoch", observed=True)["value"].mean()
-        for run, one in logged.groupby("run", observed=True)
-    }
+    by_run = logged.groupby("run", observed=True)
+    means = {run: one.groupby("epoch", observed=True)["value"].mean() for run, one in by_run}
 
     def number(own: Own) -> tuple[float, int] | None:
         log = means.get(own.run)
@@ -258,27 +251,33 @@ def total(results: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Return the sum of cumulative counts or processor seconds at the end, warm-up included."""
     ends = results[results["final"].astype(bool) & (results["status"] == "done")]
     ends = ends.drop_duplicates("run", keep="last")
-    found = ends[list(OWN)].assign(protocol=" + ".join(columns))
     counts = ends.reindex(columns=list(columns)).astype(float)  # a ledger may lack one
-    found = found.assign(value=counts.sum(axis=1, min_count=len(columns)))
+    value = counts.sum(axis=1, min_count=len(columns))
+    found = ends[list(OWN)].assign(protocol=" + ".join(columns), value=value)
     return found.dropna(subset=["value"]).reset_index(drop=True)
 
 
 def per_epoch(logs: pd.DataFrame) -> pd.DataFrame:
-    """Return the processor seconds of an epoch: the mean over the run's last phase.
+    """Return the processor seconds of an epoch: the mean over the run's last phase."""
+    part = generator_epochs(logs, "cpu_seconds")
+    found = part[part["status"] == "done"].groupby(list(OWN), sort=False, observed=True)["value"]
+    return found.mean().reset_index().assign(protocol="processor seconds an epoch")
+
+
+def generator_epochs(logs: pd.DataFrame, clock: str) -> pd.DataFrame:
+    """Return the seconds of each epoch of the last phase that trains the generator, run by run.
+
+    An epoch does so when it advances the epoch counter. Earlier phases (an inline pre-training)
+    have another rhythm, and a warm-up is a run of its own.
 
     Args:
-        logs: Frame of `load_curves`. An epoch that does not advance the epoch count trains no
-            generator, and a warm-up is a run of its own: neither counts.
+        logs: Frame of `load_curves`.
+        clock: ``seconds`` or ``cpu_seconds``.
     """
-    part = logs[(logs["kind"] == "epoch") & (logs["name"] == "cpu_seconds")]
-    part = part[(part["status"] == "done") & ~part["warmup"].astype(bool)]
-    counted = part[part["epoch"] > part.groupby("run", observed=True)["epoch"].shift(fill_value=0)]
-    last = counted[
-        counted["phase"] == counted.groupby("run", observed=True)["phase"].transform("last")
-    ]
-    found = last.groupby(list(OWN), sort=False, observed=True)["value"].mean().reset_index()
-    return found.assign(protocol="processor seconds an epoch")
+    lines = logs[(logs["kind"] == "epoch") & (logs["name"] == clock)]
+    before = lines.groupby("run", observed=True)["epoch"].shift(fill_value=0)
+    own = lines[(lines["epoch"] > before) & ~lines["warmup"].astype(bool)]
+    return own[own["phase"] == own.groupby("run", observed=True)["phase"].transform("last")]
 
 
 # -- samples ---------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from textbench.judge.evaluations import Evaluations
-from textbench.judge.measures import usual
+from textbench.judge.measures import best as best_evaluation
+from textbench.judge.measures import generator_epochs, usual
 from textbench.report.definitions import ColumnSpec, Select
 from textbench.report.sections import Section
 
@@ -98,10 +99,10 @@ def best(section: Section, column: ColumnSpec) -> pd.DataFrame:
     complete = lines[lines["reason"] == ""]
     complete = complete[complete["protocol"] == complete["run"].map(usual(complete))]
     at = [needed.index(metric) for metric in column.criterion]
-    score = complete[at].sum(axis=1) * (-1 if column.direction == "higher" else 1)
-    chosen = complete.loc[score.groupby(complete["run"], observed=True).idxmin()].set_index("run")
-    chosen["protocol"], chosen["in_warmup"] = chosen["shown"], chosen["warmup"]
-    chosen["grid"] = _grid(complete).reindex(chosen.index)
+    judged = complete.assign(value=complete[at].sum(axis=1))
+    kept, higher = [*range(len(needed)), "shown"], column.direction == "higher"
+    chosen = best_evaluation(judged, kept, higher=higher, common=False).set_index("run")
+    chosen = chosen.assign(protocol=chosen["shown"], reason="")
     started = section.runs["warmup"].notna()
     covered = complete.loc[complete["warmup"].astype(bool), "run"].unique()
     lost = started[started].index.intersection(chosen.index).difference(list(covered))
@@ -109,18 +110,6 @@ def best(section: Section, column: ColumnSpec) -> pd.DataFrame:
     last = lines.drop_duplicates("run", keep="last").set_index("run")
     others = last.loc[last.index.difference(chosen.index), ["reason"]]
     return _or_reason(section, pd.concat([chosen, others]), "no evaluation")
-
-
-def _grid(lines: pd.DataFrame) -> pd.Series[str]:
-    """Describe, by run, the evaluations that were looked at."""
-    epochs = {run: one.to_numpy(float) for run, one in lines.groupby("run", observed=True)["epoch"]}
-    return pd.Series(
-        {
-            run: f"{len(set(each))} at epochs {min(each):g} to {max(each):g}"
-            for run, each in epochs.items()
-        },
-        dtype=object,
-    )
 
 
 def change(section: Section, column: ColumnSpec) -> pd.DataFrame:
@@ -171,17 +160,9 @@ def logged(section: Section, column: ColumnSpec) -> pd.DataFrame:
 
 
 def epoch_times(section: Section, column: ColumnSpec) -> pd.DataFrame:
-    """Take the seconds of each epoch of the last phase that trains the generator.
-
-    An epoch counts as training the generator when it advances the epoch counter. Earlier phases
-    (an inline pre-training) have another rhythm, and a warm-up is a run of its own.
-    """
+    """Take the seconds of each epoch of the last phase that trains the generator."""
     clock = column.select.removeprefix("epoch_")
-    logs = section.logs
-    lines = logs[(logs["kind"] == "epoch") & (logs["name"] == clock)]
-    before = lines.groupby("run", observed=True)["epoch"].shift(fill_value=0)
-    own = lines[(lines["epoch"] > before) & ~lines["warmup"].astype(bool)]
-    own = own[own["phase"] == own.groupby("run", observed=True)["phase"].transform("last")]
+    own = generator_epochs(section.logs, clock)
     values = own.groupby("run", observed=True)["value"]
     found = pd.DataFrame({0: values.mean(), "epochs": values.size()})
     apart = (own["value"] - own["run"].map(found[0]).astype(float)) ** 2
