@@ -84,6 +84,14 @@ class Record:
         return ", ".join(f"{self.config[k]:,} {SCHEDULE[k]}" for k in keys if k in self.config)
 
     @property
+    def made(self) -> str:
+        """How it was made where a paper is silent: ``"12 epochs, 9,000 training sequences"``."""
+        size = self.size("train")
+        return ", ".join(
+            filter(None, (self.schedule, f"{size:,} training sequences" if size else ""))
+        )
+
+    @property
     def last_epoch(self) -> int | None:
         """The epoch at which training ends, warm-up included; None where options do not tell."""
         lengths = {key for key in self.config if re.search("epoch|round", key)}

@@ -173,6 +173,7 @@ def _judge(
         return _told(found, stopped(stopping, section, line))
     if unstated or column.margin is None:
         why = f"not stated: {unstated}" if unstated else "no margin is declared for it"
+        why += f"; here: {line.record.made}" if unstated and line.record.made else ""
         return replace(found, outcome="not stated", why=why)
     if cell.warmup:
         return _told(found, _warmup(measured, line))
