@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, one_line
 from textbench.store import files, lock
 from textbench.store.directory import RunDirectory
 from textbench.store.process import identity, started
@@ -271,8 +271,8 @@ def test_a_log_of_what_was_printed_is_bounded_and_read_from_its_end(tmp_path: Pa
 
 
 def test_an_error_without_words_is_named() -> None:
-    assert files.one_line(MemoryError()) == "MemoryError"
-    assert files.one_line(ValueError("a\nb")) == "ValueError: a"
-    assert files.one_line(OSError(28, "No space left on device", "x/y.pt")) == (
+    assert one_line(MemoryError()) == "MemoryError"
+    assert one_line(ValueError("a\nb")) == "ValueError: a"
+    assert one_line(OSError(28, "No space left on device", "x/y.pt")) == (
         "y.pt: No space left on device"
     )

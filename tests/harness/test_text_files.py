@@ -348,7 +348,9 @@ def test_data_sets_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path
     hub(monkeypatch, train={"text": LINES, "label": [0, 1]})
     assert "has no column 'txt'; did you mean 'text'?" in refusal(dataset="news", column="txt")
     assert "'label' does not hold text in every row" in refusal(dataset="news", column="label")
-    assert "text.dataset=absent cannot be loaded: no network" in refusal(dataset="absent")
+    assert "text.dataset=absent cannot be loaded: ConnectionError: no network" in refusal(
+        dataset="absent"
+    )
     assert "text.train and text.dataset are both given" in refusal(dataset="news", train="x.txt")
     hub(monkeypatch, test={"text": LINES})
     assert "has no split named train; it has test" in refusal(dataset="news")

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from textbench.backbone.generator import Generator
 from textbench.check.metric_laboratory import SAMPLES, Examined, Laboratory, Record
-from textbench.check.promise import Check, Violation, changes, expect_options, first_line
+from textbench.check.promise import Check, Violation, changes, expect_options
 from textbench.contracts.config import Config
+from textbench.contracts.errors import one_line
 from textbench.contracts.metric import Metric, NotApplicableError
 from textbench.contracts.number import Direction
 from textbench.contracts.stored import StoredSequences
@@ -181,7 +182,7 @@ def _quietly(kind: type[Metric], config: Config, examined: Examined) -> str:
         except NotApplicableError as error:
             return str(error)
         except Exception as error:
-            return first_line(error)
+            return one_line(error)
     shared = found if isinstance(found, Mapping) else {"": found}
     return ", ".join(f"{name} {_shown(value)}" for name, value in shared.items())
 

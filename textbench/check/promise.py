@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from textbench.contracts.config import Config
+from textbench.contracts.errors import one_line
 from textbench.contracts.metric import NotApplicableError
 
 R_co = TypeVar("R_co", covariant=True)
@@ -148,12 +149,7 @@ def _others(value: object, annotation: object) -> list[object]:
     return [one for one in choices if isinstance(one, str) and one != value]
 
 
-def first_line(error: BaseException) -> str:
-    """Name an exception in one line."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
 def raised(error: BaseException) -> str:
     """Name an exception and where it was raised: ``ValueError: too few (mine.py:12)``."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{first_line(error)} ({Path(last.filename).name}:{last.lineno})"
+    return f"{one_line(error)} ({Path(last.filename).name}:{last.lineno})"

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from textbench.check.generator import LARGEST_Z, deviations
 from textbench.check.laboratory import difference
-from textbench.check.promise import Check, Violation, expect_options, first_line
+from textbench.check.promise import Check, Violation, expect_options
 from textbench.check.task_fingerprint import fingerprint
 from textbench.check.task_laboratory import Laboratory, Record, splits
 from textbench.contracts.config import Config
 from textbench.contracts.data import training_data
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.metric import NotApplicableError
 from textbench.contracts.task import END, UNKNOWN, UNKNOWN_WORD, Kept, Task, TextTask
 from textbench.plan import registry
@@ -228,7 +228,7 @@ def kept(laboratory: Laboratory, record: Record) -> str:
         described = json.loads(json.dumps(found.described))
         again = laboratory.kind.restored(laboratory.config, Kept(described, found.tensors))
     except Exception as error:
-        raise Violation(f"restored() raised {first_line(error)}", "the task again") from error
+        raise Violation(f"restored() raised {one_line(error)}", "the task again") from error
     _expect_same(record, again, "restored from a store,")
     if again.decode(record.splits["test"]) != record.task.decode(record.splits["test"]):
         raise Violation("restored from a store, it decodes otherwise", "the task again")

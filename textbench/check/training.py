@@ -21,6 +21,7 @@ from textbench.check.laboratory import (
     train,
 )
 from textbench.check.promise import Check, Violation, expect_options
+from textbench.contracts.errors import one_line
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import NotApplicableError
 from textbench.contracts.trainer import Phase
@@ -131,9 +132,9 @@ def resume(laboratory: Laboratory, record: Record) -> str:
             restore(run, record.snapshots[first])
             train(run, first, end)
         except Exception as error:
-            line = f"{type(error).__name__}: {error}".splitlines()[0]
             raise Violation(
-                f"continuing from step {first} raised {line}", "load_state_dict restores all of it"
+                f"continuing from step {first} raised {one_line(error)}",
+                "load_state_dict restores all of it",
             ) from error
         found = _differs(run, record.snapshots[end])
         if found:

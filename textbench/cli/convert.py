@@ -7,13 +7,12 @@ from pathlib import Path
 import click
 
 from textbench.cli import options
-from textbench.contracts.errors import UserError, printable
+from textbench.contracts.errors import UserError, one_line, printable
 from textbench.contracts.number import Number
 from textbench.plan import presets, registry
 from textbench.plan.toml import read_summary
 from textbench.store.convert import convert
 from textbench.store.directory import RunDirectory
-from textbench.store.files import one_line
 
 EPILOG = """\b
 Examples:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textbench.contracts.errors import printable
+from textbench.contracts.errors import one_line, printable
 from textbench.store.directory import RunDirectory
-from textbench.store.files import one_line
 from textbench.store.read import UNREADABLE
 from textbench.store.rows import FINISHED, SPEC, Status
 from textbench.store.verify import contradiction

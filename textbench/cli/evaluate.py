@@ -15,11 +15,10 @@ from textbench.cli import options
 from textbench.cli.engines import choose_devices
 from textbench.cli.recorded import find_run, read
 from textbench.cli.terminal import say_left_out
-from textbench.contracts.errors import DivergedError, UserError, printable
+from textbench.contracts.errors import DivergedError, UserError, one_line, printable
 from textbench.plan import registry
 from textbench.plan.arguments import parse_alphas, parse_settings
 from textbench.store.directory import RunDirectory
-from textbench.store.files import one_line
 from textbench.store.read import read_store
 from textbench.store.rows import LaterRow, Measurement
 

@@ -9,9 +9,8 @@ import click
 
 from textbench.cli import options
 from textbench.cli.terminal import refuse_folder_of_stores, say_left_out
-from textbench.contracts.errors import UserError, printable
+from textbench.contracts.errors import UserError, one_line, printable
 from textbench.store import export, files
-from textbench.store.files import one_line
 from textbench.store.read import UNREADABLE, Results, read_store
 
 EPILOG = """\b

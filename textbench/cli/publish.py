@@ -10,10 +10,10 @@ import click
 
 from textbench.cli import options
 from textbench.cli.terminal import say_left_out
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, one_line
 from textbench.store import publish
 from textbench.store.directory import RunDirectory
-from textbench.store.files import one_line, replace
+from textbench.store.files import replace
 from textbench.store.read import UNREADABLE, RecordedRun, read_store
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import click
 
-from textbench.contracts.errors import UserError, printable
+from textbench.contracts.errors import UserError, one_line, printable
 from textbench.plan import grids, presets, registry
 from textbench.store.directory import RunDirectory
-from textbench.store.files import one_line
 from textbench.store.read import UNREADABLE, RecordedRun, read_run
 from textbench.store.rows import SPEC, EpochRow, EvaluationRow, LossRow
 

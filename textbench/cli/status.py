@@ -15,10 +15,9 @@ import click
 
 from textbench.cli import options
 from textbench.cli.terminal import NARROW, print_narrow, refuse_folder_of_stores
-from textbench.contracts.errors import UserError, printable
+from textbench.contracts.errors import UserError, one_line, printable
 from textbench.plan.codehash import code_hash
 from textbench.store.directory import RunDirectory
-from textbench.store.files import one_line
 from textbench.store.read import UNREADABLE, RecordedRun, problems, read_run
 from textbench.store.rows import Status
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from textbench.cli import options
-from textbench.contracts.errors import printable
+from textbench.contracts.errors import one_line, printable
 from textbench.plan import registry
 
 EPILOG = """\b
@@ -36,7 +36,6 @@ def command(run: str, steps: int, results: Path, device: str, plugins: tuple[Pat
     """
     from textbench.cli.engines import choose_devices
     from textbench.cli.recorded import find_run
-    from textbench.store.files import one_line
     from textbench.store.read import UNREADABLE, problems
 
     registry.load_plugins(plugins)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -29,6 +31,26 @@ class UnknownNameError(UserError):
         super().__init__(
             f"unknown {kind} {name!r}{did_you_mean(name, known)}{where and f' ({where})'}"
         )
+
+
+def one_line(error: BaseException) -> str:
+    """Name an exception in one line."""
+    if isinstance(error, UserError):
+        return " ".join(_message(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{Path(os.fsdecode(error.filename)).name}: " if error.filename else ""
+        return f"{name}{error.strerror}"
+    said = f"{type(error).__name__}: {_message(error)}".splitlines()[0]
+    return said.removesuffix(": ")  # a MemoryError says nothing
+
+
+def _message(error: BaseException) -> str:
+    """Return what an exception says; one of a plug-in may fail to say it."""
+    said: Callable[[], str] = error.__str__
+    try:
+        return str(said())
+    except Exception:
+        return "(its message cannot be shown)"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

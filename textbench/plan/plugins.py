@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, one_line
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _REQUIRED = {
@@ -100,10 +100,7 @@ def where(error: BaseException, file: Path | None) -> str:
     """Describe an exception in one line, with the last line of ``file`` it came through."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
-    try:
-        described = f"{type(error).__name__}: {error}".split("\n")[0]
-    except Exception:
-        described = f"{type(error).__name__}, whose message cannot be shown"
+    described = one_line(error)
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f.lineno for f in frames if file is not None and f.filename == str(file)]
     return f"{file}:{lines[-1]}: {described}" if lines else described

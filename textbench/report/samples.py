@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from textbench.contracts.errors import printable
+from textbench.contracts.errors import one_line, printable
 from textbench.judge import published
 from textbench.report.definitions import TEMPERED, SampleSpec, matches, sample_spec
 from textbench.report.sections import Section, indexed, records
@@ -58,7 +58,7 @@ def _lines(run: Path, said: list[str] | None) -> list[str]:
     except FileNotFoundError:
         return []
     except (OSError, DamagedError) as error:
-        wrong = error.wrong if isinstance(error, DamagedError) else files.one_line(error)
+        wrong = error.wrong if isinstance(error, DamagedError) else one_line(error)
         if said is not None:
             said.append(f"The samples of {'/'.join(run.parts[-3:])} are left out: {wrong}.")
         return []

@@ -15,7 +15,7 @@ import torch
 
 from textbench.contracts.config import Config, validate
 from textbench.contracts.data import training_data
-from textbench.contracts.errors import UnknownNameError, UserError
+from textbench.contracts.errors import UnknownNameError, UserError, one_line
 from textbench.contracts.metric import Metric
 from textbench.contracts.plain import JsonObject
 from textbench.contracts.spec import Spec
@@ -24,7 +24,6 @@ from textbench.contracts.task import Kept, Task
 from textbench.contracts.trainer import Context, State, Trainer
 from textbench.plan import registry
 from textbench.store import kept
-from textbench.store.files import one_line
 
 
 @contextmanager

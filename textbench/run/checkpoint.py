@@ -20,10 +20,11 @@ from torch import Tensor
 
 from textbench.backbone.generator import Generator
 from textbench.backbone.ledger import Ledger
+from textbench.contracts.errors import one_line
 from textbench.contracts.trainer import State
 from textbench.store import seal
 from textbench.store.directory import RunDirectory
-from textbench.store.files import DamagedError, checksum, one_line
+from textbench.store.files import DamagedError, checksum
 from textbench.store.rows import CHECKPOINT, GENERATOR, LOGS, PREVIOUS
 
 

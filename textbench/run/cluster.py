@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.spec import Spec
 from textbench.run import assemble, mirror
 from textbench.run.connect import connect
@@ -25,7 +25,6 @@ from textbench.run.host import Host, Look, Order, Versions
 from textbench.run.provenance import COMMAND
 from textbench.store import files, kept
 from textbench.store.directory import RunDirectory
-from textbench.store.files import one_line
 from textbench.store.rows import Status, StatusName
 
 PASSED_ON = (COMMAND, "TEXTBENCH_DATA")

@@ -9,8 +9,7 @@ import socket
 from contextlib import suppress
 from typing import Any
 
-from textbench.contracts.errors import UserError
-from textbench.store.files import one_line
+from textbench.contracts.errors import UserError, one_line
 
 ANSWERS = 10.0
 """Seconds within which an address must answer."""
@@ -45,7 +44,7 @@ def connect(address: str, cores: int) -> Any:
     except Exception as error:  # Ray raises several kinds, none of them documented
         what = f"--address {address}" if address else "--engine ray"
         hint = "; where it asks for a token, set RAY_AUTH_MODE and RAY_AUTH_TOKEN" * bool(address)
-        raise UserError(f"{what}: no Ray cluster: {_first_line(error)}{hint}") from None
+        raise UserError(f"{what}: no Ray cluster: {one_line(error)}{hint}") from None
     _hush()
     return ray
 
@@ -70,8 +69,3 @@ def _check_address(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), ANSWERS).close()
     except OSError as error:
         raise UserError(f"--address {address}: nobody answers there: {one_line(error)}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0] if text else ''}".rstrip(": ")

@@ -19,12 +19,11 @@ from itertools import count
 from pathlib import Path
 from types import FrameType
 
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.spec import Spec
 from textbench.run.endings import Process, ending, write
 from textbench.run.limits import GRACE, UNLIMITED, Limits
 from textbench.store.directory import RunDirectory
-from textbench.store.files import one_line
 from textbench.store.rows import FINISHED, Status
 from textbench.store.verify import contradiction
 

@@ -20,7 +20,7 @@ from typing import NoReturn
 
 import torch
 
-from textbench.contracts.errors import DivergedError, UserError
+from textbench.contracts.errors import DivergedError, UserError, one_line
 from textbench.contracts.spec import Spec
 from textbench.plan import registry
 from textbench.plan.codehash import code_hash
@@ -30,7 +30,7 @@ from textbench.run.loop import Run, Warmup
 from textbench.run.provenance import PARENT, provenance
 from textbench.store import kept, seal, verify
 from textbench.store.directory import RunDirectory
-from textbench.store.files import DamagedError, one_line
+from textbench.store.files import DamagedError
 from textbench.store.rows import (
     CHECKPOINT,
     ENVIRONMENT,

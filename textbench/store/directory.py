@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.spec import Spec
 from textbench.store import records
-from textbench.store.files import DamagedError, one_line
+from textbench.store.files import DamagedError
 from textbench.store.folder import Folder
 from textbench.store.lock import Lock
 from textbench.store.rows import (

@@ -14,7 +14,6 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -278,23 +277,3 @@ def bound(path: Path, most: int) -> None:
         with os.fdopen(open_safely(path, os.O_WRONLY | os.O_APPEND), "ab") as handle:
             handle.truncate(0)
             handle.write(f"... (cut to its last {most // 2**20} MiB or less)\n{kept}".encode())
-
-
-def one_line(error: BaseException) -> str:
-    """Name an exception in one line."""
-    if isinstance(error, UserError):
-        return " ".join(_message(error).split())
-    if isinstance(error, OSError) and error.strerror:
-        name = f"{Path(os.fsdecode(error.filename)).name}: " if error.filename else ""
-        return f"{name}{error.strerror}"
-    said = f"{type(error).__name__}: {_message(error)}".splitlines()[0]
-    return said.removesuffix(": ")  # a MemoryError says nothing
-
-
-def _message(error: BaseException) -> str:
-    """Return what an exception says; one of a plug-in may fail to say it."""
-    said: Callable[[], str] = error.__str__
-    try:
-        return str(said())
-    except Exception:
-        return "(its message cannot be shown)"

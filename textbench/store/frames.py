@@ -15,8 +15,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from textbench.contracts.errors import one_line
 from textbench.store.columns import Columns, evaluation_columns, log_columns
-from textbench.store.files import one_line
 from textbench.store.read import (
     UNREADABLE,
     RecordedRun,

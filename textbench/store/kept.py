@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from textbench.contracts.config import Config
+from textbench.contracts.errors import one_line
 from textbench.contracts.spec import Spec, digest
 from textbench.contracts.task import Kept, Task
 from textbench.store import files
@@ -118,9 +119,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return {name: _widened(arrays[name]) for name in arrays.files}
     except Exception as error:  # a damaged archive fails in any way inside its reader
-        raise DamagedError(
-            f"{path.name} cannot be read ({files.one_line(error)[:80]})", REMEDY
-        ) from None
+        raise DamagedError(f"{path.name} cannot be read ({one_line(error)[:80]})", REMEDY) from None
 
 
 def _narrow(tensor: Tensor) -> Any:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.spec import Spec
 from textbench.store import seal, verify
 from textbench.store.directory import RunDirectory
-from textbench.store.files import DamagedError, one_line
+from textbench.store.files import DamagedError
 from textbench.store.rows import (
     CHECKPOINT,
     EVALUATIONS,

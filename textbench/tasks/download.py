@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, one_line
 
 
 class Remote(NamedTuple):
@@ -89,7 +89,7 @@ def _download(remote: Remote) -> Path:
             if not wrong:
                 os.replace(path, target)
     except Exception as error:  # pooch lets requests', urllib's and its own errors through
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = one_line(error)
         raise UserError(
             f"could not download {remote.what} from {remote.url}: place the file at {target} by "
             f"hand, or set TEXTBENCH_DATA to a folder that holds {remote.name} ({reason[:200]})"

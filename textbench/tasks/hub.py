@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable
 from typing import Protocol
 
-from textbench.contracts.errors import UserError, did_you_mean
+from textbench.contracts.errors import UserError, did_you_mean, one_line
 
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 """Our splits and what the hub calls them."""
@@ -41,8 +41,8 @@ def read_dataset(name: str, column: str) -> dict[str, list[str]]:
         with contextlib.redirect_stderr(io.StringIO()):  # progress bars
             loaded = datasets.load_dataset(path, configuration or None)
     except Exception as error:  # the package lets many libraries' errors through
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"text.dataset={name} cannot be loaded: {reason[:300]}") from None
+        reason = one_line(error)[:300]
+        raise UserError(f"text.dataset={name} cannot be loaded: {reason}") from None
     if SPLITS["train"] not in loaded:
         known = ", ".join(loaded)
         raise UserError(f"text.dataset={name} has no split named train; it has {known}")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.streams import numpy_stream
 from textbench.tasks.download import Remote, fetch
 from textbench.tasks.pickled import NUMBERS, read_arrays
@@ -77,8 +77,7 @@ def load_parameters(path: Path) -> dict[str, Array]:
     except UserError as error:
         raise UserError(f"oracle file {path}: {error}") from None
     except Exception as error:  # a corrupted file can fail in any way inside its reader
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"oracle file {path} cannot be read: {reason}") from None
+        raise UserError(f"oracle file {path} cannot be read: {one_line(error)}") from None
     _check(arrays, path)
     return arrays
 
