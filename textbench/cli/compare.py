@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from textbench.cli import options
+from textbench.cli.terminal import stores_in
 from textbench.contracts.errors import UserError, did_you_mean
-from textbench.store.directory import RunDirectory
 
 if TYPE_CHECKING:
     from textbench.store.read import Results
@@ -70,17 +70,11 @@ def _read(role: str, path: Path) -> Results:
     from textbench.store.read import read_store
 
     if not path.is_dir():
-        near = did_you_mean(str(path), _stores(path.parent))
+        near = did_you_mean(str(path), stores_in(path.parent))
         raise UserError(f"{role}: there is no folder {path}{near}")
     store = read_store(path)
     if not store.runs:
         for name, reason in store.unreadable.items():
             raise UserError(f"{role}: no readable run in {path}: {name}: {reason}")
-        raise UserError(f"{role}: no runs in {path}{did_you_mean(str(path), _stores(path))}")
+        raise UserError(f"{role}: no runs in {path}{did_you_mean(str(path), stores_in(path))}")
     return store
-
-
-def _stores(folder: Path) -> list[str]:
-    """Return the folders in ``folder`` that hold runs."""
-    inside = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    return [str(path) for path in inside if next(RunDirectory.find(path), None)]

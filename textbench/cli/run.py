@@ -16,8 +16,9 @@ from textbench.cli.dry_run import say_what_would_run
 from textbench.cli.engines import prepare
 from textbench.cli.terminal import reasons, warn
 from textbench.plan.arguments import parse_retry, parse_shard
+from textbench.run.endings import INTERRUPTED
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import FINISHED, PRINTED, Status
+from textbench.store.rows import BROKEN, FINISHED, PRINTED, Status
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -186,9 +187,9 @@ def run_specs(engine: Engine, specs: Sequence[Spec], scalars: Scalars | None = N
 def exit_code(statuses: Sequence[Status]) -> int:
     """Return 0 when all are done, 1 when one failed or diverged, else 75."""
     names = {status.status for status in statuses}
-    if names & {"failed", "diverged"}:
+    if names & BROKEN:
         return 1
-    return 75 if names - {"done"} else 0
+    return INTERRUPTED if names - {"done"} else 0
 
 
 def _say_what_next(
@@ -210,7 +211,7 @@ def _say_what_next(
         [
             (RunDirectory(path).name, status.reason, path / PRINTED)
             for spec, status in outcomes
-            if status.status in ("failed", "diverged")
+            if status.status in BROKEN
             for path in (spec.directory(results),)
         ],
     )

@@ -40,15 +40,20 @@ def refuse_folder_of_stores(results: Path) -> None:
     Raises:
         UserError: It is so.
     """
-    if any(True for _ in RunDirectory.find(results)) or not results.is_dir():
+    if any(True for _ in RunDirectory.find(results)):
         return
-    inside = sorted(entry.name for entry in os.scandir(results) if entry.is_dir())
-    stores = [name for name in inside if any(True for _ in RunDirectory.find(results / name))]
-    if stores:
+    if stores := stores_in(results):
+        named = ", ".join(Path(store).name for store in stores)
         raise UserError(
-            f"{results} holds no runs itself; the stores {', '.join(stores)} lie in it: say "
-            f"--results {results / stores[0]}"
+            f"{results} holds no runs itself; the stores {named} lie in it: say "
+            f"--results {stores[0]}"
         )
+
+
+def stores_in(folder: Path) -> list[str]:
+    """Return the folders in ``folder`` that hold runs, sorted."""
+    inside = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return [str(path) for path in inside if any(True for _ in RunDirectory.find(path))]
 
 
 def short_names(names: Sequence[str], width: int) -> list[str]:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from textbench.judge.record import own_overrides
-from textbench.judge.sections import BROKEN, with_tempered
+from textbench.judge.sections import with_tempered
+from textbench.store.rows import BROKEN
 
 IDENTITY = ("config", "backbone", "evaluation", "metrics", "warmup")
 """The columns of a runs frame that decide a run's numbers, its task's data and version aside."""

@@ -11,9 +11,7 @@ import pandas as pd
 
 from textbench.judge.measures import KEY
 from textbench.judge.record import Record
-
-BROKEN = ("failed", "diverged")
-"""What becomes of a run that went wrong, as opposed to one that has not finished yet."""
+from textbench.store.rows import BROKEN
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,14 +10,14 @@ from typing import Protocol
 from textbench.contracts.errors import UserError
 from textbench.store.directory import GONE, RunDirectory
 from textbench.store.files import tail
-from textbench.store.rows import FINISHED, PRINTED, Status, StatusName
+from textbench.store.rows import BROKEN, FINISHED, PRINTED, Status, StatusName
 from textbench.store.verify import contradiction
 
 INTERRUPTED = 75
 """Exit code of a worker that left a checkpoint to resume from (EX_TEMPFAIL)."""
 ENDINGS = {
     0: FINISHED,
-    1: frozenset({"failed", "diverged"}),
+    1: BROKEN,
     INTERRUPTED: frozenset({"timeout", "interrupted"}),
 }
 """What a worker may have said of a run when it exits with these codes."""

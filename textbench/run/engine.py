@@ -24,7 +24,7 @@ from textbench.contracts.spec import Spec
 from textbench.run.endings import Process, ending, write
 from textbench.run.limits import GRACE, UNLIMITED, Limits
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import FINISHED, Status
+from textbench.store.rows import BROKEN, FINISHED, Status
 from textbench.store.verify import contradiction
 
 POLL = 0.1
@@ -200,7 +200,7 @@ class Engine(ABC):
         warmup = self._warmup_outcome(spec, awaited)
         if warmup is None or warmup.status == "done" or directory.is_locked():
             return None
-        if warmup.status in ("failed", "diverged"):
+        if warmup.status in BROKEN:
             assert spec.warmup is not None  # noqa: S101 - a warm-up's outcome came from one
             name = self._directory(spec.warmup).name
             reason = f"its warm-up {name} {warmup.status}: {warmup.reason}".rstrip(": ")

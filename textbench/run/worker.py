@@ -26,6 +26,7 @@ from textbench.plan import registry
 from textbench.plan.codehash import code_hash
 from textbench.run import assemble, checkpoint
 from textbench.run.conditions import Conditions
+from textbench.run.endings import INTERRUPTED
 from textbench.run.loop import Run, Warmup
 from textbench.run.provenance import PARENT, provenance
 from textbench.store import kept, seal, verify
@@ -43,8 +44,6 @@ from textbench.store.rows import (
     StatusName,
 )
 
-TRY_AGAIN = 75
-"""Exit code of a run that stopped at a checkpoint (EX_TEMPFAIL)."""
 POLL = 0.5
 """Seconds between two looks at a run that another process is executing."""
 
@@ -140,7 +139,7 @@ def execute(directory: RunDirectory, options: Conditions, *, generator: bool = F
     """
     while not directory.acquire():  # another process is at it, perhaps as somebody's warm-up
         if options.stop():
-            return TRY_AGAIN
+            return INTERRUPTED
         time.sleep(POLL)
     try:
         note = _mended(directory, generator)
@@ -149,7 +148,7 @@ def execute(directory: RunDirectory, options: Conditions, *, generator: bool = F
         status = _outcome(directory, options, note)
         if directory.is_lost():  # what there is to say of it, another process says by now
             complain(f"{directory.name}: {status.reason}\n")
-            return TRY_AGAIN
+            return INTERRUPTED
         if status.status == "done":
             status.checksums = verify.checksums(directory)
         directory.write_status(status)
@@ -159,7 +158,7 @@ def execute(directory: RunDirectory, options: Conditions, *, generator: bool = F
                     (directory.path / name).unlink(missing_ok=True)
     finally:
         directory.release()
-    return {"done": 0, "timeout": TRY_AGAIN, "interrupted": TRY_AGAIN}.get(status.status, 1)
+    return {"done": 0, "timeout": INTERRUPTED, "interrupted": INTERRUPTED}.get(status.status, 1)
 
 
 def _mended(directory: RunDirectory, generator: bool) -> str | None:
