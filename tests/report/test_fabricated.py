@@ -170,7 +170,7 @@ def test_differences_without_spread_say_what_would_tell(tmp_path: Path, told: An
         add(store, "cot", seed, (oracle - 0.9, test - 0.9))
     text, _ = told(store)
     assert (
-        "cot and mle share the first place in nll_oracle, not separated; 3 more seeds would tell"
+        "CoT and MLE share the first place in nll_oracle, not separated; 3 more seeds would tell"
     ) in text
 
 

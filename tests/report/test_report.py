@@ -545,7 +545,7 @@ def test_the_first_screen_ranks_and_says_what_may_be_concluded(
     assert "| 2 | MLE | 3 | " in screen and "| 2 | x | 3 | " in screen
     assert "Without a place (fewer than 3 seeds): y 6.000." in screen
     (concluded,) = [li for li in screen.splitlines() if li.startswith("**nll_oracle**")]
-    assert "cot has the lowest nll_oracle, separated from every other row" in concluded
+    assert "CoT has the lowest nll_oracle, separated from every other row" in concluded
     assert (
         "**Compared at the end of training are CoT, MLE and x: 3 seeds or more, each trained for 3 "
         "epochs. Of y (fewer than 3 seeds) nothing may be concluded. "
@@ -571,7 +571,7 @@ def test_the_command_ends_with_the_first_screen(tmp_path: Path, no_figures: None
         "  Compared at the end of training are CoT, MLE and x: 3 seeds or more"
     )
     assert ranking.startswith("  nll_oracle: 1. CoT 7.010; 2. ")
-    assert "cot has the lowest nll_oracle" in sentence
+    assert "CoT has the lowest nll_oracle" in sentence
     assert runs == "10 run(s): 10 done"
     assert numbers.startswith("published numbers: ") and "not comparable" in numbers
     assert claims.startswith("the paper's claims: in these runs ") and "not run" in claims

@@ -98,6 +98,7 @@ def rankings(
     metrics: Sequence[str],
     *,
     outside: Collection[str] = (),
+    names: Mapping[tuple[str, str], str] | None = None,
 ) -> list[Ranking]:
     """Rank the rows of every section by every one of ``metrics`` that has a better direction.
 
@@ -107,16 +108,22 @@ def rankings(
         metrics: The headline metrics; those that a section lacks are left out.
         outside: Labels of rows that are shown but compete for no place, such as real text. Rows
             that see new data in every pass never compete.
+        names: What sentences call rows, by label and group; else by their labels.
     """
     return [
         ranking
         for section in sections(results, runs)
         for metric in metrics
-        for ranking in _of_section(section, metric, outside)
+        for ranking in _of_section(section, metric, outside, names or {})
     ]
 
 
-def _of_section(section: Section, metric: str, outside: Collection[str]) -> Iterator[Ranking]:
+def _of_section(
+    section: Section,
+    metric: str,
+    outside: Collection[str],
+    names: Mapping[tuple[str, str], str],
+) -> Iterator[Ranking]:
     measured = final(section.results, [metric])
     about = section.results[section.results["metric"] == metric]
     directions = set(about["direction"]) & {"lower", "higher"}
@@ -128,7 +135,7 @@ def _of_section(section: Section, metric: str, outside: Collection[str]) -> Iter
     for protocol, same in ways:
         values = {line: sample(same, *line.key)[0] for line in section.lines}
         values = {line: by_seed for line, by_seed in values.items() if by_seed}
-        rows, sentence = _ranked(values, direction, metric, outside)
+        rows, sentence = _ranked(values, direction, metric, outside, names)
         yield Ranking(
             section=section.title,
             task=section.task,
@@ -148,6 +155,7 @@ def _ranked(
     direction: Direction,
     metric: str,
     outside: Collection[str],
+    names: Mapping[tuple[str, str], str],
 ) -> tuple[pd.DataFrame, str]:
     fitting = [line for line in values if line.label not in outside]
     inside = {line: values[line] for line in fitting if not line.record.fresh_data}
@@ -159,10 +167,13 @@ def _ranked(
     rows = [_row(line, values[line], places, top, found, line in inside) for line in values]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     at = [list(values).index(line) for line in (*order, *others)]
+    called = {line: names.get(line.key, line.name) for line in order}
+    if len(set(called.values())) < len(called):
+        called = {line: line.name for line in order}
     sentence = conclude(
-        [(line.name, len(values[line])) for line in order],
-        {line.name: place for line, place in places.items()},
-        {(a.name, b.name): difference for (a, b), difference in found.items()},
+        [(called[line], len(values[line])) for line in order],
+        {called[line]: place for line, place in places.items()},
+        {(called[a], called[b]): difference for (a, b), difference in found.items()},
         metric,
         direction,
     )

@@ -71,6 +71,7 @@ def _rankings(frames: Frames, runs: pd.DataFrame, section: Section) -> list[rank
         runs[runs["run"].isin(mine)],
         metrics,
         outside=references(),
+        names=titles(section),
     )
     # A warm-up that another preset made stands in a section of its own as well.
     return [
