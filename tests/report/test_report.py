@@ -556,7 +556,7 @@ def test_the_first_screen_ranks_and_says_what_may_be_concluded(
     assert "Comparable: 0 of " in screen and "another oracle (seeded" in screen
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.index("who is better?") < page.index("Does the paper reproduce?</h2>")
-    assert "1. CoT" in page and "cot has the lowest nll_oracle" in page
+    assert "1. CoT" in page and "CoT has the lowest nll_oracle" in page
 
 
 def test_the_command_ends_with_the_first_screen(tmp_path: Path, no_figures: None) -> None:
