@@ -7,6 +7,7 @@ authors published, and their code run again (docs/protocol.md).
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 from importlib import metadata
@@ -221,9 +222,9 @@ def at_epoch(store: str, label: str, epoch: float) -> pd.DataFrame:
         ("oracle", "mle", 16, 3, "9.20 / 8.09"),
         ("oracle", "mle", 30, 3, "9.15 / 8.40"),
         ("oracle", "mle", 120, 3, "9.11 / 8.93"),
-        ("quick", "mle", 8, 3, "9.14 / 7.67"),
-        ("quick", "mle:dropout", 8, 3, "9.61 / 7.51"),
-        ("quick", "cot", 8, 3, "9.67 / 7.51"),
+        ("variants", "mle", 8, 3, "9.17 / 7.67"),
+        ("variants", "mle:dropout", 8, 3, "9.60 / 7.51"),
+        ("variants", "cot", 8, 3, "9.69 / 7.51"),
     ],
 )
 def test_the_sentences_of_that_page_have_numbers_of_the_records(
@@ -291,23 +292,23 @@ def test_what_that_page_says_of_cot_beside_mle() -> None:
 
 
 def test_what_that_page_says_of_regularisation_and_of_the_discriminator() -> None:
-    cot, dropout = (at_epoch("quick", label, 8) for label in ("cot", "mle:dropout"))
+    cot, dropout = (at_epoch("variants", label, 8) for label in ("cot", "mle:dropout"))
     apart = cot - dropout
-    assert apart["nll_oracle"].between(0.035, 0.075).all()
+    assert apart["nll_oracle"].between(0.055, 0.115).all()
     assert apart["nll_test"].abs().max() < 0.01
-    frame = load_results(PUBLISHED / "quick")
+    frame = load_results(PUBLISHED / "variants")
     spent = frame[frame["epoch"] == 8].groupby("label")["cpu_seconds"].mean()
     assert spent["cot"] / spent["mle:dropout"] == pytest.approx(7, abs=0.5)
     ends = frame[frame["final"].astype(bool)]
     ends = ends.pivot_table(index=["label", "seed"], columns="metric", values="value")
     assert " / ".join(f"{v:.2f}" for v in ends.loc["mle"][["nll_oracle", "nll_test"]].mean()) in (
-        "9.01 / 8.10"
+        "9.01 / 8.11"
     )
     sharpened = ends.loc["policy_gradient"] - ends.loc["mle"]
     assert len(sharpened.dropna()) == 3 and (sharpened["nll_oracle"] < 0).all()
     gained = ends.loc["seqgan"] - ends.loc["policy_gradient"]
-    assert gained["nll_test"].between(-0.085, -0.035).all()
-    assert gained["nll_oracle"].round(2).tolist() == [-0.02, 0.16, 0.10]
+    assert gained["nll_test"].between(-0.045, -0.015).all()
+    assert gained["nll_oracle"].round(2).tolist() == [-0.02, -0.01, 0.05]
     jsd = ends["jsd_stepwise"].groupby("label").mean()
     assert f"{jsd['mle:fresh']:.1f}" == "5.0" and jsd.drop("mle:fresh").min() > 6.3
 
@@ -325,16 +326,18 @@ def test_the_command_of_every_recorded_run_is_written_beside_it() -> None:
 
 
 FINDINGS = [
-    ("quick", "cot", "nll_oracle", 3, "9.68"),
+    ("quick", "cot", "nll_oracle", 3, "9.69"),
     ("quick", "cot", "nll_test", 3, "7.52"),
     ("quick", "mle", "nll_oracle", 3, "9.01"),
-    ("quick", "mle", "nll_test", 3, "8.10"),
-    ("quick", "mle:dropout", "nll_oracle", 3, "9.33"),
-    ("quick", "mle:dropout", "nll_test", 3, "7.52"),
-    ("quick", "policy_gradient", "nll_oracle", 3, "8.67"),
-    ("quick", "policy_gradient", "nll_test", 3, "8.29"),
-    ("quick", "seqgan", "nll_oracle", 3, "8.76"),
-    ("quick", "seqgan", "nll_test", 3, "8.23"),
+    ("quick", "mle", "nll_test", 3, "8.11"),
+    ("quick", "scheduled_sampling", "nll_oracle", 3, "9.55"),
+    ("quick", "scheduled_sampling", "nll_test", 3, "7.49"),
+    ("variants", "mle:dropout", "nll_oracle", 3, "9.33"),
+    ("variants", "mle:dropout", "nll_test", 3, "7.52"),
+    ("variants", "policy_gradient", "nll_oracle", 3, "8.75"),
+    ("variants", "policy_gradient", "nll_test", 3, "8.29"),
+    ("variants", "seqgan", "nll_oracle", 3, "8.76"),
+    ("variants", "seqgan", "nll_test", 3, "8.26"),
     ("oracle", "mle", "nll_oracle", 3, "9.11"),
     ("oracle", "mle", "nll_test", 3, "8.93"),
     ("oracle", "cot:9ffe475", "nll_test", 3, "8.96"),
@@ -370,10 +373,10 @@ def test_readme_says_where_cots_path_lies_and_of_how_many_seeds() -> None:
 
 
 def test_the_sequence_jsd_is_ln_2_for_every_row() -> None:
-    for store in ("quick", "leads", "oracle", "descendants"):
+    for store in ("quick", "variants", "leads", "oracle", "descendants"):
         frame = load_results(PUBLISHED / store)
         values = frame.loc[(frame["metric"] == "jsd_sequence") & frame["final"], "value"]
-        assert len(values) and values.round(3).eq(0.693).all()
+        assert len(values) and values.sub(math.log(2)).abs().max() < 0.001
 
 
 def test_readme_is_short_and_what_it_links_to_exists() -> None:

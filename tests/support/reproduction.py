@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reproduction.md"
 REPORTS = ROOT / "reports" / "published"
-STORES = ("oracle", "leads", "quick", "descendants", "emnlp")
+STORES = ("oracle", "leads", "quick", "variants", "descendants", "emnlp")
 """In this order: what is nearest to the paper's experiment first."""
 PART = re.compile(r"(<!-- made: ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBER = re.compile(r"\d+(\.\d+)?")
