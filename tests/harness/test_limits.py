@@ -18,7 +18,7 @@ from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.plan.arguments import parse_retry, parse_size, parse_timeout
 from textbench.plan.sizes import check_memory
-from textbench.run import limits, worker
+from textbench.run import endings, limits, worker
 from textbench.run.limits import Limits
 from textbench.run.local import LocalEngine
 from textbench.run.provenance import PARENT
@@ -150,7 +150,7 @@ def test_a_worker_whose_engine_is_gone_stops_at_a_checkpoint(tmp_path: Path) -> 
     directory.create(spec)
     command = [sys.executable, "-P", "-m", "textbench.run.worker", str(directory.path)]
     environment = {**os.environ, PARENT: str(os.getpid() + 1)}  # not this process
-    assert subprocess.run(command, env=environment).returncode == worker.TRY_AGAIN
+    assert subprocess.run(command, env=environment).returncode == endings.INTERRUPTED
     assert directory.status().status == "interrupted"
     assert (directory.path / "checkpoint.pt").exists()
 

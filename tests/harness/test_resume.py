@@ -22,7 +22,7 @@ import torch
 from textbench.contracts.spec import Spec
 from textbench.plan import registry
 from textbench.plan.resolve import Request, expand
-from textbench.run import checkpoint, worker
+from textbench.run import checkpoint, endings, worker
 from textbench.run.conditions import Conditions
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import CHECKPOINT
@@ -197,7 +197,7 @@ def test_stopping_at_the_deadline_and_going_on(
     """A used-up time budget is a status of its own, and the same call goes on."""
     directory = run_directory(tmp_path, "mle")
     options = Conditions(torch.device("cpu"), deadline=0.0)
-    assert worker.execute(directory, options) == worker.TRY_AGAIN
+    assert worker.execute(directory, options) == endings.INTERRUPTED
     assert directory.status().status == "timeout"
     assert execute(directory) == 0
     assert outcome(directory) == undisturbed("mle")
