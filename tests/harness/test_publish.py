@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from textbench import load_curves, load_results
 from textbench.cli import cli
+from textbench.store import publish
 from textbench.store.publish import SAMPLE_LINES, thinned
 from textbench.store.rows import EpochRow, LossRow
 
@@ -88,6 +89,18 @@ def test_one_generator_of_each_row_goes_along(store: Path) -> None:
     assert labels == ["mle", "policy_gradient"] and names == ["s0", "s1"]
     original = run_of(store, "mle/s0") / "generator.pt"
     assert (run_of(kept, "mle/s0") / "generator.pt").read_bytes() == original.read_bytes()
+
+
+def test_a_large_generator_stays_where_it_was_made(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "LARGEST_GENERATOR", 100)
+    assert call("publish results mine --to kept").exit_code == 0
+    kept = Path("kept/mine")
+    assert not list(kept.rglob("generator.pt"))
+    assert call("status --verify --results kept/mine").stdout.endswith("3 runs read, 0 damaged\n")
+    refused = call("sample mle/s0 --results kept/mine")
+    assert refused.exit_code == 2 and "textbench run --algos" in refused.stderr
 
 
 def test_every_command_reads_it(store: Path) -> None:

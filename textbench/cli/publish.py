@@ -24,8 +24,8 @@ Examples:
 
 \b
 Numbers stay as they are. The training log is reduced to its means over each epoch,
-samples.txt to its first lines, and one generator per row goes along. Repeating the
-command adds what has finished since.
+samples.txt to its first lines, and one generator per row of at most 2 MiB goes along.
+Repeating the command adds what has finished since.
 
 \b
 Exit codes: 0 published, 1 some finished runs were left out, 2 usage, or none is published."""

@@ -37,6 +37,9 @@ from textbench.store.rows import (
 
 SAMPLE_LINES = 20
 """Lines of ``samples.txt`` that are kept."""
+LARGEST_GENERATOR = 2 * 2**20
+"""Bytes of a generator that goes along: a larger one is no compact record, and `textbench sample`
+names the command that makes it again."""
 
 
 def checked(directory: RunDirectory) -> RecordedRun:
@@ -103,11 +106,9 @@ def _content(run: RecordedRun, *, generator: bool) -> dict[str, bytes]:
     curve = thinned(run.directory.curve())
     found[CURVE] = "".join(json.dumps(row, allow_nan=False) + "\n" for row in curve).encode()
     found[SAMPLES] = b"".join(read(SAMPLES).splitlines(keepends=True)[:SAMPLE_LINES])
-    if generator:
-        found[GENERATOR] = read(GENERATOR)
-    sums = {name: checksum(found[name]) for name in (CURVE, METRICS)}
-    if generator:
-        sums[GENERATOR] = checksum(found[GENERATOR])
+    if generator and len(parameters := read(GENERATOR)) <= LARGEST_GENERATOR:
+        found[GENERATOR] = parameters
+    sums = {name: checksum(found[name]) for name in (CURVE, METRICS, GENERATOR) if name in found}
     status = asdict(replace(run.status, checksums=sums))
     found[STATUS] = (json.dumps(status, indent=1, sort_keys=True) + "\n").encode()
     return {name: content for name, content in found.items() if content}
