@@ -246,6 +246,19 @@ def test_other_protocols_and_other_data_are_never_compared(call: Call) -> None:
     assert "CoT (synthetic, preset quick): the task's data are others" in differently
 
 
+def test_two_protocols_of_one_metric_are_told_apart(call: Call) -> None:
+    for name, shift in (("base", 0.0), ("new", 1.0)):
+        for seed, value in enumerate(VALUES):
+            make_run(Path(name), spec("mle", seed), [{"nll_test": value}])
+            later = spec("mle", seed + 50)
+            make_run(Path(name), later, [{"nll_test": value + shift}], protocol="/2 n=100")
+    result = call()
+    assert result.exit_code == 1
+    regressions = result.stdout.partition("### Regressions")[2].partition("###")[0]
+    assert "nll\\_test as nll\\_test/2 n=100" in regressions
+    assert "nll\\_test/1" not in regressions
+
+
 def test_a_single_seed_cannot_be_judged_and_the_summary_says_so(call: Call) -> None:
     store("base", VALUES[:1])
     store("new", [9.0])

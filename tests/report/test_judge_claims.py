@@ -92,6 +92,11 @@ def test_a_progress_indicator_is_a_constant_translation() -> None:
     assert steady.here == "holds"
     apart = judged(balanced(lambda e: 8.0 - 0.34 * e / 20), "progress-indicator")
     assert apart.here == "does not hold" and "translation of jsd_stepwise" in apart.here_why
+    made = balanced(lambda e: 8.0 - 0.05 * (e + 0.5) / 20)
+    other = made.logs.assign(kind="epoch", value=made.logs["value"] * made.logs["epoch"])
+    mixed = judge_claims(made.results, made.runs, pd.concat([made.logs, other]))
+    (same,) = mixed[mixed["id"] == "progress-indicator"].itertuples()
+    assert same.here == "holds"  # a number of the epochs' own, called alike, is another quantity
     none = judge_claims(balanced(lambda e: 8.0).results, balanced(lambda e: 8.0).runs)
     (without_log,) = none[none["id"] == "progress-indicator"].itertuples()
     assert without_log.here == "undecided" and "no log of balanced_nll" in without_log.here_why

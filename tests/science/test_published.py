@@ -372,6 +372,25 @@ def test_readme_says_where_cots_path_lies_and_of_how_many_seeds() -> None:
     assert f"best NLL_test is {cot.groupby('seed')['value'].min().mean():.2f} (" in readme
 
 
+def test_readme_says_what_is_not_separated() -> None:
+    def pair(store: str, metric: str, *rows: str) -> pd.DataFrame:
+        found = pd.read_csv(REPORTS / store / "rankings.csv")
+        return found[(found["metric"] == metric) & found["label"].isin(rows)].set_index("label")
+
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    shared = pair("quick", "nll_test", "cot", "scheduled_sampling")
+    assert shared["place"].tolist() == [1, 1]
+    more = int(shared.loc["cot", "more_seeds"])
+    assert f"share the first place in NLL_test ({more} more seed would tell)" in readme
+    for metric, rows in (
+        ("nll_test", ("cot", "mle:dropout")),
+        ("nll_oracle", ("policy_gradient", "seqgan")),
+        ("nll_test", ("policy_gradient", "seqgan")),
+    ):
+        places = pair("variants", metric, *rows)["place"]
+        assert len(places) == 2 and places.nunique() == 1
+
+
 def test_the_sequence_jsd_is_ln_2_for_every_row() -> None:
     for store in ("quick", "variants", "leads", "oracle", "descendants"):
         frame = load_results(PUBLISHED / store)
