@@ -7,12 +7,14 @@ and read several times, minibatch by minibatch.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
+from textbench.backbone.replay import replayed
 from textbench.contracts.config import Config, tunable
 from textbench.contracts.trainer import Trainer
 
@@ -68,7 +70,12 @@ class DiscriminatorTrainer(Trainer[D], Generic[D]):
         network = kind(symbols, filters_for(length, c.d_scale, c.d_filters), c.d_embedding)
         network.initialise(self.context.stream("discriminator"))
         network.to(self.context.device)
-        self.d_optimiser = torch.optim.Adam(network.parameters(), lr=c.d_lr, fused=True)
+        self.d_optimiser = torch.optim.Adam(
+            network.parameters(),
+            lr=c.d_lr,
+            fused=True,
+            capturable=self.context.device.type == "cuda",
+        )
         self.loads = 0
         self.sequences = torch.empty(0, length, dtype=torch.int64)
         self.labels = torch.empty(0, dtype=torch.int64)
@@ -90,11 +97,31 @@ class DiscriminatorTrainer(Trainer[D], Generic[D]):
             self._load()
         first = index % minibatches * self.config.d_batch
         rows = slice(first, first + self.config.d_batch)
-        loss, accuracy = self.discriminator_loss(self.sequences[rows], self.labels[rows])
+        loss, accuracy = replayed(
+            self.d_optimiser,
+            "update",
+            self._update,
+            self.sequences[rows],
+            self.labels[rows],
+            rng=self.context.rng,
+            reads=self._in_place(),
+        )
+        return {"d_loss": loss, "d_accuracy": accuracy}
+
+    def _update(self, sequences: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        loss, accuracy = self.discriminator_loss(sequences, labels)
         self.d_optimiser.zero_grad()
         loss.backward()
         self.d_optimiser.step()
-        return {"d_loss": loss.detach(), "d_accuracy": accuracy}
+        return loss.detach(), accuracy
+
+    def _in_place(self) -> Iterator[Tensor]:
+        """Yield what an update reads besides its minibatch."""
+        yield self.context.data.sequences(self.loads)
+        for group in self.d_optimiser.param_groups:
+            for parameter in group["params"]:
+                yield parameter
+                yield from self.d_optimiser.state[parameter].values()
 
     def _side(self) -> int:
         """Return how many real sequences, and how many fakes, a load has."""

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from textbench.backbone.losses import FunctionContext
 
+from .max_over_time_gpu import max_over_time_gpu, windows
+
 SCORE_CHUNK = 256
 """Sequences scored together on a CPU."""
 CUDA_SCORE_CHUNK = 4096
@@ -33,7 +35,9 @@ def max_over_time(embedded: Tensor, kernels: Sequence[Tensor]) -> Tensor:
         embedded: ``(B, T, E)``.
         kernels: ``(w·E, filters)`` each, w ≤ T; row j·E + e belongs to offset j.
     """
-    if embedded.is_cpu and torch.is_grad_enabled():
+    if torch.is_grad_enabled() and not embedded.is_cpu:
+        return max_over_time_gpu(embedded, kernels)
+    if torch.is_grad_enabled():
         pooled: Tensor = _MaxOverTime.apply(embedded, *kernels)  # type: ignore[no-untyped-call]
         return pooled
     widths = (len(kernel) // embedded.shape[2] for kernel in kernels)
@@ -77,11 +81,6 @@ def _max_of_many(tokens: Tensor, embedding: Tensor, kernel: Tensor) -> Tensor:
         answers = F.embedding_bag(rows.flatten(0, 1), table, mode="sum")
         pooled.append(answers.view(len(x), -1, filters).amax(1))
     return torch.cat(pooled)
-
-
-def windows(embedded: Tensor, width: int) -> Tensor:
-    """Return all stretches of ``width`` positions: ``(B, T, E)`` to ``(B, P, width·E)``."""
-    return embedded.unfold(1, width, 1).transpose(2, 3).flatten(2)
 
 
 class _MaxOverTime(torch.autograd.Function):

@@ -28,10 +28,14 @@ from textbench.algorithms.scheduled_sampling import ScheduledSampling
 from textbench.algorithms.seqgan import SeqGAN
 from torch import Tensor, nn
 
+from textbench.backbone import replay
+from textbench.backbone.ledger import LEDGER, counting
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.backbone.rollout import rollouts
 from textbench.contracts.streams import stream
 from textbench.contracts.trainer import Context, Position, Trainer
+from textbench.run.conditions import prepare
+from textbench.run.meter import Meter
 
 pytestmark = [
     # What PyTorch says of its own kernels, once per process.
@@ -85,12 +89,20 @@ STEPS: dict[str, tuple[type[Trainer[Any]], dict[str, Any], list[Position]]] = {
 
 
 @pytest.fixture(autouse=True)
-def deterministic(request: pytest.FixtureRequest) -> Iterator[None]:
+def as_the_harness() -> Iterator[None]:
     """Ask for what the harness asks for on a GPU."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    switches: list[tuple[Any, str]] = [
+        (torch.backends.cudnn, "allow_tf32"),
+        (torch.backends.cuda.matmul, "allow_tf32"),
+        (torch.utils.deterministic, "fill_uninitialized_memory"),
+    ]
+    before = [getattr(owner, name) for owner, name in switches]
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    prepare(torch.device("cuda"))
     yield
-    torch.use_deterministic_algorithms(before)
+    torch.use_deterministic_algorithms(deterministic)
+    for (owner, name), value in zip(switches, before, strict=True):
+        setattr(owner, name, value)
 
 
 @pytest.fixture
@@ -186,7 +198,7 @@ def test_resuming_is_exact(
     kind, config, _ = STEPS[name]
     short: dict[str, Any] = {"epochs": 2}
     if "d_scale" in config:
-        short = {"rounds": 2, "d_steps": 1, "d_epochs": 1}
+        short = {"rounds": 2, "d_steps": 1, "d_epochs": 2, "d_batch": 4}
         short |= {"pretrain_rounds": 1} if kind is LeakGAN else {"d_pretrain": 1}
     elif kind is PolicyGradient:
         short = {"rounds": 8}
@@ -194,9 +206,45 @@ def test_resuming_is_exact(
     assert_resumes_exactly(
         kind,
         lambda: on(device, make_context(V, T, sequences=DATA, embedding=8, hidden=8)),
-        3,
+        8 if "d_scale" in config else 3,  # past the call from which on updates are replayed
         **config,
     )
+
+
+@devices
+@pytest.mark.parametrize("name", ["seqgan", "maligan", "rankgan", "leakgan"])
+def test_replayed_updates_are_those_launched_one_by_one(
+    name: str,
+    device: str,
+    monkeypatch: pytest.MonkeyPatch,
+    make_context: Callable[..., Context],
+    make_trainer: Callable[..., Trainer[Any]],
+) -> None:
+    """To the bit: losses, parameters, the random stream, and what the ledger counts."""
+    kind, config, _ = STEPS[name]
+    config = {**config, "d_batch": 4}
+    found = []
+    for eager in (replay.EAGER, 10**9):
+        monkeypatch.setattr(replay, "EAGER", eager)
+        context = on(device, make_context(V, T, sequences=DATA, embedding=8, hidden=8))
+        trainer = make_trainer(kind, context, batch=8, **config)
+        meter, losses = Meter(trainer), []
+        for index in range(12):  # 8 are a load
+            with meter:
+                losses.append(trainer.step(Position("discriminator", 0, index))["d_loss"])
+        state = {
+            f"{part}.{key}": tensor
+            for part, module in modules(trainer).items()
+            for key, tensor in module.state_dict().items()
+        }
+        found.append((torch.stack(losses).tolist(), meter.ledger, context.rng.get_state(), state))
+    (losses, ledger, stream_at, state), expected = found
+    assert losses == expected[0]
+    assert ledger == expected[1]
+    assert ledger["critic_updates"] == 12
+    assert torch.equal(stream_at, expected[2])
+    for key, tensor in state.items():
+        assert torch.equal(tensor, expected[3][key]), key
 
 
 # -- parts -------------------------------------------------------------------------------------
@@ -228,6 +276,32 @@ def test_scores_and_roll_outs(device: str, same_draws: Callable[[], None]) -> No
             assert (found[1][key].cpu() == expected).float().mean() > 0.99, key
         else:
             assert_close(found[1][key], expected, device, key)
+
+
+@devices
+def test_replayed_draws_are_those_launched_one_by_one(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after the parameters have changed in place."""
+    model = LSTMLanguageModel(V, T, 8, 8)
+    found = []
+    for eager in (replay.EAGER, 10**9):
+        monkeypatch.setattr(replay, "EAGER", eager)
+        model.initialise(stream(0, "tests", "cuda"), 1.0)
+        model.to(device)
+        rng, drawn = torch.Generator(device), []
+        rng.manual_seed(5)
+        ledger = dict.fromkeys(LEDGER, 0)
+        for _ in range(8):
+            with counting(ledger):
+                drawn.append(model.sample(20, rng))
+            with torch.no_grad():
+                model.head_bias[3] += 0.5
+        found.append((torch.stack(drawn).cpu(), ledger, rng.get_state()))
+    assert torch.equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+    assert torch.equal(found[0][2], found[1][2])
+    assert len(found[0][0].flatten(1).unique(dim=0)) == 8
 
 
 # -- whole runs --------------------------------------------------------------------------------

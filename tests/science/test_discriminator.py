@@ -12,6 +12,7 @@ from textbench.algorithms import discriminator
 from textbench.algorithms import max_over_time as max_over_time_file
 from textbench.algorithms.discriminator import FAKE, REAL, TextCNN, filters_for
 from textbench.algorithms.max_over_time import max_over_time
+from textbench.algorithms.max_over_time_gpu import max_over_time_gpu
 from torch import Tensor, nn
 
 from textbench.contracts.errors import UserError
@@ -116,18 +117,37 @@ def test_values_and_gradients_equal_plain_convolutions(
         torch.testing.assert_close(fast[name], gradient, msg=name)
 
 
+@pytest.mark.parametrize("function", [max_over_time, max_over_time_gpu])
 @pytest.mark.parametrize("width", [1, 2, 4, 5])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_the_maximum_over_time_has_the_right_derivative(width: int, batch: int) -> None:
+def test_the_maximum_over_time_has_the_right_derivative(
+    width: int, batch: int, function: Callable[..., Tensor]
+) -> None:
     rng = stream(3)
     embedded = torch.randn(batch, 5, 3, dtype=torch.float64, generator=rng, requires_grad=True)
     kernels = [
         torch.randn(w * 3, 4, dtype=torch.float64, generator=rng, requires_grad=True)
         for w in (width, 2)
     ]
-    assert torch.autograd.gradcheck(
-        lambda x, *kernels: max_over_time(x, kernels), (embedded, *kernels)
-    )
+    assert torch.autograd.gradcheck(lambda x, *kernels: function(x, kernels), (embedded, *kernels))
+
+
+def test_what_a_gpu_computes_is_the_same() -> None:
+    """Maxima, and gradients of embedding and kernels, on a CPU here."""
+    rng, found = stream(4), []
+    embedded = torch.randn(6, 12, 3, generator=rng, dtype=torch.float64)
+    kernels = [
+        torch.randn(w * 3, n, generator=rng, dtype=torch.float64)
+        for w, n in ((1, 2), (4, 5), (12, 3))
+    ]
+    direction = torch.randn(6, 10, generator=rng, dtype=torch.float64)
+    for function in (max_over_time, max_over_time_gpu):
+        given = [x.clone().requires_grad_() for x in (embedded, *kernels)]
+        pooled = function(given[0], given[1:])
+        (pooled * direction).sum().backward()
+        found.append([pooled.detach(), *(x.grad for x in given)])
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected)
 
 
 def test_equal_windows_share_the_gradient_of_their_symbols() -> None:

@@ -42,6 +42,30 @@ def counting(ledger: Ledger | None) -> Iterator[None]:
         _open.reset(token)
 
 
+def is_counting() -> bool:
+    """Tell whether a ledger is open."""
+    return _open.get() is not None
+
+
+@contextmanager
+def taken_back() -> Iterator[Ledger]:
+    """Take back from the open ledger what is counted meanwhile, and give it."""
+    ledger, spent = _open.get(), dict.fromkeys(LEDGER, 0)
+    before = dict(ledger or spent)
+    yield spent
+    if ledger is not None:
+        spent.update({entry: ledger[entry] - before[entry] for entry in spent})
+        ledger.update(before)
+
+
+def count(spent: Ledger) -> None:
+    """Add what was spent to the open ledger, if there is one."""
+    ledger = _open.get()
+    if ledger is not None:
+        for entry, number in spent.items():
+            ledger[entry] += number
+
+
 def count_drawn(tokens: int) -> None:
     """Count tokens that were drawn."""
     ledger = _open.get()

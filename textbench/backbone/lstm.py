@@ -15,6 +15,7 @@ from textbench.backbone.ledger import reads
 from textbench.backbone.linear_scores import LinearOutput
 from textbench.backbone.losses import Weigh, linear_cross_entropy, reweighted_cross_entropy
 from textbench.backbone.output import rows_at_once
+from textbench.backbone.replay import replayed
 from textbench.backbone.sampling import Drawer
 
 START = 0
@@ -22,6 +23,9 @@ START = 0
 
 SAMPLE_BATCH = 128
 """Sequences drawn together on a CPU: more would fall out of the cache."""
+
+REPLAYED = 256
+"""Sequences up to which a GPU replays a draw: larger ones are not held up by launches."""
 
 
 class LSTMLanguageModel(LSTMLayer, Generator):
@@ -153,6 +157,16 @@ class LSTMLanguageModel(LSTMLayer, Generator):
     @torch.no_grad()
     def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
         """See `Generator.sample`."""
+        if 0 < n <= REPLAYED:
+            name, parameters = f"sample {n} at {inverse_temperature}", [*self.parameters()]
+
+            def drawn() -> tuple[Tensor]:
+                return (self._sample(n, rng, inverse_temperature),)
+
+            return replayed(self, name, drawn, rng=rng, reads=parameters)[0]
+        return self._sample(n, rng, inverse_temperature)
+
+    def _sample(self, n: int, rng: torch.Generator, inverse_temperature: float) -> Tensor:
         batch = rows_at_once(SAMPLE_BATCH, self.vocab_size, self.device)
         table, drawer = self.input_table(), self.drawer(inverse_temperature)
         parts = []

@@ -51,4 +51,12 @@ def training_data(
 ) -> TrainingData:
     """Return a run's training stream on ``device``; ``fresh`` ones never repeat."""
     draw = task.fresh if fresh else task.train
-    return TrainingData(lambda number: draw(seed, number).to(device), task.train_size())
+    last: list[Tensor] = []
+
+    def on_device(number: int) -> Tensor:
+        drawn = draw(seed, number)
+        if not last or last[0] is not drawn:  # fixed data move once, and stay where they are
+            last[:] = [drawn, drawn.to(device)]
+        return last[1]
+
+    return TrainingData(on_device, task.train_size())

@@ -21,7 +21,7 @@ from textbench.contracts.plain import JsonObject
 from textbench.contracts.spec import Spec, digest
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
-from textbench.run import assemble, checkpoint
+from textbench.run import assemble, checkpoint, conditions
 from textbench.run.measure import measure, undisturbed
 from textbench.run.score import is_given
 from textbench.store import verify
@@ -90,6 +90,7 @@ def load(
     kind = assemble.trainer_class(spec)
     task = task or assemble.task(spec, directory.store, changed)
     place = torch.device(device)
+    conditions.prepare(place)
     # The final parameters replace whatever it would start from: no warm-up is needed.
     trainer = assemble.trainer(spec, kind, task, place)
     trainer.setup()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,3 +36,19 @@ class Conditions:
         if self.checkpoint_steps:
             return steps >= self.checkpoint_steps
         return seconds >= self.checkpoint_seconds
+
+
+def prepare(device: torch.device) -> None:
+    """Let a GPU compute in float32, and the same each time; a CPU does so anyway.
+
+    PyTorch lets cuDNN's LSTM round what it multiplies to 10 bits (TF32), which moves log-
+    probabilities by 1e-3; and under deterministic algorithms it writes NaN into every new tensor,
+    a launch each.
+    """
+    if device.type == "cpu":
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False

@@ -154,6 +154,7 @@ class Run:
         return self.schedule.at(max(self.step - 1, 0)).phase
 
     def _log_losses(self) -> None:
+        self.clock.settle()  # reading a loss would wait as well, uncounted
         values = {key: float(total) / count for key, (total, count) in self.sums.items()}
         self.sums = {}
         for key, value in values.items():

@@ -18,7 +18,7 @@ import torch
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.run import worker
+from textbench.run import conditions, worker
 from textbench.run.conditions import Conditions
 from textbench.store import kept
 from textbench.store.directory import RunDirectory
@@ -62,8 +62,7 @@ def repeat(directory: RunDirectory, steps: int, device: str = "cpu") -> Repetiti
             warm-up's parameters are not in the store.
     """
     spec = directory.spec()
-    if device != "cpu":
-        torch.use_deterministic_algorithms(True, warn_only=True)  # as the worker does
+    conditions.prepare(torch.device(device))
     with tempfile.TemporaryDirectory(prefix="textbench-verify-") as folder:
         again = RunDirectory(spec.directory(Path(folder)))
         again.create(spec)

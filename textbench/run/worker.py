@@ -24,7 +24,7 @@ from textbench.contracts.errors import DivergedError, UserError, one_line
 from textbench.contracts.spec import Spec
 from textbench.plan import registry
 from textbench.plan.codehash import code_hash
-from textbench.run import assemble, checkpoint
+from textbench.run import assemble, checkpoint, conditions
 from textbench.run.conditions import Conditions
 from textbench.run.endings import INTERRUPTED
 from textbench.run.loop import Run, Warmup
@@ -87,8 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
         deadline=given.deadline,
         stop=lambda: STOP.is_set() or parent not in ("", str(os.getppid())),
     )
-    if options.device.type == "cuda":
-        torch.use_deterministic_algorithms(True, warn_only=True)
+    conditions.prepare(options.device)
     directory = RunDirectory(given.directory.absolute())  # a plug-in may change where we are
     try:
         registry.load_plugins(given.plugin)
