@@ -287,7 +287,7 @@ def test_replayed_draws_are_those_launched_one_by_one(
     found = []
     for eager in (replay.EAGER, 10**9):
         monkeypatch.setattr(replay, "EAGER", eager)
-        model.initialise(stream(0, "tests", "cuda"), 1.0)
+        model.to("cpu").initialise(stream(0, "tests", "cuda"), 1.0)
         model.to(device)
         rng, drawn = torch.Generator(device), []
         rng.manual_seed(5)
