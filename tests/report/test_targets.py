@@ -125,6 +125,12 @@ def test_seconds_of_machines_of_known_rates_are_put_on_one_scale() -> None:
     ]
     where.loc[0, "hardware"] = "a, NVIDIA A100"
     assert time_to_target(met, where)[0]["cpu_seconds"].isna().all()
+    where["hardware"] = "a, NVIDIA A100"  # one machine, but its processor only waited
+    table, notes = time_to_target(met, where)
+    assert table["cpu_seconds"].isna().all()
+    assert notes == [
+        "processor seconds are of a, NVIDIA A100, where a GPU did the work, and are left out"
+    ]
 
 
 def test_a_profile_is_the_share_of_targets_within_a_factor() -> None:

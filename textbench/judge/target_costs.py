@@ -20,6 +20,9 @@ WHY = {
 }
 """Of the outcomes that do not count."""
 
+ACCELERATORS = "GPU|NVIDIA|Instinct|Radeon"
+"""What PyTorch calls a GPU has one of these words in it."""
+
 
 def time_to_target(
     met: pd.DataFrame, runs: pd.DataFrame | None = None
@@ -107,10 +110,13 @@ def on_one_scale(met: pd.DataFrame, runs: pd.DataFrame | None) -> tuple[pd.DataF
         elsewhere = (before.fillna("") != "") & (there != machines)
         machines = machines.mask(elsewhere, "a machine that did not make the warm-up")
         rates[elsewhere.to_numpy()] = math.nan
+    kinds = " and ".join(sorted(set(machines) - {""})) or "machines that are not named"
+    if machines.str.contains(ACCELERATORS, regex=True).any():
+        left_out = f"processor seconds are of {kinds}, where a GPU did the work, and are left out"
+        return met.assign(cpu_seconds=math.nan), [left_out]
     if machines.nunique() == 1 and machines.iloc[0]:
         return met, []
-    kinds = " and ".join(sorted(set(machines) - {""})) or "machines that are not named"
-    if np.isnan(rates).any() or machines.str.contains("GPU|NVIDIA", regex=True).any():
+    if np.isnan(rates).any():
         left_out = f"processor seconds are of {kinds}, not all of known rates, and are left out"
         return met.assign(cpu_seconds=math.nan), [left_out]
     middle = float(np.median(rates))
