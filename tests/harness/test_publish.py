@@ -81,6 +81,28 @@ def test_a_published_store_says_what_the_runs_said(store: Path) -> None:
     assert not list(kept.rglob("checkpoint*"))
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            ["run --seeds 0:2 --set a.b=1", "run --seeds 4 --set a.b=1"],
+            ["run --seeds 0,1,4 --set a.b=1"],
+        ),
+        (
+            ["run --seeds 2,0 -x", "run --seeds 0:3 -y"],
+            ["run --seeds 0,1,2 -y", "run --seeds 0,2 -x"],
+        ),
+        (["run --results /tmp/mine --jobs 4 --algos cot", "run --algos cot"], ["run --algos cot"]),
+        (["run --checkpoint-every 5m --seeds 1 --results r"], ["run --seeds 1"]),
+        (["run --seeds 0:999999999", "run --seeds x"], ["run --seeds 0:999999999,x"]),
+        (["run --seeds", "run --jobs"], ["run --jobs", "run --seeds"]),
+        (["", "python -m mine"], ["python -m mine"]),
+    ],
+)
+def test_the_page_has_the_commands_for_another_place(given: list[str], expected: list[str]) -> None:
+    assert publish._commands(given) == expected
+
+
 def test_one_generator_of_each_row_goes_along(store: Path) -> None:
     call("publish results mine --to kept")
     kept = Path("kept/mine")

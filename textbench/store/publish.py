@@ -9,8 +9,9 @@ store of a hundred runs fits a repository.
 from __future__ import annotations
 
 import json
+import re
 import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
@@ -35,6 +36,11 @@ from textbench.store.rows import (
     LossRow,
 )
 
+LOCAL = ("--results", "--jobs", "--checkpoint-every")
+"""Options of a command that say where and how it was run, and change no number."""
+SEEDS = "{seeds}"
+MOST_SEEDS = 1000
+"""Of one range that is written out."""
 SAMPLE_LINES = 20
 """Lines of ``samples.txt`` that are kept."""
 LARGEST_GENERATOR = 2 * 2**20
@@ -170,9 +176,41 @@ def page(name: str, runs: Iterable[RecordedRun]) -> str:
         machines = _values(f"{start.get('cpu', '')}, {start.get('device', '')}" for start in starts)
         lines.append(f"| `{_plain(label)}` | {options or '-'} | {seeds} | {commits} | {machines} |")
     starts = [start for group in rows.values() for run in group for start in run.starts]
-    commands = sorted({_line(start["command"]) for start in starts if start.get("command")})
-    lines += ["", "```sh", *commands, "```"]
+    lines += ["", "```sh", *_commands(str(start.get("command", "")) for start in starts), "```"]
     return "\n".join(lines) + "\n"
+
+
+def _commands(given: Iterable[str]) -> list[str]:
+    """Return the commands that make the runs elsewhere.
+
+    Without the options that no number depends on and that are of one place alone; those that
+    differ in their seeds as one.
+    """
+    seeds: dict[str, list[str]] = {}
+    for command in sorted({_line(one) for one in given if one}):
+        words = command.split(" ")
+        for option in LOCAL:
+            while option in words[:-1]:
+                at = words.index(option)
+                del words[at : at + 2]
+        at = words.index("--seeds") + 1 if "--seeds" in words[:-1] else 0
+        number = words[at] if at else ""
+        if at:
+            words[at] = SEEDS
+        seeds.setdefault(" ".join(words), []).append(number)
+    return sorted(text.replace(SEEDS, _all_seeds(numbers)) for text, numbers in seeds.items())
+
+
+def _all_seeds(numbers: Sequence[str]) -> str:
+    """Return one value of ``--seeds`` for several."""
+    text, found = ",".join(numbers), set()
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,9})(?::(\d{1,9}))?", part)
+        first, end = (int(match[1]), int(match[2] or int(match[1]) + 1)) if match else (0, 0)
+        if not first < end <= first + MOST_SEEDS:
+            return text
+        found |= set(range(first, end))
+    return ",".join(str(seed) for seed in sorted(found))
 
 
 def _options(overrides: Mapping[str, object]) -> str:
