@@ -20,7 +20,7 @@ from torch import Tensor
 
 from textbench.backbone.losses import FunctionContext
 
-from .max_over_time_gpu import max_over_time_gpu, windows
+from .max_over_time_gpu import MaxOverTimeGPU, windows
 
 SCORE_CHUNK = 256
 """Sequences scored together on a CPU."""
@@ -35,10 +35,9 @@ def max_over_time(embedded: Tensor, kernels: Sequence[Tensor]) -> Tensor:
         embedded: ``(B, T, E)``.
         kernels: ``(w·E, filters)`` each, w ≤ T; row j·E + e belongs to offset j.
     """
-    if torch.is_grad_enabled() and not embedded.is_cpu:
-        return max_over_time_gpu(embedded, kernels)
     if torch.is_grad_enabled():
-        pooled: Tensor = _MaxOverTime.apply(embedded, *kernels)  # type: ignore[no-untyped-call]
+        kind = _MaxOverTime if embedded.is_cpu else MaxOverTimeGPU
+        pooled: Tensor = kind.apply(embedded, *kernels)  # type: ignore[no-untyped-call]
         return pooled
     widths = (len(kernel) // embedded.shape[2] for kernel in kernels)
     pairs = zip(widths, kernels, strict=True)

@@ -7,7 +7,6 @@ that cover a position in one: what each window holds of each position is a const
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -55,15 +54,12 @@ def windows(embedded: Tensor, width: int) -> Tensor:
     return embedded.unfold(1, width, 1).transpose(2, 3).flatten(2)
 
 
-def max_over_time_gpu(embedded: Tensor, kernels: Sequence[Tensor]) -> Tensor:
-    """Return `max_over_time`; it runs on any device, but is fast on a GPU."""
-    pooled: Tensor = _MaxOverTime.apply(embedded, *kernels)  # type: ignore[no-untyped-call]
-    return pooled
+class MaxOverTimeGPU(torch.autograd.Function):
+    """See `max_over_time`. It runs on any device, but is fast on a GPU."""
 
-
-class _MaxOverTime(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionContext, embedded: Tensor, *kernels: Tensor) -> Tensor:
+        """Return every filter's largest answer, ``(B, filters of all kernels)``."""
         seen = [windows(embedded, len(kernel) // embedded.shape[2]) for kernel in kernels]
         best = [(x @ kernel).max(1) for x, kernel in zip(seen, kernels, strict=True)]
         places = torch.cat([found.indices for found in best], 1)
@@ -72,6 +68,7 @@ class _MaxOverTime(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: FunctionContext, *grads: Tensor) -> tuple[Tensor, ...]:
+        """Return the gradients of the embedded sequences and of every kernel."""
         embedded, places, *saved = ctx.saved_tensors
         kernels, seen = saved[: len(saved) // 2], saved[len(saved) // 2 :]
         batch, length, width = embedded.shape

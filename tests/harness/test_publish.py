@@ -103,6 +103,19 @@ def test_the_page_has_the_commands_for_another_place(given: list[str], expected:
     assert publish._commands(given) == expected
 
 
+def test_no_folder_of_the_machine_goes_along(store: Path) -> None:
+    """Publishing again brings an older record up to date."""
+    path = run_of(store, "mle/s0") / "env.json"
+    made = json.loads(path.read_text("utf-8"))
+    for folder in ("/data/mine", "'/home/me/a folder'"):
+        made["starts"][0]["command"] = f"textbench run --results {folder} --seeds 0 --jobs 3"
+        path.write_text(json.dumps(made), "utf-8")
+        call("publish results mine --to kept")
+        kept = run_of(Path("kept/mine"), "mle/s0") / "env.json"
+        (start,) = json.loads(kept.read_text("utf-8"))["starts"]
+        assert start == {**made["starts"][0], "command": "textbench run --seeds 0 --jobs 3"}
+
+
 def test_one_generator_of_each_row_goes_along(store: Path) -> None:
     call("publish results mine --to kept")
     kept = Path("kept/mine")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from textbench.algorithms import discriminator
 from textbench.algorithms import max_over_time as max_over_time_file
 from textbench.algorithms.discriminator import FAKE, REAL, TextCNN, filters_for
 from textbench.algorithms.max_over_time import max_over_time
-from textbench.algorithms.max_over_time_gpu import max_over_time_gpu
+from textbench.algorithms.max_over_time_gpu import MaxOverTimeGPU
 from torch import Tensor, nn
 
 from textbench.contracts.errors import UserError
@@ -115,6 +115,11 @@ def test_values_and_gradients_equal_plain_convolutions(
     for name, gradient in gradients(network).items():
         assert gradient.abs().max() > 0, name
         torch.testing.assert_close(fast[name], gradient, msg=name)
+
+
+def max_over_time_gpu(embedded: Tensor, kernels: Sequence[Tensor]) -> Tensor:
+    """What `max_over_time` is on a GPU, on a CPU."""
+    return MaxOverTimeGPU.apply(embedded, *kernels)
 
 
 @pytest.mark.parametrize("function", [max_over_time, max_over_time_gpu])

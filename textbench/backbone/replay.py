@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -23,7 +22,7 @@ MOST = 8
 """Recordings kept for one owner."""
 
 Tensors = tuple[Tensor, ...]
-_owned: WeakKeyDictionary[Any, dict[Any, Recording]] = WeakKeyDictionary()
+_owned: WeakKeyDictionary[object, dict[tuple[object, ...], Recording]] = WeakKeyDictionary()
 
 
 @dataclass

@@ -36,7 +36,8 @@ from textbench.store.rows import (
     LossRow,
 )
 
-LOCAL = ("--results", "--jobs", "--checkpoint-every")
+FOLDER = ("--results",)
+LOCAL = (*FOLDER, "--jobs", "--checkpoint-every")
 """Options of a command that say where and how it was run, and change no number."""
 SEEDS = "{seeds}"
 MOST_SEEDS = 1000
@@ -109,6 +110,15 @@ def _content(run: RecordedRun, *, generator: bool) -> dict[str, bytes]:
     """Return the files of a run's compact record."""
     read = run.directory.content
     found = {name: read(name) for name in (SPEC, ENVIRONMENT, METRICS, EVALUATIONS)}
+    starts = [dict(start) for start in run.starts]
+    for start in starts:
+        start["command"] = _elsewhere(str(start.get("command", "")), FOLDER)
+    if any(
+        new["command"] != old.get("command", "")
+        for new, old in zip(starts, run.starts, strict=True)
+    ):
+        text = json.dumps({"starts": starts}, indent=1, sort_keys=True)
+        found[ENVIRONMENT] = f"{text}\n".encode()
     curve = thinned(run.directory.curve())
     found[CURVE] = "".join(json.dumps(row, allow_nan=False) + "\n" for row in curve).encode()
     found[SAMPLES] = b"".join(read(SAMPLES).splitlines(keepends=True)[:SAMPLE_LINES])
@@ -188,17 +198,18 @@ def _commands(given: Iterable[str]) -> list[str]:
     """
     seeds: dict[str, list[str]] = {}
     for command in sorted({_line(one) for one in given if one}):
-        words = command.split(" ")
-        for option in LOCAL:
-            while option in words[:-1]:
-                at = words.index(option)
-                del words[at : at + 2]
+        words = _elsewhere(command, LOCAL).split(" ")
         at = words.index("--seeds") + 1 if "--seeds" in words[:-1] else 0
         number = words[at] if at else ""
         if at:
             words[at] = SEEDS
         seeds.setdefault(" ".join(words), []).append(number)
     return sorted(text.replace(SEEDS, _all_seeds(numbers)) for text, numbers in seeds.items())
+
+
+def _elsewhere(command: str, options: Sequence[str]) -> str:
+    """Return a command without these options and their values."""
+    return re.sub(rf" (?:{'|'.join(options)})[= ](?:'[^']*'|\S+)", "", command)
 
 
 def _all_seeds(numbers: Sequence[str]) -> str:
