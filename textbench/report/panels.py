@@ -82,6 +82,7 @@ def figure_of(
     parts = figure.subfigures(len(strips), 1, height_ratios=heights, squeeze=False)
     found = []
     for part, strip in zip(parts[:, 0].tolist(), strips, strict=True):
+        part.patch.set_visible(False)  # it is empty, and its corner lies at 0 or at -0
         lines = math.ceil(strip.panels / columns)
         axes = part.subplots(lines, columns, squeeze=False).ravel().tolist()
         for unused in axes[strip.panels :]:
