@@ -361,6 +361,9 @@ def test_what_that_page_says_of_the_adversarial_rows() -> None:
     assert f"of MLE ({pair['mle']}) and 200 rounds, SeqGAN ends at {pair['seqgan']}" in page
     assert f"`policy_gradient`, at {pair['policy_gradient']} (three" in page
     assert f"goes farther the same way, to {pair['rankgan']}." in page
+    forced, plain = end.loc["professor_forcing"], end.loc["mle"].loc[:2]
+    assert len(forced) == 3 and (forced == plain).all(axis=None)
+    assert "Professor forcing is MLE to the bit in its three seeds" in page
     sharp, seqgan = end.loc["policy_gradient"], end.loc["seqgan"]
     assert len(sharp) == len(seqgan) == 3
     assert sharp["nll_oracle"].max() < seqgan["nll_oracle"].min()
