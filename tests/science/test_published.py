@@ -6,6 +6,7 @@ authors published, and their code run again (docs/protocol.md).
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -17,8 +18,8 @@ import pandas as pd
 import pytest
 import reproduction
 
-from reports import PUBLISHED, REPORTS, ROOT, differing, stores
-from textbench import load_results
+from reports import PUBLISHED, REPORTS, ROOT, UNTRACKED, differing, stores
+from textbench import load_curves, load_results
 from textbench.contracts.spec import Spec
 from textbench.plan.resolve import Request, expand
 from textbench.report import write_report
@@ -28,10 +29,16 @@ STORES = stores()
 TEXT = (".md", ".tex", ".csv")
 
 
+@functools.cache
+def results(store: str) -> pd.DataFrame:
+    """Return a published store's evaluations; nobody changes them."""
+    return load_results(PUBLISHED / store)
+
+
 @pytest.fixture(scope="module")
 def curves() -> pd.DataFrame:
     """Evaluations on the published oracle: one row per run and moment, a column per metric."""
-    rows = load_results(PUBLISHED / "leads")
+    rows = results("leads")
     rows = rows[~rows["warmup"]]
     table = rows.pivot_table(
         index=["label", "seed", "step", "epoch", "final"], columns="metric", values="value"
@@ -194,6 +201,7 @@ def test_reports_are_made_of_the_recorded_runs(store: str, tmp_path: Path) -> No
             or not alike(*(path.read_text("utf-8") for path in pair))
         ]
     assert any(tmp_path.iterdir()) and not wrong, f"{store} is out of date: {wrong}"
+    assert UNTRACKED in json.loads((REPORTS / store / "manifest.json").read_text())
 
 
 def test_the_page_of_what_reproduces_is_made_of_these_reports() -> None:
@@ -208,7 +216,7 @@ def test_the_page_of_what_reproduces_is_made_of_these_reports() -> None:
 
 def at_epoch(store: str, label: str, epoch: float) -> pd.DataFrame:
     """Return a row's evaluations at the end of an epoch: seeds by metrics."""
-    frame = load_results(PUBLISHED / store)
+    frame = results(store)
     mine = frame[(frame["label"] == label) & ~frame["warmup"].astype(bool)]
     mine = mine[(mine["epoch"] == epoch) & ~mine["final"].astype(bool)]
     return mine.pivot(index="seed", columns="metric", values="value")
@@ -242,14 +250,14 @@ def test_the_sentences_of_that_page_have_numbers_of_the_records(
 
 def paths(store: str) -> pd.DataFrame:
     """Return a store's evaluations along training: rows, seeds and epochs by metrics."""
-    frame = load_results(PUBLISHED / store)
+    frame = results(store)
     frame = frame[~frame["final"].astype(bool) & ~frame["warmup"].astype(bool)]
     return frame.pivot_table(index=["label", "seed", "epoch"], columns="metric", values="value")
 
 
 def ends(store: str) -> pd.DataFrame:
     """Return a store's final evaluations: rows and seeds by metrics."""
-    frame = load_results(PUBLISHED / store)
+    frame = results(store)
     frame = frame[frame["final"].astype(bool) & ~frame["warmup"].astype(bool)]
     return frame.pivot_table(index=["label", "seed"], columns="metric", values="value")
 
@@ -324,7 +332,7 @@ def test_what_that_page_says_of_cot_beside_mle() -> None:
     page, every = on_the_page(), paths("oracle")
     names = ("cot:9ffe475", "mle", "mle:dropout", "scheduled_sampling", "cot")
     state, mle, dropout, scheduled, cot = (every.loc[name] for name in names)
-    frame = load_results(PUBLISHED / "oracle")
+    frame = results("oracle")
     on_cpu = frame[frame["final"].astype(bool) & (frame["seed"] < 3)]  # the others had a GPU
     cost = on_cpu.groupby("label")["cpu_seconds"].mean()
     assert f"cost {cost['cot:9ffe475'] / cost['mle']:.1f} times MLE's" in page
@@ -364,6 +372,9 @@ def test_what_that_page_says_of_the_adversarial_rows() -> None:
     forced, plain = end.loc["professor_forcing"], end.loc["mle"].loc[:2]
     assert len(forced) == 3 and (forced == plain).all(axis=None)
     assert "Professor forcing is MLE to the bit in its three seeds" in page
+    logs = load_curves(PUBLISHED / "oracle")
+    logs = logs[(logs["label"] == "professor_forcing") & (logs["name"] == "d_average_accuracy")]
+    assert logs["value"].between(0.495, 0.51).all() and "accuracy stays at 0.50" in page
     sharp, seqgan = end.loc["policy_gradient"], end.loc["seqgan"]
     assert len(sharp) == len(seqgan) == 3
     assert sharp["nll_oracle"].max() < seqgan["nll_oracle"].min()
@@ -393,7 +404,7 @@ def test_what_that_page_says_of_regularisation_and_of_the_discriminator() -> Non
     apart = cot - dropout
     assert apart["nll_oracle"].between(0.055, 0.115).all()
     assert apart["nll_test"].abs().max() < 0.01
-    frame, end = load_results(PUBLISHED / "variants"), ends("variants")
+    frame, end = results("variants"), ends("variants")
     spent = frame[frame["epoch"] == 8].groupby("label")["cpu_seconds"].mean()
     assert spent["cot"] / spent["mle:dropout"] == pytest.approx(7, abs=0.5)
     assert " / ".join(f"{v:.2f}" for v in end.loc["mle"][["nll_oracle", "nll_test"]].mean()) in (
@@ -419,7 +430,7 @@ def test_the_command_of_every_recorded_run_is_written_beside_it() -> None:
     }
     assert recorded
     for command in (one for one in recorded if one not in written):  # seeds of several as one
-        (elsewhere,) = publish._commands([command])
+        (elsewhere,) = publish.commands([command])
         before, seeds, after = elsewhere.partition(" --seeds ")
         after = after.partition(" ")[2]
         assert seeds and any(
@@ -459,7 +470,7 @@ FINDINGS = [
 def test_readme_says_what_the_records_say(
     store: str, label: str, metric: str, seeds: int, shown: str
 ) -> None:
-    frame = load_results(PUBLISHED / store)
+    frame = results(store)
     chosen = frame[(frame["label"] == label) & (frame["metric"] == metric) & frame["final"]]
     assert len(chosen) == seeds
     assert f"{chosen['value'].mean():.{len(shown.partition('.')[2])}f}" == shown
@@ -469,7 +480,7 @@ def test_readme_says_what_the_records_say(
 
 def test_readme_says_where_cots_path_lies_and_of_how_many_seeds() -> None:
     readme = " ".join((ROOT / "README.md").read_text().split())
-    curves = load_results(PUBLISHED / "oracle")
+    curves = results("oracle")
     curves = curves[~curves["final"].astype(bool)]
     seeds = curves.groupby("label")["seed"].nunique()
     assert [seeds[label] for label in ("cot:9ffe475", "mle", "mle:dropout")] == [5, 5, 5]
@@ -507,7 +518,7 @@ def test_readme_says_what_is_not_separated() -> None:
 
 def test_the_sequence_jsd_is_ln_2_for_every_row() -> None:
     for store in ("quick", "variants", "leads", "oracle", "descendants"):
-        frame = load_results(PUBLISHED / store)
+        frame = results(store)
         values = frame.loc[(frame["metric"] == "jsd_sequence") & frame["final"], "value"]
         assert len(values) and values.sub(math.log(2)).abs().max() < 0.001
 
