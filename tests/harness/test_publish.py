@@ -100,7 +100,7 @@ def test_a_published_store_says_what_the_runs_said(store: Path) -> None:
     ],
 )
 def test_the_page_has_the_commands_for_another_place(given: list[str], expected: list[str]) -> None:
-    assert publish._commands(given) == expected
+    assert publish.commands(given) == expected
 
 
 def test_no_folder_of_the_machine_goes_along(store: Path) -> None:

@@ -41,7 +41,7 @@ LOCAL = (*FOLDER, "--jobs", "--checkpoint-every")
 """Options of a command that say where and how it was run, and change no number."""
 SEEDS = "{seeds}"
 MOST_SEEDS = 1000
-"""Of one range that is written out."""
+"""Of a range that is written out; and of parts of a list."""
 SAMPLE_LINES = 20
 """Lines of ``samples.txt`` that are kept."""
 LARGEST_GENERATOR = 2 * 2**20
@@ -112,7 +112,7 @@ def _content(run: RecordedRun, *, generator: bool) -> dict[str, bytes]:
     found = {name: read(name) for name in (SPEC, ENVIRONMENT, METRICS, EVALUATIONS)}
     starts = [dict(start) for start in run.starts]
     for start in starts:
-        start["command"] = _elsewhere(str(start.get("command", "")), FOLDER)
+        start["command"] = elsewhere(str(start.get("command", "")), FOLDER)
     if any(
         new["command"] != old.get("command", "")
         for new, old in zip(starts, run.starts, strict=True)
@@ -186,11 +186,11 @@ def page(name: str, runs: Iterable[RecordedRun]) -> str:
         machines = _values(f"{start.get('cpu', '')}, {start.get('device', '')}" for start in starts)
         lines.append(f"| `{_plain(label)}` | {options or '-'} | {seeds} | {commits} | {machines} |")
     starts = [start for group in rows.values() for run in group for start in run.starts]
-    lines += ["", "```sh", *_commands(str(start.get("command", "")) for start in starts), "```"]
+    lines += ["", "```sh", *commands(str(start.get("command", "")) for start in starts), "```"]
     return "\n".join(lines) + "\n"
 
 
-def _commands(given: Iterable[str]) -> list[str]:
+def commands(given: Iterable[str]) -> list[str]:
     """Return the commands that make the runs elsewhere.
 
     Without the options that no number depends on and that are of one place alone; those that
@@ -198,7 +198,7 @@ def _commands(given: Iterable[str]) -> list[str]:
     """
     seeds: dict[str, list[str]] = {}
     for command in sorted({_line(one) for one in given if one}):
-        words = _elsewhere(command, LOCAL).split(" ")
+        words = elsewhere(command, LOCAL).split(" ")
         at = words.index("--seeds") + 1 if "--seeds" in words[:-1] else 0
         number = words[at] if at else ""
         if at:
@@ -207,7 +207,7 @@ def _commands(given: Iterable[str]) -> list[str]:
     return sorted(text.replace(SEEDS, _all_seeds(numbers)) for text, numbers in seeds.items())
 
 
-def _elsewhere(command: str, options: Sequence[str]) -> str:
+def elsewhere(command: str, options: Sequence[str]) -> str:
     """Return a command without these options and their values."""
     return re.sub(rf" (?:{'|'.join(options)})[= ](?:'[^']*'|\S+)", "", command)
 
@@ -215,6 +215,8 @@ def _elsewhere(command: str, options: Sequence[str]) -> str:
 def _all_seeds(numbers: Sequence[str]) -> str:
     """Return one value of ``--seeds`` for several."""
     text, found = ",".join(numbers), set()
+    if text.count(",") >= MOST_SEEDS:
+        return text
     for part in text.split(","):
         match = re.fullmatch(r"(\d{1,9})(?::(\d{1,9}))?", part)
         first, end = (int(match[1]), int(match[2] or int(match[1]) + 1)) if match else (0, 0)
