@@ -16,7 +16,7 @@ from torch import Tensor
 
 from textbench.backbone.replay import replayed
 from textbench.contracts.config import Config, tunable
-from textbench.contracts.trainer import Trainer
+from textbench.contracts.trainer import State, Trainer
 
 from .discriminator import FAKE, REAL, TextFeatures, filters_for
 
@@ -70,16 +70,21 @@ class DiscriminatorTrainer(Trainer[D], Generic[D]):
         network = kind(symbols, filters_for(length, c.d_scale, c.d_filters), c.d_embedding)
         network.initialise(self.context.stream("discriminator"))
         network.to(self.context.device)
-        self.d_optimiser = torch.optim.Adam(
-            network.parameters(),
-            lr=c.d_lr,
-            fused=True,
-            capturable=self.context.device.type == "cuda",
-        )
+        self.d_optimiser = torch.optim.Adam(network.parameters(), lr=c.d_lr, fused=True)
+        self._let_record()
         self.loads = 0
         self.sequences = torch.empty(0, length, dtype=torch.int64)
         self.labels = torch.empty(0, dtype=torch.int64)
         return network
+
+    def load_state_dict(self, state: State) -> None:
+        """See `Trainer.load_state_dict`."""
+        super().load_state_dict(state)
+        self._let_record()  # a checkpoint holds what was so where it was made
+
+    def _let_record(self) -> None:
+        for group in self.d_optimiser.param_groups:
+            group["capturable"] = self.context.device.type == "cuda"
 
     def minibatches(self) -> int:
         """Return how many discriminator updates are one pass over a load."""

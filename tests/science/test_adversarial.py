@@ -189,6 +189,18 @@ def test_each_side_has_its_own_rate_and_the_usual_adam(
     assert trained == {id(p) for p in critic.parameters()}
 
 
+def test_a_checkpoint_of_an_optimiser_goes_on_as_this_device_needs(
+    make_context: MakeContext, make_trainer: MakeTrainer
+) -> None:
+    """Only a GPU can record an update, and Adam has to be told so; a CPU's refuses it."""
+    trainer = make_trainer(SeqGAN, make_context(), **small(SeqGAN))
+    state = trainer.state_dict()
+    state["d_optimiser"]["param_groups"][0]["capturable"] = True
+    trainer.load_state_dict(state)
+    assert trainer.d_optimiser.param_groups[0]["capturable"] is False
+    trainer.step(Position("discriminator", 0, 0))
+
+
 def test_a_load_is_fresh_and_read_in_one_order(
     make_context: MakeContext, make_trainer: MakeTrainer
 ) -> None:

@@ -7,6 +7,7 @@ the same random numbers, so that results keep their bits; on a CPU nothing is re
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -18,6 +19,8 @@ from textbench.backbone.ledger import Ledger, count, is_counting, taken_back
 
 EAGER = 3
 """Calls as written before one is recorded: in them libraries and optimisers set themselves up."""
+SWITCH = "TEXTBENCH_CUDA_GRAPHS"
+"""Environment variable: 0 launches every kernel."""
 MOST = 8
 """Recordings kept for one owner."""
 
@@ -57,8 +60,13 @@ def replayed(
         rng: A stream on the inputs' device.
         reads: Whatever else is read or changed, at its place in memory: parameters, the
             optimiser's state, data. Where one of them moves, recording begins anew.
+
+    Raises:
+        RuntimeError: It cannot be recorded, since it waits for a result.
     """
-    if rng.device.type != "cuda" or torch.cuda.is_current_stream_capturing():
+    if rng.device.type != "cuda" or os.environ.get(SWITCH) == "0":
+        return function(*inputs)
+    if torch.cuda.is_current_stream_capturing():  # it is part of a larger recording
         return function(*inputs)
     kept = _owned.setdefault(owner, {})
     shapes = tuple((tuple(x.shape), x.dtype) for x in inputs)
@@ -73,7 +81,11 @@ def replayed(
     if recording.calls <= EAGER:
         return _aside(function, inputs)
     if recording.graph is None:
-        _record(recording, function, inputs)
+        try:
+            _record(recording, function, inputs)
+        except RuntimeError as error:
+            wrong = f"{name} cannot be recorded as a CUDA graph; {SWITCH}=0 runs without"
+            raise RuntimeError(f"{wrong} ({error})") from error
     return _replay(recording, inputs)
 
 
