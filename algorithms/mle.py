@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.contracts.config import Config, tunable
+from textbench.contracts.errors import UserError
 from textbench.contracts.trainer import Phase, Position, Trainer
 
 
@@ -81,9 +82,18 @@ class MLE(Trainer[MLEConfig]):
         return {"nll": loss.detach()}
 
     def observe(self, validation_nll: float) -> bool:
-        """Early stopping: keep the best parameters, take them when patience or time is up."""
+        """Early stopping: keep the best parameters, take them when patience or time is up.
+
+        Raises:
+            UserError: There is no validation NLL to stop by.
+        """
         if not self.config.patience:
             return False
+        if math.isnan(validation_nll) and not self.best_state:
+            raise UserError(
+                "patience needs a validation NLL, and this task has no validation sequences; set "
+                "patience to 0, or give the task some"
+            )
         if validation_nll < self.best_nll:
             self.best_nll, self.best_update = validation_nll, self.updates
             self.best_state = {k: v.clone() for k, v in self.generator.state_dict().items()}

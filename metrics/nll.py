@@ -62,11 +62,15 @@ class NLL(Metric):
     def protocol(self, evaluation: Evaluation) -> dict[str, str]:
         """Return definition, version and the number of sequences."""
         train = min(evaluation.n, evaluation.task.train_size())
+        try:
+            validation = len(evaluation.task.validation())
+        except NotApplicableError:
+            validation = 0
         return {
             "nll_oracle": f"nll_oracle/1 {evaluation.sampling}",
             "nll_test": f"nll_test/1 n={len(evaluation.test)}",
             "nll_train": f"nll_train/1 n={train}",
-            "nll_validation": f"nll_validation/1 n={len(evaluation.task.validation())}",
+            "nll_validation": f"nll_validation/1 n={validation}",
         }
 
     def compute(self, evaluation: Evaluation) -> Values:

@@ -7,11 +7,13 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import corpus
 import pytest
 from click.testing import CliRunner, Result
 
 from textbench.cli import cli
 from textbench.contracts.spec import Spec
+from textbench.judge.published import protocols
 from textbench.plan import grids, presets, registry
 from textbench.plan.resolve import Request, expand
 
@@ -113,7 +115,7 @@ def grid(name: str, **given: Any) -> list[Spec]:
 
 
 def test_every_grid_is_described_here() -> None:
-    assert grids.names() == sorted(STATED)
+    assert grids.names() == sorted([*STATED, "texygen_coco"])
     for name in grids.names():
         assert registry.read_toml(grids.path(name))["summary"]
 
@@ -171,6 +173,26 @@ def test_what_makes_a_row_holds_under_every_preset_and_the_schedule_is_the_prese
         assert spec.overrides == {
             f"{spec.trainer}@paper.{key}": value for key, value in schedule.items()
         }
+
+
+def test_the_schedules_for_captions_are_those_that_texygens_table_is_compared_under(
+    folder: Path,
+) -> None:
+    for split in ("train", "test"):
+        path = folder / "coco" / f"{split}.txt"
+        path.parent.mkdir(exist_ok=True)
+        corpus.write(path, corpus.sentences(60, len(split)))
+    specs = grid("texygen_coco", settings=[f"image_coco.dir={folder}"])
+    rows = {spec.label: spec for spec in specs}
+    names = {"mle", "scheduled_sampling", "seqgan", "rankgan", "leakgan", "professor_forcing"}
+    assert rows.keys() == names | {"cot", "maligan:texygen", "real", "real_corrupted"}
+    published = protocols()["texygen_coco"]
+    for label, trainer in published.trainers.items():
+        stated = {**trainer.options, **trainer.schedule}
+        assert {key: rows[label].config[key] for key in stated} == stated, label
+    assert {spec.evaluation["final_samples"] for spec in specs} == {published.samples}
+    for name, option in published.task_options.items():
+        assert getattr(registry.load_task("image_coco").config_schema(), name) == option
 
 
 def test_the_figures_four_rows_share_one_warm_up(folder: Path) -> None:

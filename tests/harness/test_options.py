@@ -21,6 +21,7 @@ import torch
 from tiny_runs import digest, final_state
 
 from textbench.backbone.lstm import LSTMLanguageModel
+from textbench.check.task_laboratory import not_for_training
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import stream
@@ -277,6 +278,13 @@ def write_folder(folder: Path, seed: int) -> str:
     return str(folder)
 
 
+def write_without_validation(folder: Path) -> str:
+    """Write local copies of the captions, for which no validation sentences are published."""
+    copies = write_folder(folder / "whole", 1)
+    (folder / "whole" / "coco" / "valid.txt").unlink()
+    return copies
+
+
 def write_oracle(folder: Path) -> str:
     """Write an oracle of the sizes of `synthetic-tiny`, drawn from a seed that is not its own."""
     path = folder / "oracle.npz"
@@ -318,7 +326,8 @@ TASKS: dict[str, dict[str, Case]] = {
     "kjv": CORPUS_CASES | {name: Case(case.value) for name, case in SPLIT_CASES.items()},
 }
 PUBLISHED = CORPUS_CASES | {"dir": Case(lambda folder: write_folder(folder / "other", 2))}
-TASKS |= {"emnlp_news": PUBLISHED, "image_coco": PUBLISHED}
+COCO = {"case": Case("keep"), "valid_share": Case(0.3, {"dir": write_without_validation})}
+TASKS |= {"emnlp_news": PUBLISHED, "image_coco": PUBLISHED | COCO}
 
 
 def base_of(name: str, folder: Path) -> Options:
@@ -348,7 +357,7 @@ def built(name: str, options: Options, monkeypatch: pytest.MonkeyPatch, folder: 
 def content(task: Task[Any]) -> dict[str, Any]:
     """Return all that a task gives to trainers and metrics."""
     tensors = {"first": task.train(0, 0), "second": task.train(0, 1)}
-    tensors |= {"validation": task.validation(), "test": task.test()}
+    tensors |= not_for_training(task)
     found: dict[str, Any] = {name: value.tolist() for name, value in tensors.items()}
     found |= {"vocab_size": task.vocab_size, "length": task.length, "size": task.train_size()}
     if isinstance(task, TextTask):

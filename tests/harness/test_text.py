@@ -10,9 +10,13 @@ from typing import Any
 import corpus
 import pytest
 import torch
+from click.testing import CliRunner
 
+from textbench import load_results
+from textbench.cli import cli
 from textbench.contracts.config import validate
 from textbench.contracts.errors import UserError
+from textbench.contracts.metric import NotApplicableError
 from textbench.contracts.task import END, UNKNOWN, inside
 from textbench.tasks import corpora, published
 from textbench.tasks.corpora import KJV, EMNLPNews, EMNLPNewsConfig, ImageCOCO, ImageCOCOConfig
@@ -324,9 +328,33 @@ def test_coco_has_no_published_validation_file(local: Path) -> None:
     config = validate(ImageCOCOConfig, {"dir": str(local)}, "image_coco")
     assert "valid is not the published file: 10 lines (none is published)" in ImageCOCO(config).note
     (local / "coco" / "valid.txt").unlink()
-    divided = ImageCOCO(config)
-    assert "valid is a random tenth of train" in divided.note
+    whole = ImageCOCO(config)
+    assert whole.train_size() == 50 and "50 / 0 / " in whole.note
+    with pytest.raises(NotApplicableError, match="image_coco has no validation sentences"):
+        whole.validation()
+    kept = whole.kept()
+    assert ImageCOCO.restored(config, kept).fingerprint() == whole.fingerprint()
+    divided = ImageCOCO(config.model_copy(update={"valid_share": 0.1}))
+    assert "valid is a random 10% of train" in divided.note
     assert divided.train_size() + len(divided.validation()) == 50
+    assert len(divided.validation()) >= 5  # copies of a sentence stay together
+
+
+def test_without_validation_sentences_all_but_early_stopping_goes_on(
+    local: Path, tmp_path: Path
+) -> None:
+    (local / "coco" / "valid.txt").unlink()
+    store = str(tmp_path / "store")
+    sizes = ["--set", f"image_coco.dir={local}", "--set", "image_coco.length=12"]
+    run = ["run", "--task", "image_coco", "--preset", "ci", "--results", store, *sizes]
+    done = CliRunner().invoke(cli, [*run, "--algos", "mle", "--jobs", "1"])
+    assert done.exit_code == 0, done.output
+    rows = load_results(store).query("label == 'mle' and metric == 'nll_validation' and final")
+    assert rows["value"].isna().all()
+    assert rows["na_reason"].tolist() == ["image_coco has no validation sentences"]
+    refused = CliRunner().invoke(cli, [*run, "--algos", "mle:early_stop", "--jobs", "1"])
+    assert refused.exit_code == 1
+    assert "patience needs a validation NLL" in refused.output
 
 
 def test_the_news_comma_before_a_quotation_mark() -> None:

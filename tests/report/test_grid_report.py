@@ -98,6 +98,7 @@ def test_every_row_of_a_shipped_grid_has_its_place() -> None:
         "tailr_gamma",
         "gold_constants",
         "relgan_temperature",
+        "texygen_coco",
     }
     assert set(rows) == {"figure2a", "figure2b", "cot_ablations"} | others
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from textbench.check.laboratory import Laboratory, Record
 from textbench.check.promise import Check, Violation
+from textbench.check.task_laboratory import not_for_training
 from textbench.contracts.config import Config
 from textbench.contracts.task import Task
 
@@ -60,9 +61,9 @@ class _Secrets:
             state = task.oracle.state_dict()
             self.parameters = [(f"the oracle's {name}", value) for name, value in state.items()]
         seen = set(map(tuple, known.tolist()))
-        held_out = {"test": task.test(), "validation": task.validation()}
         self.sequences = {
-            name: set(map(tuple, tokens.tolist())) - seen for name, tokens in held_out.items()
+            name: set(map(tuple, tokens.tolist())) - seen
+            for name, tokens in not_for_training(task).items()
         }
         self.length = task.length
 

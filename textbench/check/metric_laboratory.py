@@ -12,6 +12,7 @@ from torch import Tensor
 from textbench.backbone.generator import Generator
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.check.promise import Violation, raised
+from textbench.check.task_laboratory import not_for_training
 from textbench.contracts.config import Config
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric, NotApplicableError, Values
@@ -160,8 +161,7 @@ def _within_reach(evaluation: Evaluation) -> dict[str, Tensor]:
     return {
         **{f"the generator's {name}": value for name, value in state.items()},
         "evaluation.samples": evaluation.samples,
-        "the test sequences": task.test(),
-        "the validation sequences": task.validation(),
+        **{f"the {name} sequences": tokens for name, tokens in not_for_training(task).items()},
         "the training sequences": task.train(evaluation.seed, 0),
     }
 

@@ -11,7 +11,7 @@ from textbench.check.generator import LARGEST_Z, deviations
 from textbench.check.laboratory import difference
 from textbench.check.promise import Check, Violation, expect_options
 from textbench.check.task_fingerprint import fingerprint
-from textbench.check.task_laboratory import Laboratory, Record, splits
+from textbench.check.task_laboratory import Laboratory, Record, not_for_training, splits
 from textbench.contracts.config import Config
 from textbench.contracts.data import training_data
 from textbench.contracts.errors import UserError, one_line
@@ -113,7 +113,7 @@ def held_out(laboratory: Laboratory, record: Record) -> str:
         raise NotApplicableError("the law is known: what occurs twice does so by chance")
     train = set(map(tuple, record.splits["train"].tolist()))
     shares = {}
-    for name in ("test", "validation"):
+    for name in sorted(record.splits.keys() - {"train"}):
         rows = list(map(tuple, record.splits[name].tolist()))
         shares[name] = sum(row in train for row in rows) / len(rows)
         if shares[name] > OFTEN and not record.task.warnings:
@@ -127,8 +127,7 @@ def held_out(laboratory: Laboratory, record: Record) -> str:
 def access(laboratory: Laboratory, record: Record) -> str:
     """What a trainer is given does not lead to held-out sequences or to the task."""
     given = training_data(record.task, 0, torch.device("cpu")).sequences(0)
-    for name in ("validation", "test"):
-        other = getattr(record.task, name)()
+    for name, other in not_for_training(record.task).items():
         if given.untyped_storage().data_ptr() == other.untyped_storage().data_ptr():
             raise Violation(
                 f"the training sequences share their memory with the {name} sequences",

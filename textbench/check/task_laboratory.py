@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from textbench.check.promise import Violation, raised
 from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError
+from textbench.contracts.metric import NotApplicableError
 from textbench.contracts.task import Task
 from textbench.run import checkpoint
 
@@ -22,7 +24,7 @@ class Record:
     task: Task[Config]
     fingerprint: str
     splits: dict[str, Tensor]
-    """``train``, ``validation`` and ``test``, copied."""
+    """``train``, ``test`` and, where there is one, ``validation``, copied."""
     world: dict[str, object] = field(default_factory=dict)
     """The global random state before and after."""
 
@@ -87,5 +89,13 @@ class Laboratory:
 
 def splits(task: Task[Config], seed: int = 0) -> dict[str, Tensor]:
     """Return copies of a task's sequences, of one seed."""
-    found = {"train": task.train(seed, 0), "validation": task.validation(), "test": task.test()}
+    found = {"train": task.train(seed, 0), **not_for_training(task)}
     return {name: tokens.clone() for name, tokens in found.items()}
+
+
+def not_for_training(task: Task[Config]) -> dict[str, Tensor]:
+    """Return the sequences that no trainer may see; a task may have none for validation."""
+    found = {"test": task.test()}
+    with suppress(NotApplicableError):
+        found["validation"] = task.validation()
+    return found

@@ -82,7 +82,11 @@ class Task(ABC, Generic[C]):
 
     @abstractmethod
     def validation(self) -> Tensor:
-        """Return the validation sequences, ``(N, T)``."""
+        """Return the validation sequences, ``(N, T)``.
+
+        Raises:
+            NotApplicableError: There are none; training goes on without them.
+        """
 
     @abstractmethod
     def test(self) -> Tensor:

@@ -6,7 +6,7 @@ import json
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from pydantic import Field
 
@@ -40,10 +40,8 @@ class PublishedCorpus(Corpus[K], Generic[K]):
             for split, path in found.files.items()
         }
         notes = [self._describe(split, found, len(lines)) for split, lines in parts.items()]
-        if "valid" not in parts:
-            parts |= divide(parts["train"], {"valid": 0.1}, 0, f"{self.name} train")
-            notes.append("valid is a random tenth of train")
-        return Splits(parts["train"], parts["valid"], parts["test"], tuple(filter(None, notes)))
+        validation = parts.get("valid", [])
+        return Splits(parts["train"], validation, parts["test"], tuple(filter(None, notes)))
 
     def _describe(self, split: str, found: Found, lines: int) -> str:
         if split not in found.unpublished:
@@ -73,6 +71,11 @@ class ImageCOCOConfig(PublishedConfig):
 
     length: int = Field(37, ge=0)
     """T, slots per sentence (Texygen); 0 as in `text`."""
+    case: Literal["keep", "lower"] = "lower"
+    """Lower the case, as Texygen does, or keep it; the published files have no capitals."""
+    valid_share: float = Field(0.0, ge=0, lt=1)
+    """Which part of the training sentences is taken from them to validate, where there is no file
+    for it; 0, as in Texygen, trains on all of them, and nothing can be stopped early."""
 
 
 class ImageCOCO(PublishedCorpus[ImageCOCOConfig]):
@@ -81,6 +84,15 @@ class ImageCOCO(PublishedCorpus[ImageCOCOConfig]):
     name = "image_coco"
     config_schema = ImageCOCOConfig
     corpus = IMAGE_COCO
+
+    def read(self) -> Splits:
+        """See `Corpus.read`; no validation sentences are published."""
+        splits, share = super().read(), self.config.valid_share
+        if splits.validation or not share:
+            return splits
+        parts = divide(splits.train, {"valid": share}, 0, f"{self.name} train")
+        notes = (*splits.notes, f"valid is a random {share:.0%} of train")
+        return Splits(parts["train"], parts["valid"], splits.test, notes)
 
 
 class KJVConfig(CorpusConfig):

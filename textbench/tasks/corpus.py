@@ -20,6 +20,7 @@ from torch import Tensor
 
 from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError
+from textbench.contracts.metric import NotApplicableError
 from textbench.contracts.spec import digest
 from textbench.contracts.task import UNKNOWN, UNKNOWN_WORD, Kept, TextTask
 from textbench.tasks import remarks
@@ -131,7 +132,7 @@ class Corpus(TextTask[K]):
         if self.config.too_long == "cut":
             enough = [words[: self.length] for words in enough]
         fitting = [words for words in enough if len(words) <= self.length]
-        if not fitting:
+        if sentences and not fitting:
             raise UserError(
                 f"{self.name}: no sentence of {split} has {self.config.min_length} to "
                 f"{self.length} words; see {self.name}.min_length, .length, .too_long and "
@@ -223,10 +224,12 @@ class Corpus(TextTask[K]):
         Raises:
             ValueError: It is not what `kept` returns.
         """
-        for tokens in self.splits:
-            shaped = tokens.dim() == 2 and tokens.shape[1] == self.length and len(tokens) > 0
-            if not shaped or int(tokens.min()) < 0 or int(tokens.max()) >= self.vocab_size:
+        for name, tokens in self.splits._asdict().items():
+            shaped = tokens.dim() == 2 and tokens.shape[1] == self.length
+            if not shaped or (len(tokens) == 0 and name != "validation"):
                 raise ValueError("sentences of another form")
+            if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.vocab_size:
+                raise ValueError("symbols outside the vocabulary")
 
     def train(self, seed: int, number: int) -> Tensor:
         """See `Task.train`: the same sentences, in the file's order, for every seed and pass."""
@@ -238,6 +241,8 @@ class Corpus(TextTask[K]):
 
     def validation(self) -> Tensor:
         """See `Task.validation`."""
+        if not len(self.splits.validation):
+            raise NotApplicableError(f"{self.name} has no validation sentences")
         return self.splits.validation
 
     def test(self) -> Tensor:

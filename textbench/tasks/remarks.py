@@ -79,7 +79,7 @@ def copies(train: Sequence[Words], validation: Sequence[Words], test: Sequence[W
 def sizes(train: Sequence[Words], validation: Sequence[Words], test: Sequence[Words]) -> list[str]:
     """Return a warning where a split is very small."""
     parts = {"train": train, "valid": validation, "test": test}
-    small = [f"{len(part)} {split}" for split, part in parts.items() if len(part) < FEW]
+    small = [f"{len(part)} {split}" for split, part in parts.items() if 0 < len(part) < FEW]
     if not small:
         return []
     return [f"{' and '.join(small)} sentences are few: differences on them are mostly chance"]
