@@ -95,7 +95,7 @@ def splits(task: Task[Config], seed: int = 0) -> dict[str, Tensor]:
 
 def not_for_training(task: Task[Config]) -> dict[str, Tensor]:
     """Return the sequences that no trainer may see; a task may have none for validation."""
-    found = {"test": task.test()}
+    found = {}
     with suppress(NotApplicableError):
         found["validation"] = task.validation()
-    return found
+    return {**found, "test": task.test()}
