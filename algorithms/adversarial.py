@@ -10,22 +10,20 @@ from typing import Generic, TypeVar
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
+from textbench.backbone.descent import descend
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.contracts.config import Config, tunable
-from textbench.contracts.trainer import Phase, Position, Trainer
+from textbench.contracts.config import tunable
+from textbench.contracts.trainer import Phase, Position
 
+from .discriminator import TextCNN
 from .loads import DiscriminatorConfig, DiscriminatorTrainer
+from .warmup import WarmedConfig, WarmedTrainer
 
 
-class PolicyConfig(Config):
+class PolicyConfig(WarmedConfig):
     """Options of the generator's side."""
 
-    warmup_epochs: int = Field(120, ge=1)
-    """Epochs of the maximum-likelihood warm-up, an ordinary `mle` run (SeqGAN code: 120)."""
-    warmup_lr: float = Field(0.01, gt=0)
-    """Adam's learning rate in the warm-up."""
     rounds: int = Field(200, ge=1)
     """Adversarial rounds; a round counts as one epoch."""
     g_steps: int = Field(1, ge=1)
@@ -49,19 +47,22 @@ class AdversarialConfig(DiscriminatorConfig, PolicyConfig):
     """Probability of dropping a feature before the output layer, in training only."""
 
 
+class ClassifierConfig(AdversarialConfig):
+    """Options where the discriminator tells real from fake."""
+
+    d_l2: float = Field(0.2, ge=0)
+    """Weight of ½(‖W‖² + ‖b‖²) of the discriminator's output layer."""
+
+
 P = TypeVar("P", bound=PolicyConfig)
 A = TypeVar("A", bound=AdversarialConfig)
+C = TypeVar("C", bound=ClassifierConfig)
 
 
-class PolicyTrainer(Trainer[P], Generic[P]):
+class PolicyTrainer(WarmedTrainer[P], Generic[P]):
     """A warmed-up generator that is updated by weighting its own samples' log-probabilities."""
 
     generator: LSTMLanguageModel
-
-    @classmethod
-    def warmup(cls, config: P) -> tuple[str, dict[str, float]]:
-        """Start from maximum likelihood."""
-        return "mle", {"epochs": config.warmup_epochs, "lr": config.warmup_lr}
 
     def setup(self) -> None:
         """Take the warmed-up generator and a fresh optimiser."""
@@ -82,11 +83,7 @@ class PolicyTrainer(Trainer[P], Generic[P]):
             rewards: ``(B, T)``, constants; column t belongs to the action x_t.
         """
         loss = self.generator.weighted_nll(sequences, rewards)
-        self.g_optimiser.zero_grad()
-        loss.backward()
-        if self.config.clip:
-            clip_grad_norm_(self.generator.parameters(), self.config.clip)
-        self.g_optimiser.step()
+        descend(loss, self.g_optimiser, self.config.clip)
         return {"g_loss": loss.detach(), "reward": rewards.mean()}
 
 
@@ -118,3 +115,19 @@ class AdversarialTrainer(PolicyTrainer[A], DiscriminatorTrainer[A], Generic[A]):
     def fakes(self, n: int) -> Tensor:
         """See `DiscriminatorTrainer.fakes`: samples of the generator."""
         return self.sample(n)
+
+
+class ClassifierTrainer(AdversarialTrainer[C], Generic[C]):
+    """The discriminator is SeqGAN's CNN, which tells real from fake."""
+
+    def setup(self) -> None:
+        """Create generator and discriminator."""
+        super().setup()
+        self.discriminator = self.new_discriminator(TextCNN, self.context.vocab_size)
+
+    def discriminator_loss(self, sequences: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy on real and fake (SeqGAN, Eq. 5), regularised."""
+        c = self.config
+        return self.discriminator.loss(
+            sequences, labels, l2=c.d_l2, dropout=c.d_dropout, rng=self.context.rng
+        )

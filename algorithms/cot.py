@@ -16,9 +16,9 @@ from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
+from torch import Tensor
 
+from textbench.backbone.descent import descend
 from textbench.backbone.losses import linear_kl_rows
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.contracts.config import Config, tunable
@@ -156,7 +156,7 @@ class CoT(Trainer[CoTConfig]):
             loss = loss + prefix_term(self.generator, s, at_prefixes)
         if self.config.g_scale == "token":
             loss = loss / s.shape[1]
-        self._descend(loss, self.generator, self.g_optimiser)
+        descend(loss, self.g_optimiser, self.config.clip)
         return logged
 
     def _kl_to_mediator(self, s: Tensor) -> tuple[Tensor, Tensor]:
@@ -190,15 +190,8 @@ class CoT(Trainer[CoTConfig]):
     def _update_mediator(self, s: Tensor) -> None:
         """Line 6: one maximum-likelihood step on the mixed batch (Eq. 9; on P alone Eq. 19)."""
         loss = self.mediator.weighted_nll(s, dropout=self.config.m_dropout, rng=self.context.rng)
-        self._descend(loss, self.mediator, self.m_optimiser)
+        descend(loss, self.m_optimiser, self.config.clip)
         self.m_updates += 1
-
-    def _descend(self, loss: Tensor, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        optimiser.zero_grad()
-        loss.backward()
-        if self.config.clip:
-            clip_grad_norm_(model.parameters(), self.config.clip)
-        optimiser.step()
 
     def _sample(self) -> Tensor:
         return self.generator.sample(self.config.batch, self.context.rng)

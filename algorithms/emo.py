@@ -28,15 +28,12 @@ from textbench.backbone.transport import EPSILON, linear_transport
 from textbench.contracts.config import tunable
 
 from .reweighted import Log, ReweightedConfig, ReweightedTrainer
+from .warmup import WarmedConfig, WarmedTrainer
 
 
-class EMOConfig(ReweightedConfig):
+class EMOConfig(ReweightedConfig, WarmedConfig):
     """Options of `emo`."""
 
-    warmup_epochs: int = Field(120, ge=1)
-    """Epochs of the maximum-likelihood warm-up, an ordinary `mle` run."""
-    warmup_lr: float = Field(0.01, gt=0)
-    """Adam's learning rate in the warm-up."""
     epochs: int = Field(20, ge=1)
     """Passes over the training sequences after the warm-up; ours."""
     lr: float = Field(1e-3, gt=0, json_schema_extra=tunable("log", 1e-4, 3e-2))
@@ -45,18 +42,13 @@ class EMOConfig(ReweightedConfig):
     """μ, the share of the earth mover's distance (EMO code: one half); 0 is maximum likelihood."""
 
 
-class EMO(ReweightedTrainer[EMOConfig]):
+class EMO(ReweightedTrainer[EMOConfig], WarmedTrainer[EMOConfig]):
     """Cross-entropy, and the earth mover's distance to the true token, half and half."""
 
     name = "emo"
     title = "EMO"
     version: ClassVar[int] = 1
     config_schema = EMOConfig
-
-    @classmethod
-    def warmup(cls, config: EMOConfig) -> tuple[str, dict[str, float]]:
-        """Start from maximum likelihood."""
-        return "mle", {"epochs": config.warmup_epochs, "lr": config.warmup_lr}
 
     def setup(self) -> None:
         """Freeze the warm-up's output matrix, with rows of length 1."""

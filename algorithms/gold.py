@@ -29,18 +29,15 @@ from torch import Tensor
 from textbench.contracts.config import tunable
 
 from .reweighted import Log, ReweightedConfig, ReweightedTrainer
+from .warmup import WarmedConfig, WarmedTrainer
 
 LOG_P_BASELINE = -10.0
 """What "log p" is measured from (code: ``--q-baseline``)."""
 
 
-class GOLDConfig(ReweightedConfig):
+class GOLDConfig(ReweightedConfig, WarmedConfig):
     """Options of `gold`."""
 
-    warmup_epochs: int = Field(120, ge=1)
-    """Epochs of the maximum-likelihood warm-up, an ordinary `mle` run."""
-    warmup_lr: float = Field(0.01, gt=0)
-    """Adam's learning rate in the warm-up."""
     epochs: int = Field(40, ge=1)
     """Passes over the training sequences after the warm-up; ours, for two renewals of π~."""
     lr: float = Field(3e-4, gt=0, json_schema_extra=tunable("log", 1e-4, 3e-2))
@@ -61,18 +58,13 @@ class GOLDConfig(ReweightedConfig):
     """Updates after which π~ becomes the present policy (GOLD code: 3,000)."""
 
 
-class GOLD(ReweightedTrainer[GOLDConfig]):
+class GOLD(ReweightedTrainer[GOLDConfig], WarmedTrainer[GOLDConfig]):
     """Off-policy policy gradient on true sequences, rewarded by what maximum likelihood likes."""
 
     name = "gold"
     title = "GOLD"
     version: ClassVar[int] = 1
     config_schema = GOLDConfig
-
-    @classmethod
-    def warmup(cls, config: GOLDConfig) -> tuple[str, dict[str, float]]:
-        """Start from maximum likelihood."""
-        return "mle", {"epochs": config.warmup_epochs, "lr": config.warmup_lr}
 
     def setup(self) -> None:
         """π, π~ and p are the warmed-up generator at first."""

@@ -21,18 +21,15 @@ from torch import Tensor
 
 from textbench.contracts.trainer import Position
 
-from .adversarial import AdversarialConfig, AdversarialTrainer
-from .discriminator import TextCNN
+from .adversarial import ClassifierConfig, ClassifierTrainer
 
 LARGEST = 1.0 - 1e-6
 """D is clamped here before the odds are formed, which would overflow at D = 1."""
 
 
-class MaliGANConfig(AdversarialConfig):
+class MaliGANConfig(ClassifierConfig):
     """Options of `maligan`. The paper publishes no schedule: the defaults are SeqGAN's."""
 
-    d_l2: float = Field(0.2, ge=0)
-    """Weight of ½(‖W‖² + ‖b‖²) of the discriminator's output layer."""
     baseline: float = Field(1.0, ge=0)
     """b of the weights r_i / Σr - b/B, constant; at 1 they sum to 0 (Texygen, TextGAN). The paper
     subtracts b itself, raised from 0 to 1: our reading is in units of the mean weight."""
@@ -45,18 +42,13 @@ class MaliGANConfig(AdversarialConfig):
     """Dropout of D while it weighs samples; the paper has none."""
 
 
-class MaliGAN(AdversarialTrainer[MaliGANConfig]):
+class MaliGAN(ClassifierTrainer[MaliGANConfig]):
     """MaliGAN: importance-weighted maximum likelihood on generated sequences."""
 
     name = "maligan"
     title = "MaliGAN"
     version = 2
     config_schema = MaliGANConfig
-
-    def setup(self) -> None:
-        """Create generator and discriminator."""
-        super().setup()
-        self.discriminator = self.new_discriminator(TextCNN, self.context.vocab_size)
 
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One update: of the generator on Σ_i (w_i − b/B) ∇ log G(x_i), or of D."""
@@ -79,10 +71,3 @@ class MaliGAN(AdversarialTrainer[MaliGANConfig]):
         d = d.clamp(max=LARGEST)
         r = d / (1.0 - d) if c.weight == "odds" else d
         return r / r.sum() - c.baseline / len(x)
-
-    def discriminator_loss(self, sequences: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropy on real and fake, regularised."""
-        c = self.config
-        return self.discriminator.loss(
-            sequences, labels, l2=c.d_l2, dropout=c.d_dropout, rng=self.context.rng
-        )

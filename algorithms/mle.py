@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
+from textbench.backbone.descent import descend
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.contracts.config import Config, tunable
 from textbench.contracts.errors import UserError
@@ -72,12 +72,8 @@ class MLE(Trainer[MLEConfig]):
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One minibatch update on the mean NLL per token."""
         batch = self.context.data.batch(self.updates, self.config.batch)
-        self.optimiser.zero_grad()
         loss = self.generator.weighted_nll(batch, dropout=self.config.dropout, rng=self.context.rng)
-        loss.backward()
-        if self.config.clip:
-            clip_grad_norm_(self.generator.parameters(), self.config.clip)
-        self.optimiser.step()
+        descend(loss, self.optimiser, self.config.clip)
         self.updates += 1
         return {"nll": loss.detach()}
 

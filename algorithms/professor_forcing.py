@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
 
+from textbench.backbone.descent import descend
 from textbench.backbone.ledger import reads
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.contracts.config import Config, tunable
@@ -160,7 +160,7 @@ class ProfessorForcing(Trainer[ProfessorForcingConfig]):
     def _maximise_likelihood(self, x: Tensor) -> Tensor:
         """The ordinary update of `mle`, on every batch."""
         loss = self.generator.weighted_nll(x)
-        self._descend(loss, self.optimiser, list(self.generator.parameters()))
+        descend(loss, self.optimiser, self.config.clip)
         return loss.detach()
 
     def _discriminate(self, teacher: Tensor, free: Tensor) -> dict[str, float | Tensor]:
@@ -175,15 +175,13 @@ class ProfessorForcing(Trainer[ProfessorForcingConfig]):
         accuracy = 0.5 * ((logits_t > 0).float().mean() + (logits_f < 0).float().mean())
         self.accuracy = AVERAGE * self.accuracy + (1 - AVERAGE) * accuracy.item()
         if self.accuracy <= self.config.d_below:
-            self.d_optimiser.zero_grad()
-            loss.backward()
-            self.d_optimiser.step()
+            descend(loss, self.d_optimiser)
         return {"d_loss": loss.detach(), "d_accuracy": accuracy}
 
     def _follow(self, s: Tensor) -> None:
         """Descend BCE(free → 1) through the states of the constant samples ``s``."""
         loss = _bce(self._judge(self.generator.hidden(s)), 1.0)
-        self._descend(loss, self.g_optimiser, self._recurrent())
+        descend(loss, self.g_optimiser, self.config.clip)
 
     def _judge(self, states: Tensor) -> Tensor:
         """Return D's logits for behaviours; the output layer is a constant in them."""
@@ -195,15 +193,6 @@ class ProfessorForcing(Trainer[ProfessorForcingConfig]):
         """Return what the adversarial update may change: all but the output layer."""
         G = self.generator
         return [G.embedding, G.weight_ih, G.weight_hh, G.bias]
-
-    def _descend(
-        self, loss: Tensor, optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter]
-    ) -> None:
-        optimiser.zero_grad()
-        loss.backward(inputs=parameters)
-        if self.config.clip:
-            clip_grad_norm_(parameters, self.config.clip)
-        optimiser.step()
 
 
 def _bce(logits: Tensor, label: float) -> Tensor:

@@ -6,6 +6,8 @@ test set has seen: where they land is what an honest model can reach, and what s
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -28,12 +30,12 @@ class Archive(StoredSequences):
         return self.sequences
 
 
-class Real(Trainer[Config]):
-    """Training sentences as samples: what real text scores."""
+C = TypeVar("C", bound=Config)
 
-    name = "real"
-    title = "Real text"
-    config_schema = Config
+
+class Reference(Trainer[C], Generic[C]):
+    """A row that is not trained."""
+
     own_generator = True
     reference_for = "text"
 
@@ -41,13 +43,21 @@ class Real(Trainer[Config]):
         """There is nothing to train: one empty step."""
         return [Phase("real", 1, 1, trains_generator=False)]
 
-    def setup(self) -> None:
-        """Take the training sequences."""
-        self.generator = Archive(self.context.data.sequences().clone(), self.context.vocab_size)
-
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """Do nothing."""
         return {}
+
+
+class Real(Reference[Config]):
+    """Training sentences as samples: what real text scores."""
+
+    name = "real"
+    title = "Real text"
+    config_schema = Config
+
+    def setup(self) -> None:
+        """Take the training sequences."""
+        self.generator = Archive(self.context.data.sequences().clone(), self.context.vocab_size)
 
 
 class RealCorruptedConfig(Config):
@@ -58,18 +68,12 @@ class RealCorruptedConfig(Config):
     frequency in the training text (possibly by itself)."""
 
 
-class RealCorrupted(Trainer[RealCorruptedConfig]):
+class RealCorrupted(Reference[RealCorruptedConfig]):
     """Training sentences, 20 % of their words replaced by words from anywhere in that text."""
 
     name = "real_corrupted"
     title = "Real text, 20 % of words replaced"
     config_schema = RealCorruptedConfig
-    own_generator = True
-    reference_for = "text"
-
-    def phases(self) -> list[Phase]:
-        """There is nothing to train: one empty step."""
-        return [Phase("real", 1, 1, trains_generator=False)]
 
     def setup(self) -> None:
         """Take the training sequences; ends of sentences and unknown words stay as they are."""
@@ -82,7 +86,3 @@ class RealCorrupted(Trainer[RealCorruptedConfig]):
         replaced = is_word & (torch.rand(sequences.shape, generator=rng) < self.config.rate)
         corrupted = torch.where(replaced, others, sequences)
         self.generator = Archive(corrupted.to(context.device), context.vocab_size)
-
-    def step(self, at: Position) -> dict[str, float | Tensor]:
-        """Do nothing."""
-        return {}

@@ -22,29 +22,28 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
 
+from textbench.backbone.descent import descend
 from textbench.backbone.gumbel import gumbel_max, relaxed
 from textbench.backbone.ledger import reads
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.contracts.config import Config, tunable
-from textbench.contracts.trainer import Phase, Position, Trainer
+from textbench.contracts.config import tunable
+from textbench.contracts.trainer import Phase, Position
 
 from .discriminator import Filters, filters_for
 from .max_over_time import max_over_time
+from .warmup import WarmedConfig, WarmedTrainer
 
 ANNEALING = 5000
 """Rounds after which β would be B."""
 _FILTERS = ((2, 300), (3, 300), (4, 300), (5, 300))
 
 
-class RelGANConfig(Config):
+class RelGANConfig(WarmedConfig):
     """Options of `relgan`."""
 
     warmup_epochs: int = Field(150, ge=1)
     """Epochs of the maximum-likelihood warm-up, an ordinary `mle` run (RelGAN code: 150)."""
-    warmup_lr: float = Field(0.01, gt=0)
-    """Adam's learning rate in the warm-up (RelGAN code: 0.01)."""
     rounds: int = Field(3000, ge=1, le=ANNEALING)
     """Adversarial rounds of one generator update and `d_steps` discriminator updates."""
     rounds_per_epoch: int = Field(20, ge=1)
@@ -143,7 +142,7 @@ class Discriminator(nn.Module):
         return F.linear(x, self.output, self.output_bias).view(batch, self.parts)
 
 
-class RelGAN(Trainer[RelGANConfig]):
+class RelGAN(WarmedTrainer[RelGANConfig]):
     """Relativistic GAN on relaxed samples, with many representations."""
 
     name = "relgan"
@@ -151,11 +150,6 @@ class RelGAN(Trainer[RelGANConfig]):
     version: ClassVar[int] = 1
     config_schema = RelGANConfig
     generator: LSTMLanguageModel
-
-    @classmethod
-    def warmup(cls, config: RelGANConfig) -> tuple[str, dict[str, float]]:
-        """Start from maximum likelihood."""
-        return "mle", {"epochs": config.warmup_epochs, "lr": config.warmup_lr}
 
     def phases(self) -> list[Phase]:
         """Rounds; `rounds_per_epoch` of them are an epoch, and a step is one side's update."""
@@ -198,7 +192,7 @@ class RelGAN(Trainer[RelGANConfig]):
         y = relaxed(self.generator, tokens, noise, beta)
         real, fake = self._scores(y)
         loss = F.softplus(real - fake).mean()
-        self._descend(loss, self.generator, self.g_optimiser)
+        descend(loss, self.g_optimiser, self.config.clip)
         certainty = y.detach().amax(2).mean()
         return {"g_loss": loss.detach(), "beta": beta, "largest_share": certainty}
 
@@ -209,7 +203,7 @@ class RelGAN(Trainer[RelGANConfig]):
             y = relaxed(self.generator, tokens, noise, beta)
         real, fake = self._scores(y)
         loss = F.softplus(fake - real).mean()
-        self._descend(loss, self.discriminator, self.d_optimiser)
+        descend(loss, self.d_optimiser, self.config.clip)
         return {"d_loss": loss.detach(), "d_accuracy": (real > fake).float().mean()}
 
     def _scores(self, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -221,11 +215,3 @@ class RelGAN(Trainer[RelGANConfig]):
         embedded = torch.cat([F.embedding(x, D.embedding), y @ D.embedding])
         real, fake = D(embedded, self.config.d_dropout, self.context.rng).split([len(x), len(y)])
         return real, fake[: len(x)]  # where the training set is smaller than a batch
-
-    def _descend(self, loss: Tensor, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        parameters = list(model.parameters())
-        optimiser.zero_grad()
-        loss.backward(inputs=parameters)
-        if self.config.clip:
-            clip_grad_norm_(parameters, self.config.clip)
-        optimiser.step()

@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
+from textbench.backbone.descent import descend
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.contracts.config import Config, tunable
 from textbench.contracts.trainer import Phase, Position, Trainer
@@ -68,10 +68,6 @@ class ReweightedTrainer(Trainer[R], Generic[R]):
         """One minibatch update."""
         x = self.context.data.batch(self.updates, self.config.batch)
         loss, log = self.loss(x)
-        self.optimiser.zero_grad()
-        loss.backward()
-        if self.config.clip:
-            clip_grad_norm_(self.generator.parameters(), self.config.clip)
-        self.optimiser.step()
+        descend(loss, self.optimiser, self.config.clip)
         self.updates += 1
         return log

@@ -17,8 +17,8 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
+from textbench.backbone.descent import descend
 from textbench.backbone.lstm import START, LSTMLanguageModel
 from textbench.contracts.config import Config, tunable
 from textbench.contracts.trainer import Phase, Position, Trainer
@@ -74,11 +74,7 @@ class ScheduledSampling(Trainer[ScheduledSamplingConfig]):
         batch = self.context.data.batch(self.updates, self.config.batch)
         epsilon = self.epsilon(at.epoch)
         loss = self.generator.weighted_nll(batch, inputs=self.mixed_inputs(batch, epsilon))
-        self.optimiser.zero_grad()
-        loss.backward()
-        if self.config.clip:
-            clip_grad_norm_(self.generator.parameters(), self.config.clip)
-        self.optimiser.step()
+        descend(loss, self.optimiser, self.config.clip)
         self.updates += 1
         return {"nll": loss.detach(), "epsilon": epsilon}
 

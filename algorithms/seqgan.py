@@ -22,15 +22,12 @@ from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.backbone.rollout import rollouts
 from textbench.contracts.trainer import Position
 
-from .adversarial import AdversarialConfig, AdversarialTrainer
-from .discriminator import TextCNN
+from .adversarial import ClassifierConfig, ClassifierTrainer
 
 
-class SeqGANConfig(AdversarialConfig):
+class SeqGANConfig(ClassifierConfig):
     """Options of `seqgan`; the defaults are the authors' current code."""
 
-    d_l2: float = Field(0.2, ge=0)
-    """Weight of ½(‖W‖² + ‖b‖²) of the discriminator's output layer."""
     rollouts: int = Field(16, ge=1)
     """Monte Carlo completions of every prefix: the N of Eq. 4."""
     rollout_lag: float = Field(0.0, ge=0, lt=1)
@@ -38,7 +35,7 @@ class SeqGANConfig(AdversarialConfig):
     with the generator itself. The code's text says 0.8, its effect is 0."""
 
 
-class SeqGAN(AdversarialTrainer[SeqGANConfig]):
+class SeqGAN(ClassifierTrainer[SeqGANConfig]):
     """SeqGAN: policy gradient with roll-out rewards from a CNN discriminator."""
 
     name = "seqgan"
@@ -49,7 +46,6 @@ class SeqGAN(AdversarialTrainer[SeqGANConfig]):
     def setup(self) -> None:
         """Algorithm 1, lines 1-3; the roll-out policy G_β starts as the generator G_θ."""
         super().setup()
-        self.discriminator = self.new_discriminator(TextCNN, self.context.vocab_size)
         lags = self.config.rollout_lag > 0
         self.lagged: LSTMLanguageModel | None = copy.deepcopy(self.generator) if lags else None
 
@@ -75,13 +71,6 @@ class SeqGAN(AdversarialTrainer[SeqGANConfig]):
         judged = self.discriminator.real_probability(completed.view(-1, length))
         values = judged.view(prefixes, n, batch).mean(1)
         return torch.cat([values, self.discriminator.real_probability(y).unsqueeze(0)]).t()
-
-    def discriminator_loss(self, sequences: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropy on real and fake (Eq. 5), regularised."""
-        c = self.config
-        return self.discriminator.loss(
-            sequences, labels, l2=c.d_l2, dropout=c.d_dropout, rng=self.context.rng
-        )
 
     def _follow(self) -> None:
         """Move the roll-out policy towards the generator (only with a lag)."""
