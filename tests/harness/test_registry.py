@@ -122,6 +122,20 @@ def test_modules_are_found_without_importing_their_parents(
     assert source.classes(module)["A"].attributes == {"name": "ab"}
 
 
+def test_attributes_are_inherited_from_a_generic_class(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "m.py", "class A(Generic[C]):\n    x = 1\nclass B(A[int]):\n    y = 2\n"
+    )
+    assert source.classes(file)["B"].attributes == {"x": 1, "y": 2}
+
+
+def test_a_plugin_inherits_attributes_from_classes_of_other_files(tmp_path: Path) -> None:
+    """A reference row of one's own comes with every command on text, as the shipped ones do."""
+    text = "from textbench.algorithms.real import Real\nclass Mine(Real):\n    name = 'mine'\n"
+    registry.load_plugin(write(tmp_path / "mine.py", text))
+    assert registry.reference_rows("text") == ["mine", "real", "real_corrupted"]
+
+
 def test_attributes_are_inherited_within_a_file(tmp_path: Path) -> None:
     file = write(
         tmp_path / "m.py",

@@ -60,11 +60,18 @@ class Entry:
             self.qualname, source.ClassSource(f"({self.module} has no {self.qualname})")
         )
 
+    def attribute(self, name: str) -> object:
+        """Return an attribute of the class: a plugin's, which is imported, knows it itself."""
+        if self.plugin:
+            return getattr(
+                import_class(self.module, self.qualname, self.plugin, self.name), name, None
+            )
+        return self.read().attributes.get(name)
+
     @property
     def summary(self) -> str:
         """One line: the attribute ``summary``, or the docstring's first line."""
-        read = self.read()
-        return str(read.attributes.get("summary") or read.docstring.partition("\n")[0])
+        return str(self.attribute("summary") or self.read().docstring.partition("\n")[0])
 
 
 _plugins: dict[Path, list[Entry]] = {}
@@ -111,16 +118,14 @@ def entry(kind: Kind, name: str) -> Entry:
 
 def metric_sections() -> dict[str, str]:
     """Return the sections of a configuration that metrics have, each with one of its metrics."""
-    found = (
-        (entry.read().attributes.get("section"), name) for name, entry in entries("metric").items()
-    )
+    found = ((entry.attribute("section"), name) for name, entry in entries("metric").items())
     return {str(section or name): name for section, name in found}
 
 
 def reference_rows(family: str) -> list[str]:
     """Return the trainers that say of themselves that rows on such tasks are read against them."""
     trainers = entries("trainer").items() if family else ()
-    return [n for n, entry in trainers if entry.read().attributes.get("reference_for") == family]
+    return [name for name, entry in trainers if entry.attribute("reference_for") == family]
 
 
 # -- importing -------------------------------------------------------------------------------

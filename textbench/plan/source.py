@@ -72,6 +72,8 @@ def classes(path: Path) -> dict[str, ClassSource]:
 def _read_class(node: ast.ClassDef, earlier: dict[str, ClassSource]) -> ClassSource:
     attributes: dict[str, object] = {}
     for base in reversed(node.bases):
+        if isinstance(base, ast.Subscript):  # Base[Config]
+            base = base.value
         if isinstance(base, ast.Name) and base.id in earlier:
             attributes.update(earlier[base.id].attributes)
     for statement in node.body:
