@@ -39,6 +39,18 @@ def test_one_row_that_is_first_by_every_metric() -> None:
     )
 
 
+def test_a_first_place_of_seeds_far_apart_is_said_to_be_one() -> None:
+    """Two of three seeds of `c` collapsed: its mean is the best, and told apart from nothing."""
+    rows = {"a": {"x": LOW}, "b": {"x": HIGH}, "c": {"x": (6.3, 6.2, 8.2)}}
+    assert told(rows).endswith(
+        "By x the mean of c may lie from 4.101 to 9.699: seeds so far apart can be told from "
+        "nothing."
+    )
+    alike = {"a": {"x": LOW}, "b": {"x": NEAR}, "c": {"x": (7.0, 7.02, 6.97)}}
+    assert "far apart" not in told(alike)  # of usual width, though wider than the means lie apart
+    assert "far apart" not in told(rows | {"c": {"x": (20.3, 20.2, 21.2)}})  # not first
+
+
 def test_metrics_that_disagree_choose_none() -> None:
     """Two people read the same from it: neither row is the better one."""
     crossed = {"a": {"x": LOW, "y": HIGH}, "b": {"x": HIGH, "y": LOW}}

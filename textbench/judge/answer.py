@@ -21,6 +21,8 @@ ALL = "all of them"
 """For the sentence that would else name every row."""
 PART = "of "
 """Begins what is said of some rows alone."""
+WIDER = 5
+"""Times the usual width of an interval, from where on a first place says little."""
 
 
 def answer(
@@ -56,6 +58,7 @@ def answer(
         f"Nothing was measured in the same way as {_named(alone, titles)}." if alone else "",
         _verdict([one for one in contests if len(one.among) > 1], compared, titles),
         _untold(contests),
+        *(_wide(one.metric, frame, titles) for one, frame in zip(contests, inside, strict=True)),
     )
     return " ".join(filter(None, parts))
 
@@ -90,6 +93,24 @@ def _untold(contests: Sequence[_Contest]) -> str:
     """Name the metrics by which nothing is known, beside those by which something is."""
     names = [one.metric for one in contests if len(one.among) < 2]
     return f"Nothing can be told by {listed(names)}." if names else ""
+
+
+def _wide(metric: str, inside: pd.DataFrame, titles: Mapping[Key, str]) -> str:
+    """Name rows whose first place their spread alone gives them: no row is told apart from them.
+
+    Their interval is wider than all others' means lie apart, and `WIDER` times that of most others.
+    """
+    placed = inside[inside["place"].notna()]
+    widths, found = placed["high"] - placed["low"], []
+    for at in placed.index[placed["place"] == 1]:
+        means, rest = placed["mean"].drop(at), widths.drop(at)
+        if widths[at] > max(means.max() - means.min(), WIDER * rest.median()):
+            row = placed.loc[at]
+            name = titles.get((row["label"], row["group"]), row["label"])
+            found.append(f"the mean of {name} may lie from {row['low']:.3f} to {row['high']:.3f}")
+    if not found:
+        return ""
+    return f"By {metric} {listed(found)}: seeds so far apart can be told from nothing."
 
 
 def _keys(frame: pd.DataFrame) -> list[Key]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,9 +40,10 @@ def draw(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
             _draw_path(ax, curve, looks[curve.row])
         mine: list[Pair] = []
         for row, values in sorted(pairs, key=lambda pair: pair[1]):
-            run = _rows(section, (row.id, *row.readings))[:1]
-            if {*run} & {c.row for c in curves} or (not run and curves is strips[0][1]):
-                mine.append(Pair(row.title, values, looks[run[0]].colour if run else "0.7"))
+            run = _rows(section, {row.id, *row.readings})
+            here = [c.row for c in curves if c.row in run]
+            if here or (not run and curves is strips[0][1]):
+                mine.append(Pair(row.title, values, looks[here[0]].colour if here else "0.7"))
         _after_the_start(ax, curves, [pair.values for pair in mine])
         draw_pairs(ax, mine, [c.mean[["x", "mean"]] for c in curves])
         ax.set(xlabel=axis_title(x), ylabel=axis_title(y))
@@ -90,10 +91,9 @@ def _after_the_start(
     ax.set_ylim(low[1] - margin[1], high[1] + margin[1])
 
 
-def _rows(section: Section, labels: Sequence[str]) -> list[Hashable]:
-    """Return the rows of the first of these labels that has any."""
-    found = (list(section.rows.index[section.rows["label"] == label]) for label in labels)
-    return next(filter(None, found), [])
+def _rows(section: Section, labels: Collection[str]) -> list[Hashable]:
+    """Return the rows of these labels."""
+    return list(section.rows.index[section.rows["label"].isin(labels)])
 
 
 def _published(
