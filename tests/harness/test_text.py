@@ -10,13 +10,14 @@ from typing import Any
 import corpus
 import pytest
 import torch
-from click.testing import CliRunner
+from textbench.metrics.nll import NLL
 
-from textbench import load_results
-from textbench.cli import cli
+from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.contracts.config import validate
 from textbench.contracts.errors import UserError
+from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import NotApplicableError
+from textbench.contracts.streams import stream
 from textbench.contracts.task import END, UNKNOWN, inside
 from textbench.tasks import corpora, published
 from textbench.tasks.corpora import KJV, EMNLPNews, EMNLPNewsConfig, ImageCOCO, ImageCOCOConfig
@@ -340,21 +341,14 @@ def test_coco_has_no_published_validation_file(local: Path) -> None:
     assert len(divided.validation()) >= 5  # copies of a sentence stay together
 
 
-def test_without_validation_sentences_all_but_early_stopping_goes_on(
-    local: Path, tmp_path: Path
-) -> None:
+def test_without_validation_sentences_the_other_likelihoods_are_there(local: Path) -> None:
     (local / "coco" / "valid.txt").unlink()
-    store = str(tmp_path / "store")
-    sizes = ["--set", f"image_coco.dir={local}", "--set", "image_coco.length=12"]
-    run = ["run", "--task", "image_coco", "--preset", "ci", "--results", store, *sizes]
-    done = CliRunner().invoke(cli, [*run, "--algos", "mle", "--jobs", "1"])
-    assert done.exit_code == 0, done.output
-    rows = load_results(store).query("label == 'mle' and metric == 'nll_validation' and final")
-    assert rows["value"].isna().all()
-    assert rows["na_reason"].tolist() == ["image_coco has no validation sentences"]
-    refused = CliRunner().invoke(cli, [*run, "--algos", "mle:early_stop", "--jobs", "1"])
-    assert refused.exit_code == 1
-    assert "patience needs a validation NLL" in refused.output
+    whole = ImageCOCO(validate(ImageCOCOConfig, {"dir": str(local), "length": 12}, "image_coco"))
+    generator = LSTMLanguageModel(whole.vocab_size, whole.length, 3, 4)
+    generator.initialise(stream(0, "initialise"))
+    found = NLL().compute(Evaluation(generator, whole, seed=0, moment="epoch 0", samples=20))
+    assert isinstance(found["nll_test"], float) and isinstance(found["nll_train"], float)
+    assert str(found["nll_validation"]) == "image_coco has no validation sentences"
 
 
 def test_the_news_comma_before_a_quotation_mark() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from textbench.backbone.generator import Generator
 from textbench.backbone.lstm import LSTMLanguageModel
+from textbench.contracts.errors import UserError
 from textbench.contracts.streams import stream
 from textbench.contracts.trainer import Context, Position, Trainer
 
@@ -158,6 +160,15 @@ def test_early_stopping_waits_for_its_patience_and_takes_the_best_parameters(
     assert answers == [False] * 7 + [True]
     assert same(trainer.generator.state_dict(), states[3])
     assert not same(states[3], states[7])
+
+
+def test_early_stopping_needs_a_validation_likelihood(
+    make_context: Callable[..., Context], make_trainer: Callable[..., Trainer[Any]]
+) -> None:
+    trainer = make_trainer(MLE, make_context(V, T), patience=2)
+    with pytest.raises(UserError, match="no validation sequences; set patience to 0"):
+        trainer.observe(math.nan)
+    assert not make_trainer(MLE, make_context(V, T)).observe(math.nan)
 
 
 def test_at_the_end_of_the_schedule_the_best_parameters_are_taken_too(

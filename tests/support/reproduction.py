@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reproduction.md"
 REPORTS = ROOT / "reports" / "published"
-STORES = ("oracle", "leads", "quick", "variants", "descendants", "emnlp")
+STORES = ("oracle", "regularisation", "leads", "quick", "variants", "descendants", "emnlp")
 """In this order: what is nearest to the paper's experiment first."""
 PART = re.compile(r"(<!-- made: ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -25,7 +25,7 @@ TABLES = {
     "table 3": ("table3", "emnlp"),
     "table 5": ("table5", "emnlp"),
 }
-"""The paper's tables, and the store in which something of each was run."""
+"""The published tables, and the store in which something of each was run."""
 
 Row = dict[str, str]
 
@@ -86,21 +86,25 @@ def _published(row: Row) -> str:
 
 
 def _claims() -> str:
-    """Return every claim with the answers of the stores that have any."""
-    stores = {store: {row["id"]: row for row in _read(store, "claims")} for store in STORES}
+    """Return every claim with the answers of the stores that have any, subject by subject."""
+    stores = {store: _read(store, "claims") for store in STORES}
     lines = []
-    for key, first in next(iter(stores.values())).items():
+    for key, first in {row["id"]: row for row in stores[STORES[0]]}.items():
         answers = [
-            (store, rows[key]) for store, rows in stores.items() if rows[key]["here"] != "not run"
+            (store, row)
+            for store, rows in stores.items()
+            for row in rows
+            if row["id"] == key and row["here"] != "not run"
         ]
         for store, row in answers:
+            of_paper = f"{row['paper']}, {row['paper_why']}"
             lines.append(
                 (
                     row["text"],
                     f"{row['here']} (`{store}`)",
                     row["here_why"],
                     row["schedules"],
-                    row["paper"],
+                    of_paper if row["paper_why"].startswith("as far") else row["paper"],
                 )
             )
         if not answers:

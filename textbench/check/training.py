@@ -173,9 +173,9 @@ def _examine(laboratory: Laboratory, run: Run, step: int) -> int:
                 generator, laboratory.task, seed=run.spec.seed, moment=f"step {step}", samples=16
             )
             values.append([moment.samples])
-            for nll in ("test_nll", "validation_nll"):
+            for property_ in ("test_nll", "validation_nll"):
                 with suppress(NotApplicableError):
-                    values[-1].append(torch.tensor(getattr(moment, nll)))
+                    values[-1].append(torch.tensor(getattr(moment, property_)))
     if difference(values[0], values[1]):
         raise Violation(
             f"evaluated twice at step {step}, it gives two answers",

@@ -225,11 +225,11 @@ class Corpus(TextTask[K]):
             ValueError: It is not what `kept` returns.
         """
         for name, tokens in self.splits._asdict().items():
-            shaped = tokens.dim() == 2 and tokens.shape[1] == self.length
-            if not shaped or (len(tokens) == 0 and name != "validation"):
+            fits = tokens.dim() == 2 and tokens.shape[1] == self.length
+            if fits and len(tokens):
+                fits = int(tokens.min()) >= 0 and int(tokens.max()) < self.vocab_size
+            if not fits or (not len(tokens) and name != "validation"):
                 raise ValueError("sentences of another form")
-            if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.vocab_size:
-                raise ValueError("symbols outside the vocabulary")
 
     def train(self, seed: int, number: int) -> Tensor:
         """See `Task.train`: the same sentences, in the file's order, for every seed and pass."""
