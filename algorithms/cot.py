@@ -166,13 +166,9 @@ class CoT(Trainer[CoTConfig]):
         """
         G, M = self.generator, self.mediator
         with torch.no_grad():
-            h_m = M.hidden(s).flatten(0, 1)
+            other = M.head(M.hidden(s))
         total, terms = linear_kl_rows(
-            G.hidden(s).flatten(0, 1),
-            G.head_weight,
-            G.head_bias,
-            (h_m, M.head_weight, M.head_bias),
-            floor=self.config.m_floor or -math.inf,
+            *G.head(G.hidden(s)), other, floor=self.config.m_floor or -math.inf
         )
         return total / len(s), terms.view(s.shape)
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from textbench.backbone.ledger import reads
+from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.contracts.errors import UserError
 
 from .max_over_time import SCORE_CHUNK, max_over_time, max_over_time_of_many
@@ -122,10 +123,7 @@ class TextFeatures(nn.Module):
         """Return the features, given the maxima over time before bias and ReLU."""
         # The maximum commutes with adding a bias and with ReLU: both act on B rows only.
         x = self.highway(torch.relu(pooled + self.kernel_bias))
-        if dropout:
-            keep = torch.rand(x.shape, generator=rng, device=x.device) >= dropout
-            x = x * keep / (1.0 - dropout)
-        return x
+        return LSTMLanguageModel.drop(x, dropout, rng)
 
     def highway(self, x: Tensor) -> Tensor:
         """Return g·ReLU(W x + b) + (1−g)·x with the gate g = σ(W' x + b'), ``(B, width)``."""

@@ -57,15 +57,8 @@ class EMO(ReweightedTrainer[EMOConfig], WarmedTrainer[EMOConfig]):
 
     def loss(self, x: Tensor) -> tuple[Tensor, Log]:
         """Return (1 − μ)·CE + μ·sg(CE/D)·D, the mean over the tokens of ``x`` ``(B, T)``."""
-        G = self.generator
-        hidden = G.drop(G.hidden(x), self.config.dropout, self.context.rng)
-        loss, nll, distance = linear_transport(
-            hidden.flatten(0, 1),
-            G.head_weight,
-            G.head_bias,
-            x.flatten(),
-            self.directions,
-            self.config.mix,
-        )
+        c, G = self.config, self.generator
+        hidden = G.drop(G.hidden(x), c.dropout, self.context.rng)
+        loss, nll, distance = linear_transport(*G.head(hidden), x.flatten(), self.directions, c.mix)
         scale = (nll / (distance + EPSILON)).mean()
         return loss, {"nll": nll.mean(), "distance": distance.mean(), "weight": scale}

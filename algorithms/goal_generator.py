@@ -31,7 +31,7 @@ from textbench.backbone.generator import Generator
 from textbench.backbone.ledger import reads
 from textbench.backbone.linear_scores import LinearOutput
 from textbench.backbone.losses import linear_cross_entropy
-from textbench.backbone.lstm import SAMPLE_BATCH, START
+from textbench.backbone.lstm import SAMPLE_BATCH, START, shares
 from textbench.backbone.sampling import draw
 
 
@@ -170,7 +170,11 @@ class GoalFactoredGenerator(Generator):
 
     def linear_output(self, tokens: Tensor) -> LinearOutput | None:
         """See `Generator.linear_output`."""
-        return LinearOutput(self.hidden(tokens).flatten(0, 1), self.head_weight, self.head_bias)
+        return self.head(self.hidden(tokens))
+
+    def head(self, hidden: Tensor) -> LinearOutput:
+        """Return the output layer and its inputs, ``(B, T, k(H+1))``, as the losses take them."""
+        return LinearOutput(hidden.flatten(0, 1), self.head_weight, self.head_bias)
 
     def weighted_nll(
         self, tokens: Tensor, weights: Tensor | None = None, *, goals: Tensor | None = None
@@ -183,15 +187,8 @@ class GoalFactoredGenerator(Generator):
             goals: ``(B, blocks, F)`` in place of the Manager's, e.g. the same, detached.
         """
         hidden = self.hidden(tokens) if goals is None else self.factors(self.states(tokens), goals)
-        if weights is None:
-            weights = torch.full_like(hidden[..., 0], 1.0 / tokens.numel())
-        return linear_cross_entropy(
-            hidden.flatten(0, 1),
-            self.head_weight,
-            self.head_bias,
-            tokens.flatten(),
-            weights.detach().flatten(),
-        )
+        scale = shares(hidden, tokens) if weights is None else weights
+        return linear_cross_entropy(*self.head(hidden), tokens.flatten(), scale.detach().flatten())
 
     # -- sampling --------------------------------------------------------------------------
 

@@ -61,13 +61,9 @@ class MaliGAN(ClassifierTrainer[MaliGANConfig]):
 
     def weights(self, x: Tensor) -> Tensor:
         """Return r_i / Σ_j r_j − b/B of a minibatch ``(B, T)``: ``(B,)``."""
-        c = self.config
-        d = torch.stack(
-            [
-                self.discriminator.real_probability(x, c.weight_dropout, self.context.rng)
-                for _ in range(c.passes)
-            ]
-        ).mean(0)
+        c, D = self.config, self.discriminator
+        ds = [D.real_probability(x, c.weight_dropout, self.context.rng) for _ in range(c.passes)]
+        d = torch.stack(ds).mean(0)
         d = d.clamp(max=LARGEST)
         r = d / (1.0 - d) if c.weight == "odds" else d
         return r / r.sum() - c.baseline / len(x)

@@ -207,14 +207,8 @@ def _criticise(
     critic = _initialise(recipe.build(p.shape[1], table.shape[1]), rng).to(p.device)
     _train(critic, p_train, q_train, table, recipe, steps, rng)
     pairs = min(len(p_held), len(q_held), NORMS)
-    norms = torch.cat(
-        [
-            gradient_norms(critic, x)[1].detach()
-            for x in _interpolates(p_held[:pairs], q_held[:pairs], table, recipe, rng).split(
-                SCORE_BATCH
-            )
-        ]
-    )
+    held = _interpolates(p_held[:pairs], q_held[:pairs], table, recipe, rng)
+    norms = torch.cat([gradient_norms(critic, x)[1].detach() for x in held.split(SCORE_BATCH)])
     score = partial(_mean_score, critic, table=table)
     return Critique(
         held_out=score(p_held) - score(q_held),

@@ -19,7 +19,7 @@ from torch import Tensor
 from textbench.contracts.config import Config
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric, NotApplicableError
-from textbench.contracts.number import Number
+from textbench.contracts.number import Direction, Number
 from textbench.contracts.streams import stream
 
 from .critic import RECIPES, Distance, distance, embedding, encode
@@ -37,35 +37,23 @@ class EWMDConfig(Config):
     """Independent critics: their mean is the value, their standard deviation its sigma."""
 
 
+ENDS = ("", "_sigma", "_in_sample", "_gradient_norm", "_normalised")
+"""What the names of a set's numbers end with."""
+
+
 def _numbers(name: str, against: str) -> tuple[Number, ...]:
     """Describe what one set of critics tells."""
-    halves = f"eWMD of samples and {against} set, estimated on held-out halves"
-    return (
-        Number(name, "lower", "", halves, headline=name == "ewmd_test"),
-        Number(
-            f"{name}_sigma",
-            "none",
-            "",
-            f"standard deviation of {name} over its critics; not over training seeds",
-        ),
-        Number(
-            f"{name}_in_sample",
-            "none",
-            "",
-            f"{name} on the critics' training halves: biased upwards",
-        ),
-        Number(
-            f"{name}_gradient_norm",
-            "none",
-            "",
-            f"mean gradient norm of {name}'s critics at held-out interpolates; about 1",
-        ),
-        Number(
-            f"{name}_normalised",
-            "lower",
-            "",
-            f"{name} over max(1, gradient norm): without the overshoot of soft constraints",
-        ),
+    summaries = (
+        f"eWMD of samples and {against} set, estimated on held-out halves",
+        f"standard deviation of {name} over its critics; not over training seeds",
+        f"{name} on the critics' training halves: biased upwards",
+        f"mean gradient norm of {name}'s critics at held-out interpolates; about 1",
+        f"{name} over max(1, gradient norm): without the overshoot of soft constraints",
+    )
+    ways: tuple[Direction, ...] = ("lower", "none", "none", "none", "lower")
+    return tuple(
+        Number(name + end, way, "", summary, headline=name + end == "ewmd_test")
+        for end, way, summary in zip(ENDS, ways, summaries, strict=True)
     )
 
 
@@ -91,13 +79,8 @@ class _EWMD(Metric):
     def compute(self, evaluation: Evaluation) -> dict[str, float]:
         """Return what the critics found."""
         found = self._measure(evaluation)
-        return {
-            self.name: found.value,
-            f"{self.name}_sigma": found.sigma,
-            f"{self.name}_in_sample": found.in_sample,
-            f"{self.name}_gradient_norm": found.gradient_norm,
-            f"{self.name}_normalised": found.normalised,
-        }
+        values = (found.value, found.sigma, found.in_sample, found.gradient_norm, found.normalised)
+        return {self.name + end: value for end, value in zip(ENDS, values, strict=True)}
 
     def _sides(self, evaluation: Evaluation) -> tuple[Tensor, Tensor]:
         """Return real and generated sentences, equally many: all of the smaller side.

@@ -24,6 +24,11 @@ def known(compute: Callable[[], float]) -> float | NotApplicableError:
         return error
 
 
+def _nll(of: str, what: str, *, headline: bool = False) -> Number:
+    summary = f"{what} sequences, nats/token"
+    return Number(f"nll_{of}", "lower", "nats/token", summary, headline)
+
+
 class NLL(Metric):
     """Table 1's NLL_oracle = −E_G[log P(s)]/T and NLL_test = −E_P[log G(s)]/T (section 4.1).
 
@@ -34,29 +39,10 @@ class NLL(Metric):
 
     name = "nll"
     numbers = (
-        Number(
-            "nll_oracle",
-            "lower",
-            "nats/token",
-            "oracle's NLL of generated sequences, nats/token",
-            headline=True,
-        ),
-        Number(
-            "nll_test",
-            "lower",
-            "nats/token",
-            "generator's NLL of held-out sequences, nats/token",
-            headline=True,
-        ),
-        Number(
-            "nll_train", "lower", "nats/token", "generator's NLL of training sequences, nats/token"
-        ),
-        Number(
-            "nll_validation",
-            "lower",
-            "nats/token",
-            "generator's NLL of validation sequences, nats/token",
-        ),
+        _nll("oracle", "oracle's NLL of generated", headline=True),
+        _nll("test", "generator's NLL of held-out", headline=True),
+        _nll("train", "generator's NLL of training"),
+        _nll("validation", "generator's NLL of validation"),
     )
 
     def protocol(self, evaluation: Evaluation) -> dict[str, str]:

@@ -19,7 +19,6 @@ from textbench.judge.power import (
     POWER,
     detectable_samples,
     seeds_to_tell,
-    seeds_to_tell_samples,
     t_power,
 )
 from textbench.judge.ranking import conclude, dense_ranks, rank
@@ -305,7 +304,7 @@ def test_the_seeds_that_tell_are_the_fewest(effect: float, level: float) -> None
     assert n is not None
     assert t_power(effect * math.sqrt(n), n - 1, level) >= POWER
     assert n == 3 or t_power(effect * math.sqrt(n - 1), n - 2, level) < POWER
-    m = seeds_to_tell_samples(effect, level=level)
+    m = seeds_to_tell(effect, paired=False, level=level)
     assert m is not None and detectable_samples(m, m, level=level) <= effect + 1e-6
     assert m == 3 or detectable_samples(m - 1, m - 1, level=level) > effect
 
@@ -328,8 +327,8 @@ def test_what_is_detectable_is_what_so_many_seeds_tell(n: int) -> None:
     effect = float(optimize.brentq(lacking, 0.0, 4.0))
     assert seeds_to_tell(effect + 1e-6) == n and seeds_to_tell(effect - 1e-3) == n + 1
     effect = detectable_samples(n, n)
-    assert seeds_to_tell_samples(effect + 1e-6) == n
-    assert seeds_to_tell_samples(effect - 1e-3) == n + 1
+    assert seeds_to_tell(effect + 1e-6, paired=False) == n
+    assert seeds_to_tell(effect - 1e-3, paired=False) == n + 1
     assert math.isnan(detectable_samples(1, 9))
     assert detectable_samples(n, 10**6) == pytest.approx(2.8016 / math.sqrt(n), rel=1e-3)
 

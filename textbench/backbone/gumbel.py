@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textbench.backbone.ledger import count_drawn
+from textbench.backbone.ledger import count
 from textbench.backbone.lstm import START, LSTMLanguageModel
 
 
@@ -37,7 +37,7 @@ def gumbel_max(model: LSTMLanguageModel, n: int, rng: torch.Generator) -> tuple[
         state = model.advance(table[previous], state)
         logits = torch.addmm(model.head_bias, state[0], model.head_weight.t())
         previous = tokens[:, t] = logits.add_(noise[:, t]).argmax(1)
-    count_drawn(tokens.numel())
+    count({"tokens_sampled": tokens.numel()})
     return tokens, noise
 
 

@@ -66,13 +66,6 @@ def count(spent: Ledger) -> None:
             ledger[entry] += number
 
 
-def count_drawn(tokens: int) -> None:
-    """Count tokens that were drawn."""
-    ledger = _open.get()
-    if ledger is not None:
-        ledger["tokens_sampled"] += tokens
-
-
 def reads(method: Callable[P, R]) -> Callable[P, R]:
     """Make a model's method count what it reads.
 

@@ -76,7 +76,11 @@ class LSTMLanguageModel(LSTMLayer, Generator):
         """See `Generator.linear_output`."""
         if type(self).log_probs is not LSTMLanguageModel.log_probs:
             return None  # a subclass with a law of its own
-        return LinearOutput(self.hidden(tokens).flatten(0, 1), self.head_weight, self.head_bias)
+        return self.head(self.hidden(tokens))
+
+    def head(self, hidden: Tensor) -> LinearOutput:
+        """Return the output layer and its inputs, ``(B, T, H)``, as the losses take them."""
+        return LinearOutput(hidden.flatten(0, 1), self.head_weight, self.head_bias)
 
     def weighted_nll(
         self,
@@ -98,14 +102,8 @@ class LSTMLanguageModel(LSTMLayer, Generator):
         """
         hidden = self.hidden(tokens) if inputs is None else self.hidden_from(inputs)
         hidden = self.drop(hidden, dropout, rng)
-        scale = _shares(hidden, tokens) if weights is None else weights
-        return linear_cross_entropy(
-            hidden.flatten(0, 1),
-            self.head_weight,
-            self.head_bias,
-            tokens.flatten(),
-            scale.detach().flatten(),
-        )
+        scale = shares(hidden, tokens) if weights is None else weights
+        return linear_cross_entropy(*self.head(hidden), tokens.flatten(), scale.detach().flatten())
 
     def reweighted_nll(
         self,
@@ -129,14 +127,8 @@ class LSTMLanguageModel(LSTMLayer, Generator):
             The mean; and the constants −log q and w of every token, ``(B, T)`` each.
         """
         hidden = self.drop(self.hidden(tokens), dropout, rng)
-        loss, surprisal, w = reweighted_cross_entropy(
-            hidden.flatten(0, 1),
-            self.head_weight,
-            self.head_bias,
-            tokens.flatten(),
-            _shares(hidden, tokens).flatten(),
-            weigh,
-        )
+        given = (*self.head(hidden), tokens.flatten(), shares(hidden, tokens).flatten())
+        loss, surprisal, w = reweighted_cross_entropy(*given, weigh)
         return loss, surprisal.view(tokens.shape), w.view(tokens.shape) * tokens.numel()
 
     @staticmethod
@@ -193,6 +185,6 @@ class LSTMLanguageModel(LSTMLayer, Generator):
         return Drawer(self.head_weight, self.head_bias, norm, inverse_temperature)
 
 
-def _shares(hidden: Tensor, tokens: Tensor) -> Tensor:
+def shares(hidden: Tensor, tokens: Tensor) -> Tensor:
     """Return every token's share in a mean over ``tokens`` ``(B, T)``, typed as ``hidden``."""
     return torch.full_like(hidden.detach()[..., 0], 1.0 / tokens.numel())

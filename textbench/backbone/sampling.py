@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from textbench.backbone.ledger import count_drawn
+from textbench.backbone.ledger import count
 from textbench.backbone.output import OutputLayer
 
 BLOCK = 64
@@ -64,18 +64,18 @@ def search(weights: Tensor, uniforms: Tensor) -> Tensor:
     Returns:
         The symbols, shaped like ``uniforms``, int64.
     """
-    count_drawn(uniforms.numel())
+    count({"tokens_sampled": uniforms.numel()})
     rows, vocab = weights.shape
     missing = -vocab % BLOCK
     if missing:
         weights = F.pad(weights, (0, missing))
-    count = weights.shape[1] // BLOCK
-    blocks = weights.view(rows * count, BLOCK)
-    ends = blocks.sum(1).view(rows, count).cumsum(1)
+    across = weights.shape[1] // BLOCK
+    blocks = weights.view(rows * across, BLOCK)
+    ends = blocks.sum(1).view(rows, across).cumsum(1)
     target = (uniforms if uniforms.dim() == 2 else uniforms.unsqueeze(1)) * ends[:, -1:]
-    block = torch.searchsorted(ends, target, right=True).clamp_(max=count - 1)
+    block = torch.searchsorted(ends, target, right=True).clamp_(max=across - 1)
     before = torch.where(block > 0, ends.gather(1, (block - 1).clamp_(min=0)), 0.0)
-    first = torch.arange(0, len(blocks), count, device=weights.device).unsqueeze(1)
+    first = torch.arange(0, len(blocks), across, device=weights.device).unsqueeze(1)
     inside = blocks.index_select(0, (first + block).flatten()).cumsum(1)
     offset = torch.searchsorted(inside, (target - before).view(-1, 1), right=True)
     # Rounding can put the target just past the last positive weight: step back onto it.

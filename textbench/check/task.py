@@ -156,8 +156,8 @@ def decoding(laboratory: Laboratory, record: Record) -> str:
 
 def _words(task: TextTask[Config], test: Tensor, lines: list[str]) -> str:
     words, references = task.words(test), task.references()
-    ends = (test == END).cumsum(1) == 0
-    for row, found in zip(ends.sum(1).tolist(), words, strict=True):
+    lengths = ((test == END).cumsum(1) == 0).sum(1).tolist()
+    for row, found in zip(lengths, words, strict=True):
         if len(found) != row:
             raise Violation(
                 f"a sentence of {row} symbols has {len(found)} words", "words up to the end symbol"
@@ -173,14 +173,10 @@ def _words(task: TextTask[Config], test: Tensor, lines: list[str]) -> str:
                 f"words() gives {' '.join(one)!r} for the test sentence {' '.join(other)!r}",
                 f"its words, {UNKNOWN_WORD} for what the vocabulary does not hold",
             )
-    different = len({tuple(t) for t in _until_end(test)})
+    different = len({tuple(t[:n]) for t, n in zip(test.tolist(), lengths, strict=True)})
     if len({tuple(w) for w in words}) != different:
         raise Violation("two different sentences have the same words", "decoding loses nothing")
     return f"the words of {len(words):,} test sentences are those of references()"
-
-
-def _until_end(tokens: Tensor) -> list[list[int]]:
-    return [row[: row.index(END)] if END in row else row for row in tokens.tolist()]
 
 
 def oracle(laboratory: Laboratory, record: Record) -> str:

@@ -31,8 +31,8 @@ def fingerprint(laboratory: Laboratory, record: Record) -> str:
     if not isinstance(line, str) or len(line) < 16 or not line.isalnum():
         raise Violation(f"the fingerprint is {line!r}", "a hash of the data, in hex")
     _expect_process_does_not_matter(laboratory, record)
-    tried = [option for option, changed in _variants(laboratory, record)]
-    return f"the same in another process; {len(tried)} options part it where they part the data"
+    tried = _variants(laboratory, record)
+    return f"the same in another process; {tried} options part it where they part the data"
 
 
 def _expect_process_does_not_matter(laboratory: Laboratory, record: Record) -> None:
@@ -53,24 +53,24 @@ def _expect_process_does_not_matter(laboratory: Laboratory, record: Record) -> N
         )
 
 
-def _variants(laboratory: Laboratory, record: Record) -> list[tuple[str, Config]]:
+def _variants(laboratory: Laboratory, record: Record) -> int:
     """Try every option that can be changed, and files with other content or in another place."""
-    tried = []
+    tried, right = 0, "a hash of everything that a number on the task depends on"
     for option, changed in changes(laboratory.config):
         task = _with(laboratory, changed)
-        if task is None:
-            continue
-        found = difference(record.splits, splits(task))
-        tried.append((option, changed))
-        if found and task.fingerprint() == record.fingerprint:
-            raise Violation(
-                f"{option}={getattr(changed, option)!r} gives other {found} sequences and the same "
-                "fingerprint",
-                "a hash of everything that a number on the task depends on",
-            )
+        if task is not None:
+            _expect_parted(record, task, f"{option}={getattr(changed, option)!r} gives", right)
+            tried += 1
     for option, file in _files(laboratory.config):
         tried += _try_file(laboratory, record, option, file)
     return tried
+
+
+def _expect_parted(record: Record, task: Task[Config], which: str, right: str) -> None:
+    """Refuse the same fingerprint of other sequences."""
+    found = difference(record.splits, splits(task))
+    if found and task.fingerprint() == record.fingerprint:
+        raise Violation(f"{which} other {found} sequences and the same fingerprint", right)
 
 
 def _with(laboratory: Laboratory, changed: Config) -> Task[Config] | None:
@@ -90,28 +90,18 @@ def _files(options: Config) -> list[tuple[str, Path]]:
     ]
 
 
-def _try_file(
-    laboratory: Laboratory, record: Record, option: str, file: Path
-) -> list[tuple[str, Config]]:
+def _try_file(laboratory: Laboratory, record: Record, option: str, file: Path) -> bool:
     """The same file in another place is the same task, a file of other lines another."""
+    right = "a hash of the data, not of how they were asked for"
     values = laboratory.config.model_dump(mode="json")
     place = laboratory.folder / f"copy-of-{file.name}"
     shutil.copyfile(file, place)
     moved = type(laboratory.config)(**{**values, option: str(place)})
     if laboratory.build(moved).fingerprint() != record.fingerprint:
-        raise Violation(
-            f"{option} in another place has another fingerprint",
-            "a hash of the data, not of how they were asked for",
-        )
+        raise Violation(f"{option} in another place has another fingerprint", right)
     lines = file.read_bytes().splitlines(keepends=True)
     place.write_bytes(b"".join(lines[:-1]))
     shorter = _with(laboratory, moved)
-    if shorter is None:
-        return []
-    found = difference(record.splits, splits(shorter))
-    if found and shorter.fingerprint() == record.fingerprint:
-        raise Violation(
-            f"{option} without its last line has other {found} sequences and the same fingerprint",
-            "a hash of the data, not of how they were asked for",
-        )
-    return [(option, moved)]
+    if shorter is not None:
+        _expect_parted(record, shorter, f"{option} without its last line has", right)
+    return shorter is not None

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, JustifyMethod, RenderableType
@@ -66,12 +65,7 @@ class Progress:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._live.stop()
 
     def tick(self, active: Sequence[Spec]) -> None:

@@ -132,7 +132,9 @@ def command(**given: Any) -> None:
         check_memory(spec)
     results: Path = given["results"]
     if given["retry"] == "failed":
-        specs = [spec for spec in specs if _status(results, spec).status == "failed"]
+        specs = [
+            s for s in specs if RunDirectory(s.directory(results)).standing().status == "failed"
+        ]
     if given["dry_run"]:
         say_what_would_run(results, specs)
         return
@@ -218,7 +220,3 @@ def _say_what_next(
     lines += ["Next:" if not unfinished else "A report of what there is:"]
     lines.append(f"  {shlex.join(report)}")
     console.print("\n" + "\n".join(lines), highlight=False, soft_wrap=True, markup=False)
-
-
-def _status(results: Path, spec: Spec) -> Status:
-    return RunDirectory(spec.directory(results)).standing()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,12 +80,8 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
 
     torch.set_num_threads(1)
     lines = _read(files, given["column"])
-    task, common = scored(
-        lines,
-        **{k: given[k] for k in ("task", "references", "preset")},
-        settings=given["settings"],
-        plugins=given["plugins"],
-    )
+    keys = ("task", "references", "preset", "settings", "plugins")
+    task, common = scored(lines, **{key: given[key] for key in keys})
     metrics = metrics_of(given["metrics"], common)
     for seed, (path, part) in enumerate(zip(files, lines, strict=True)):
         words = tokenise(part, task.config.tokeniser, task.config.case)
@@ -117,15 +114,9 @@ def _read(files: Sequence[Path], column: str) -> list[list[str]]:
     if column and all(form_of(path) == "lines" for path in files):
         raise UserError(f"--column {column}: no FILE is a table by its name (.csv, .tsv, .jsonl)")
     said: list[str] = []
+    read = partial(read_lines, form="auto", said=said, asks="--column")
     lines = [
-        read_lines(
-            path,
-            f"FILE {number}",
-            form="auto",
-            column=column if form_of(path) != "lines" else "",
-            said=said,
-            asks="--column",
-        )
+        read(path, f"FILE {number}", column="" if form_of(path) == "lines" else column)
         for number, path in enumerate(files, start=1)
     ]
     for line in said:
@@ -213,10 +204,8 @@ def metrics_of(names: str, common: Spec) -> list[Metric]:
     """Return the metrics, with the options that the spec has for them."""
     from textbench.run import assemble
 
-    wanted = parse_metrics(names)
-    classes = [registry.load_metric(name) for name in wanted or registry.names("metric")]
-    fitting = [kind for kind in classes if wanted or kind.family in ("", "text")]
-    return assemble.metrics(fitting, common.metrics)
+    classes = [registry.load_metric(name) for name in parse_metrics(names)]
+    return assemble.metrics(classes or assemble.metric_classes("text"), common.metrics)
 
 
 def table(measured: dict[str, Measurement]) -> list[str]:

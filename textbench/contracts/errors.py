@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-import unicodedata
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -64,8 +64,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(options)}" if options else "; none is known"
 
 
-TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of all that follows; scripts from right to left need none."""
+_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and new line, surrogates, and what turns the direction of text."""
 
 
 def printable(text: str) -> str:
@@ -74,11 +74,4 @@ def printable(text: str) -> str:
     Control characters (a reason may hold escape sequences), lone surrogates and what turns the
     direction of the text that follows become ``\ufffd``; new lines and tabs stay.
     """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        "\ufffd"
-        if c in TURNING or (unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t")
-        else c
-        for c in text
-    )
+    return _UNSHOWN.sub("\ufffd", text)

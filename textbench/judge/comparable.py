@@ -42,16 +42,10 @@ def reasons(
         changed: Options that are meant to differ: what a comparison is about.
         length: A schedule in place of the published one, of which longer is no difference.
     """
-    return tuple(
-        dict.fromkeys(
-            [
-                *_data(record, protocol),
-                *_backbone(record, protocol),
-                *_training(record, protocol, label, schedule, changed, length),
-                *(_evaluation(record, protocol, column, measured, curve) if column else ()),
-            ]
-        )
-    )
+    found = [*_data(record, protocol), *_backbone(record, protocol)]
+    found += _training(record, protocol, label, schedule, changed, length)
+    found += _evaluation(record, protocol, column, measured, curve) if column else ()
+    return tuple(dict.fromkeys(found))
 
 
 # -- data ------------------------------------------------------------------------------------

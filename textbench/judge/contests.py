@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -60,23 +61,18 @@ def contests(
     section: Section,
 ) -> list[Contest]:
     """Make every comparison of a claim, corrected together."""
-    made = [
-        (subject, other, measure)
-        for subject in subjects
-        for measure in claim.measures
-        for other in (claim.others or (None,))
-    ]
+    made = list(itertools.product(subjects, claim.measures, claim.others or (None,)))
     drafts: dict[int, Contest] = {}
     pairs: dict[int, Pair] = {}
-    for key, (subject, other, measure) in enumerate(made):
+    for key, (subject, measure, other) in enumerate(made):
         theirs = sides[other] if other is not None else None
         drafts[key], pair = _prepared(claim, sides[subject], theirs, measure, section)
         if pair is not None:
             pairs[key] = pair
-    spreads = {key for key in pairs if made[key][2].stat == "spread"}
+    spreads = {key for key in pairs if made[key][1].stat == "spread"}
     found = differences({key: pair for key, pair in pairs.items() if key not in spreads})
     judged = {
-        key: _decided(drafts[key], made[key][2], pairs[key], one) for key, one in found.items()
+        key: _decided(drafts[key], made[key][1], pairs[key], one) for key, one in found.items()
     }
     judged |= _spreads({key: (drafts[key], pairs[key]) for key in spreads})
     return [judged.get(key, draft) for key, draft in drafts.items()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from textbench.store.frames import METRIC_COLUMNS, RUN_COLUMNS
 
 Objects = NDArray[np.object_]
+N = TypeVar("N", bound=np.generic)
 KEPT = ("run", "label", "group", "seed", "status")
 
 
@@ -83,18 +85,11 @@ class Evaluations:
 
     def numbers(self, metrics: Sequence[str]) -> NDArray[np.float64]:
         """Return ``(evaluations, len(metrics))``; NaN where one has no value."""
-        absent = np.full(len(self.at), np.nan)
-        columns = [
-            self.values[:, self.metrics[m]] if m in self.metrics else absent for m in metrics
-        ]
-        return np.stack(columns, axis=1)
+        return np.stack([self._column(self.values, m, np.nan) for m in metrics], axis=1)
 
     def protocol(self, metrics: Sequence[str]) -> Objects:
         """Return how several metrics were made, joined by " + "."""
-        absent = np.full(len(self.at), "", dtype=object)
-        first, *others = (
-            self.protocols[:, self.metrics[m]] if m in self.metrics else absent for m in metrics
-        )
+        first, *others = (self._column(self.protocols, m, "") for m in metrics)
         for other in others:
             first = first + " + " + other
         return first
@@ -104,7 +99,11 @@ class Evaluations:
         found = np.full(len(self.at), "", dtype=object)
         for metric in reversed(metrics):
             absent = ~np.isfinite(self.numbers([metric])[:, 0])
-            column = self.metrics.get(metric)
-            why = self.reasons[:, column] if column is not None else np.full(len(self.at), "")
+            why = self._column(self.reasons, metric, "")
             found = np.where(absent, np.where(why == "", f"{metric} was not computed", why), found)
         return found
+
+    def _column(self, of: NDArray[N], metric: str, absent: object) -> NDArray[N]:
+        """Return a column of an array; of a metric that nobody measured, what is absent."""
+        at = self.metrics.get(metric)
+        return np.full(len(self.at), absent, of.dtype) if at is None else of[:, at]

@@ -36,50 +36,32 @@ def t_power(
     return np.asarray(np.nan_to_num(above, nan=1.0) + np.nan_to_num(below, nan=0.0))
 
 
-def seeds_to_tell(effect: float, *, level: float = 0.05, power: float = POWER) -> int | None:
-    """Return how many pairs a paired t-test needs; None if `MOST` are too few.
+def seeds_to_tell(effect: float, *, paired: bool = True, level: float = 0.05) -> int | None:
+    """Return how many seeds, on each side, a t-test needs; None if `MOST` are too few.
 
     Args:
-        effect: Mean difference in units of the differences' standard deviation.
+        effect: Mean difference in units of the differences' standard deviation; or, of two
+            independent samples, difference of the means in units of the common one.
+        paired: Which of the two it is.
         level: Two-sided level at which the comparison is asked.
-        power: Share of the cases in which the difference is to be found.
     """
     n = np.arange(LEAST, MOST + 1, dtype=float)
-    return _first(n, t_power(effect * np.sqrt(n), n - 1, level) >= power)
-
-
-def seeds_to_tell_samples(
-    effect: float, *, level: float = 0.05, power: float = POWER
-) -> int | None:
-    """Return how many seeds on each side two independent samples need; None if `MOST` are too few.
-
-    Args:
-        effect: Difference of the means in units of the common standard deviation.
-        level: As for `seeds_to_tell`.
-        power: As for `seeds_to_tell`.
-    """
-    n = np.arange(LEAST, MOST + 1, dtype=float)
-    return _first(n, t_power(effect * np.sqrt(n / 2), 2 * n - 2, level) >= power)
-
-
-def _first(n: NDArray[np.float64], enough: NDArray[np.bool_]) -> int | None:
+    shift, df = (effect * np.sqrt(n), n - 1) if paired else (effect * np.sqrt(n / 2), 2 * n - 2)
+    enough = t_power(shift, df, level) >= POWER
     return int(n[np.argmax(enough)]) if enough.any() else None
 
 
-def detectable_samples(n: int, m: int, *, level: float = 0.05, power: float = POWER) -> float:
+def detectable_samples(n: int, m: int, *, level: float = 0.05) -> float:
     """Return the difference that n against m seeds find, in standard deviations.
 
     NaN where a side has less than two.
     """
     if min(n, m) < 2:
         return math.nan
-    return _shift(n + m - 2, level, power) * math.sqrt(1 / n + 1 / m)
-
-
-def _shift(df: float, level: float, power: float) -> float:
-    """Return the true mean, in standard errors, at which a two-sided t-test has the power."""
     from scipy import optimize  # takes longer to import than a small report to write
 
+    df = n + m - 2
     critical = float(special.stdtrit(df, 1 - level / 2))
-    lacking = lambda shift: float(t_power(shift, df, level)) - power  # noqa: E731
-    return float(optimize.brentq(lacking, 0.0, 4 * critical + 10))
+    lacking = lambda shift: float(t_power(shift, df, level)) - POWER  # noqa: E731
+    shift = float(optimize.brentq(lacking, 0.0, 4 * critical + 10))
+    return shift * math.sqrt(1 / n + 1 / m)

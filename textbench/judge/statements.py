@@ -6,26 +6,15 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from textbench.judge.published import Toml, read
 
 Relation = Literal["<", ">"]
-Stat = Literal[
-    "final",
-    "best",
-    "change",
-    "late",
-    "rise",
-    "total",
-    "epoch",
-    "translation",
-    "grid",
-    "spread",
-    "broken",
-]
-CURVE: frozenset[str] = frozenset({"change", "late", "rise", "translation"})
+OfCurve = Literal["change", "late", "rise", "translation"]
 """What is said of a curve, and needs enough evaluations of it."""
+CURVE: frozenset[str] = frozenset(get_args(OfCurve))
+Stat = OfCurve | Literal["final", "best", "total", "epoch", "grid", "spread", "broken"]
 SECONDS = "cpu_seconds"
 
 

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from textbench.judge.exact import mann_whitney_test, sign_flip_test
-from textbench.judge.power import LEAST, seeds_to_tell, seeds_to_tell_samples
+from textbench.judge.power import LEAST, seeds_to_tell
 
 K = TypeVar("K", bound=Hashable)
 Floats = NDArray[np.float64]
@@ -212,8 +212,7 @@ def _needed(found: Difference, p_holm: float, step: float) -> int | None:
     if not found.sd > 0:
         return None
     effect = abs(found.mean) / found.sd
-    tell = seeds_to_tell if found.paired else seeds_to_tell_samples
-    return tell(effect, level=level)
+    return seeds_to_tell(effect, paired=found.paired, level=level)
 
 
 def _difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:

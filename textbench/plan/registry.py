@@ -133,14 +133,12 @@ def reference_rows(family: str) -> list[str]:
 
 def load_trainer(name: str) -> type[Trainer[Config]]:
     """Import a trainer's class."""
-    trainer: type[Trainer[Config]] = _load(entry("trainer", name))
-    return trainer
+    return _load(entry("trainer", name))
 
 
 def load_metric(name: str) -> type[Metric]:
     """Import a metric's class."""
-    metric: type[Metric] = _load(entry("metric", name))
-    return metric
+    return _load(entry("metric", name))
 
 
 def numbers() -> dict[str, str]:
@@ -167,8 +165,7 @@ def metric_of(name: str) -> str:
 
 def load_task(name: str) -> type[Task[Config]]:
     """Import a task's class."""
-    task: type[Task[Config]] = _load(entry("task", name))
-    return task
+    return _load(entry("task", name))
 
 
 def _load(found: Entry) -> type[Any]:

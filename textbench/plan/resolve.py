@@ -120,13 +120,9 @@ def expand(request: Request, warn: Callable[[str], None] | None = None) -> list[
     task = request.task or read_text(top, "task")
     if not task:
         raise UserError("no task given; say --task synthetic (`textbench list` shows all)")
-    resolution = _Resolution(
-        task=registry.entry("task", task).name,
-        preset=request.preset or read_text(top, "preset") or "quick",
-        file=file,
-        settings=parse_settings(request.settings),
-        plugins=tuple(str(Path(plugin).resolve()) for plugin in request.plugins),
-    )
+    task = registry.entry("task", task).name
+    preset = request.preset or read_text(top, "preset") or "quick"
+    resolution = _Resolution(task, preset, file, request.settings, request.plugins)
     references = resolution.built_task.reference_rows()
     if references is None:
         references = registry.reference_rows(resolution.built_task.family)
@@ -153,13 +149,7 @@ def resolve_task(
     Raises:
         UserError: Unknown names, options, or values out of range.
     """
-    resolution = _Resolution(
-        task=registry.entry("task", task).name,
-        preset=preset,
-        file={},
-        settings=parse_settings(settings),
-        plugins=tuple(str(Path(plugin).resolve()) for plugin in plugins),
-    )
+    resolution = _Resolution(registry.entry("task", task).name, preset, {}, settings, plugins)
     common = resolution._common
     resolution.options.refuse_unheeded()
     return resolution.built_task, common
@@ -169,10 +159,11 @@ class _Resolution:
     """Everything that is common to the runs of one command."""
 
     def __init__(
-        self, *, task: str, preset: str, file: Layer, settings: Layer, plugins: tuple[str, ...]
+        self, task: str, preset: str, file: Layer, settings: Sequence[str], plugins: Sequence[Path]
     ) -> None:
-        self.task, self.preset, self.plugins = task, preset, plugins
-        self.options = Options(task, preset, file, settings)
+        self.task, self.preset = task, preset
+        self.plugins = tuple(str(Path(plugin).resolve()) for plugin in plugins)
+        self.options = Options(task, preset, file, parse_settings(settings))
 
     def spec(self, row: str, seed: int, changed: Mapping[str, object] | None = None) -> Spec:
         """Resolve one run; ``changed`` are the options that a dependant wants otherwise."""

@@ -64,7 +64,7 @@ def draw(trainer: str, trials: int) -> list[Options]:
     drawn = []
     for point in points:
         options = {
-            name: _rounded(_scaled(float(u), *bounds))
+            name: float(f"{_scaled(float(u), *bounds):.{DIGITS}g}")
             for u, (name, bounds) in zip(point, found.items(), strict=True)
         }
         validate(registry.load_trainer(trainer).config_schema, options, trainer)
@@ -76,10 +76,6 @@ def _scaled(u: float, scale: str, low: float, high: float) -> float:
     if scale == "log":
         return math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
     return low + u * (high - low)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
 
 
 def trial_name(trials: int, number: int) -> str:

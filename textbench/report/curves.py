@@ -36,11 +36,8 @@ class Curve:
     @property
     def start(self) -> float:
         """Where training took over from the warm-up; 0 without one."""
-        return (
-            float(self.points.groupby("run", observed=True)["x"].min().max())
-            if self.starts_warm
-            else 0.0
-        )
+        begins = self.points.groupby("run", observed=True)["x"].min()
+        return float(begins.max()) if self.starts_warm else 0.0
 
     @property
     def length(self) -> int:

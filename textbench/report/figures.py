@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textbench.report import paths
 from textbench.report.curves import Curve, Sweep, log_curves, long_enough, metric_curves, sweeps
 from textbench.report.definitions import FigureSpec, axis_title
-from textbench.report.panels import Drawn, Strip, add_legend, draw_curves, figure_of, zoom
+from textbench.report.panels import Drawn, Strip, add_legend, draw_curves, figure_of, mark, zoom
 from textbench.report.sections import Section
 from textbench.report.styles import DASHES, Style, Styles, by_name, groups, look, plain
 
@@ -194,11 +194,4 @@ def _draw_sweep(ax: Axes, line: Sweep, style: Style) -> None:
     if style.dash:
         drawn.set_dashes(style.dash)
     for i in (0, len(alphas) - 1) if len(alphas) > 1 else ():
-        ax.annotate(
-            f"{alphas[i]:g}",
-            (x[i], y[i]),
-            xytext=(4, 4),
-            textcoords="offset points",
-            fontsize=7,
-            color=style.colour,
-        )
+        mark(ax, f"{alphas[i]:g}", (x[i], y[i]), (4, 4), style.colour)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from textbench.report.panels import mark
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -80,16 +82,7 @@ def draw_pairs(ax: Axes, pairs: Sequence[Pair], lines: Sequence[pd.DataFrame]) -
 def _draw(ax: Axes, pair: Pair, text: str, anchor: int) -> None:
     offset, end = ANCHORS[anchor]
     ax.plot(*pair.values, "*", color=pair.colour, markersize=11, markeredgecolor="0.15", zorder=5)
-    ax.annotate(
-        text,
-        pair.values,
-        xytext=offset,
-        textcoords="offset points",
-        ha=end,
-        va="center",
-        fontsize=7,
-        color="0.25",
-    )
+    mark(ax, text, pair.values, offset, "0.25", end, "center")
 
 
 def _points(ax: Axes, values: Points) -> Points:

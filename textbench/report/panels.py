@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
+Point = tuple[float, float]
 TITLE = 40
 """Letters of a row's title in a legend, at most."""
 LETTER, HANDLE = 0.075, 0.5
@@ -195,3 +196,12 @@ def zoom(ax: Axes, curves: Sequence[Curve], end: float) -> None:
     if len(shown):
         margin = 0.05 * float(np.ptp(shown)) or 0.5
         ax.set_ylim(shown.min() - margin, shown.max() + margin)
+
+
+def mark(
+    ax: Axes, text: str, at: Point, off: Point, colour: str, ha: str = "left", va: str = "baseline"
+) -> None:
+    """Write small text beside a point, as many printer's points off it."""
+    ax.annotate(
+        text, at, xytext=off, textcoords="offset points", fontsize=7, color=colour, ha=ha, va=va
+    )

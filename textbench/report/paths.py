@@ -11,7 +11,7 @@ from textbench.judge import published
 from textbench.report.curves import Curve, long_enough, metric_curves
 from textbench.report.definitions import FigureSpec, axis_title
 from textbench.report.pairs import Pair, draw_pairs
-from textbench.report.panels import Drawn, Strip, add_legend, figure_of
+from textbench.report.panels import Drawn, Strip, add_legend, figure_of, mark
 from textbench.report.sections import Section
 from textbench.report.styles import Style, Styles, groups, plain
 
@@ -69,14 +69,7 @@ def _draw_path(ax: Axes, curve: Curve, style: Style) -> None:
         line.set_dashes(style.dash)
     ax.plot(at[:1], value[:1], "o", color=style.colour, markersize=4, markerfacecolor="white")
     ax.plot(at[-1:], value[-1:], "o", color=style.colour, markersize=5)
-    ax.annotate(
-        f"{mean['epoch'].iloc[-1]:g}",
-        (at[-1], value[-1]),
-        xytext=(5, 3),
-        textcoords="offset points",
-        fontsize=7,
-        color=style.colour,
-    )
+    mark(ax, f"{mean['epoch'].iloc[-1]:g}", (at[-1], value[-1]), (5, 3), style.colour)
 
 
 def _after_the_start(

@@ -53,16 +53,9 @@ def codes(runs: pd.DataFrame) -> set[object]:
 
 def problems(runs: pd.DataFrame, unreadable: Mapping[str, str]) -> list[dict[str, str]]:
     """Return every run that has no final result, with its status, progress and reason."""
-    rows = [
-        {
-            "run": run.run,
-            "status": run.status,
-            "progress": progress(run),
-            "reason": run.reason,
-            "traceback": run.traceback,
-        }
-        for run in records(runs[(runs["status"] != "done") & (runs["alpha"] == 1.0)])
-    ]
+    left = records(runs[(runs["status"] != "done") & (runs["alpha"] == 1.0)])
+    own = ("run", "status", "reason", "traceback")
+    rows = [{key: getattr(run, key) for key in own} | {"progress": progress(run)} for run in left]
     return rows + [
         {"run": name, "status": "unreadable", "progress": "", "reason": reason, "traceback": ""}
         for name, reason in unreadable.items()

@@ -68,14 +68,6 @@ def _lines(evaluated: Evaluations, metrics: tuple[str, ...]) -> pd.DataFrame:
     return found.assign(protocol=evaluated.protocol(metrics), reason=reason)
 
 
-def _ends(section: Section, column: ColumnSpec) -> pd.DataFrame:
-    """Return the evaluation after the last step of each run that has one."""
-    lines = _lines(
-        section.evaluations.where(section.evaluations.at["final"].to_numpy(bool)), column.metrics
-    )
-    return lines.drop_duplicates("run", keep="last").set_index("run")
-
-
 def _or_reason(section: Section, found: pd.DataFrame, reason: str) -> pd.DataFrame:
     """Add the runs of which a rule found nothing."""
     reasons = pd.DataFrame({"reason": reason}, index=section.runs.index.difference(found.index))
@@ -84,7 +76,10 @@ def _or_reason(section: Section, found: pd.DataFrame, reason: str) -> pd.DataFra
 
 def final(section: Section, column: ColumnSpec) -> pd.DataFrame:
     """Select the evaluation after the last step."""
-    return _or_reason(section, _ends(section, column), "no final evaluation")
+    evaluated = section.evaluations
+    lines = _lines(evaluated.where(evaluated.at["final"].to_numpy(bool)), column.metrics)
+    last = lines.drop_duplicates("run", keep="last").set_index("run")
+    return _or_reason(section, last, "no final evaluation")
 
 
 def best(section: Section, column: ColumnSpec) -> pd.DataFrame:
@@ -150,12 +145,8 @@ def logged(section: Section, column: ColumnSpec) -> pd.DataFrame:
     logs = section.logs
     mine = logs[(logs["name"] == name) & (logs["kind"] == "loss") & ~logs["warmup"].astype(bool)]
     last = mine[mine["epoch"] == mine.groupby("run", observed=True)["epoch"].transform("max")]
-    found = (
-        last.groupby("run", observed=True)["value"]
-        .mean()
-        .to_frame(0)
-        .assign(protocol="log/1", reason="")
-    )
+    means = last.groupby("run", observed=True)["value"].mean()
+    found = means.to_frame(0).assign(protocol="log/1", reason="")
     return _or_reason(section, found, f"it logs no {name}")
 
 

@@ -197,7 +197,8 @@ class Engine(ABC):
             status.status, status.reason = "interrupted", self._broken[directory.path]
         if status.status in FINISHED or self._closed():
             return status
-        warmup = self._warmup_outcome(spec, awaited)
+        path = self._warmup(spec, awaited)
+        warmup = self._outcomes.get(path) if path else None
         if warmup is None or warmup.status == "done" or directory.is_locked():
             return None
         if warmup.status in BROKEN:
@@ -228,17 +229,15 @@ class Engine(ABC):
         self._failures[path] += status.status == "failed"
         return status.status == "failed" and self._failures[path] <= self.retries
 
-    def _warmup_outcome(self, spec: Spec, awaited: set[Path]) -> Status | None:
-        if spec.warmup is None or self._directory(spec.warmup).path not in awaited:
-            return None
-        return self._outcomes.get(self._directory(spec.warmup).path)
+    def _warmup(self, spec: Spec, awaited: set[Path]) -> Path | None:
+        """Return where the warm-up is that a run waits for; None where it waits for none."""
+        path = self._directory(spec.warmup).path if spec.warmup else None
+        return path if path in awaited else None
 
     def _may_start(self, spec: Spec, awaited: set[Path]) -> bool:
-        if self._directory(spec).is_locked():
-            return False
-        if spec.warmup is None or self._directory(spec.warmup).path not in awaited:
-            return True
-        return self._warmup_outcome(spec, awaited) is not None
+        warmup = self._warmup(spec, awaited)
+        settled = warmup is None or warmup in self._outcomes
+        return settled and not self._directory(spec).is_locked()
 
     # -- processes -------------------------------------------------------------------------
 

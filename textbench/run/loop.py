@@ -119,7 +119,7 @@ class Run:
             self._evaluate(final=False)
         while self.step < self.schedule.total and not self.stopped:
             self._train_step()
-            if self._due():
+            if self.schedule.evaluates(self.step, self.plan.due, self.plan.every_steps):
                 self._evaluate(final=False)
             self._beat()
             if outcome := self.options.interruption():
@@ -144,9 +144,6 @@ class Run:
             self._log_losses()
         if ends_epoch:
             self._log_epoch()
-
-    def _due(self) -> bool:
-        return self.schedule.evaluates(self.step, self.plan.due, self.plan.every_steps)
 
     # -- logs ------------------------------------------------------------------------------
 
@@ -176,12 +173,9 @@ class Run:
             "phase": self._phase(),
             "epoch": self.schedule.epoch(self.step),
             **self.clock.lap(),
-            "ledger": self._ledger(),
+            "ledger": dict(self.meter.ledger),
         }
         self.directory.append(CURVE, row)
-
-    def _ledger(self) -> dict[str, int]:
-        return dict(self.meter.ledger)
 
     # -- evaluation ------------------------------------------------------------------------
 
@@ -204,7 +198,7 @@ class Run:
             "phase": self._phase(),
             "epoch": self.schedule.progress(self.step),
             "final": final,
-            "ledger": self._ledger(),
+            "ledger": dict(self.meter.ledger),
             **self.clock.total(),
             "metrics": measured,
         }
@@ -246,7 +240,7 @@ class Run:
             "sums": dict(self.sums),
             "clock": self.clock.state(),
             "resumed": self.status.resumed,
-            "ledger": self._ledger(),
+            "ledger": dict(self.meter.ledger),
             "rng": self.context.rng.get_state(),
             "trainer": self.trainer.state_dict(),
         }

@@ -57,7 +57,7 @@ def log_columns(rows: Sequence[LossRow | EpochRow], *, warmup: bool) -> Columns:
         for row in rows
     ]
     sizes = np.array([len(one) for one in values], dtype=int)
-    found: Columns = {
+    return {
         "warmup": np.full(int(sizes.sum()), warmup),
         "kind": np.repeat(_texts([row["kind"] for row in rows]), sizes),
         "phase": np.repeat(_texts([row["phase"] for row in rows]), sizes),
@@ -66,7 +66,6 @@ def log_columns(rows: Sequence[LossRow | EpochRow], *, warmup: bool) -> Columns:
         "name": _texts([name for one in values for name in one]),
         "value": np.array([v for one in values for v in one.values()], dtype=float),
     }
-    return found
 
 
 def _texts(values: list[str]) -> NDArray[np.generic]:

@@ -187,9 +187,7 @@ def later(row: Unchecked, what: str) -> LaterRow:
     _require(row, _LATER, what)
     _metrics(row["metrics"], what)
     for pair in row["options"]:
-        if not (type(pair) is list and len(pair) == 2 and type(pair[0]) is str):
-            raise DamagedError(f"{what}: options must be pairs of a name and a table")
-        if type(pair[1]) is not dict:
+        if type(pair) is not list or [type(one) for one in pair] != [str, dict]:
             raise DamagedError(f"{what}: options must be pairs of a name and a table")
     rest = {key: value for key, value in row.items() if key != "checksum"}
     if "checksum" in row and row["checksum"] != digest(rest):

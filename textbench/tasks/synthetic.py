@@ -73,7 +73,8 @@ class Synthetic(Task[SyntheticConfig]):
         published = oracles.fingerprint(self.parameters) == oracles.PUBLISHED_FINGERPRINT
         self.oracle_name = "published" if published else config.oracle
         # Every evaluation scores the training sequences; drawing them again takes a second.
-        self._train = lru_cache(maxsize=1)(self._train_draw)
+        self._train = lru_cache(maxsize=1)(self._draw)
+        self._held_out = lru_cache(maxsize=2)(self._draw)
 
     def _parameters(self) -> dict[str, oracles.Array]:
         config = self.config
@@ -129,30 +130,19 @@ class Synthetic(Task[SyntheticConfig]):
 
     def fresh(self, seed: int, number: int) -> Tensor:
         """See `Task.fresh`."""
-        return self._train(seed, number)
+        return self._train(self.config.train_size, seed, "train", number)
 
     def train_size(self) -> int:
         """See `Task.train_size`."""
         return self.config.train_size
 
-    @cached_property
-    def _validation(self) -> Tensor:
-        return self._draw(self.config.validation_size, self.config.oracle_seed, "validation")
-
-    @cached_property
-    def _test(self) -> Tensor:
-        return self._draw(self.config.test_size, self.config.oracle_seed, "test")
-
     def validation(self) -> Tensor:
         """See `Task.validation`."""
-        return self._validation
+        return self._held_out(self.config.validation_size, self.config.oracle_seed, "validation")
 
     def test(self) -> Tensor:
         """See `Task.test`."""
-        return self._test
-
-    def _train_draw(self, seed: int, draw: int) -> Tensor:
-        return self._draw(self.config.train_size, seed, "train", draw)
+        return self._held_out(self.config.test_size, self.config.oracle_seed, "test")
 
     def _draw(self, n: int, seed: int, *names: object) -> Tensor:
         return self.oracle.sample(n, stream(seed, "data", *names))

@@ -51,11 +51,8 @@ class Text(Corpus[TextConfig]):
         config = self.config
         said: list[str] = []
         given = self._dataset() if config.dataset else self._files(said)
-        shares = {
-            split: share
-            for split, share in (("valid", config.valid_share), ("test", config.test_share))
-            if split not in given
-        }
+        shares = {"valid": config.valid_share, "test": config.test_share}
+        shares = {split: share for split, share in shares.items() if split not in given}
         source = "text.dataset" if config.dataset else "text.train"
         parts = divide(given["train"], shares, config.split_seed, source)
         notes = [f"{split} is a random {share:.0%} of {source}" for split, share in shares.items()]
@@ -66,15 +63,9 @@ class Text(Corpus[TextConfig]):
         config = self.config
         if not config.train:
             raise UserError("text.train is missing: --set text.train=FILE, one sentence a line")
+        how = {"encoding": config.encoding, "form": config.format, "column": config.column}
         return {
-            split: read_lines(
-                Path(file).expanduser(),
-                f"text.{split}",
-                encoding=config.encoding,
-                form=config.format,
-                column=config.column,
-                said=said,
-            )
+            split: read_lines(Path(file).expanduser(), f"text.{split}", **how, said=said)
             for split in ("train", "valid", "test")
             if (file := getattr(config, split))
         }
