@@ -9,6 +9,7 @@ Public for plugins, and imported when asked for:
 * `draw`, one symbol per row of logits from one uniform number each;
 * `linear_cross_entropy` and `linear_kl_rows`, losses over a vocabulary that keep no logits;
 * `reads`, which makes a method of one's own count what it reads;
+* `descend`, one step of an optimiser along its own parameters' clipped gradient;
 * `score_pair`, `token_nll`, `mean_nll` and `mean_entropy`, exact scores of models on sequences.
 """
 
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from textbench.backbone.cell import LSTM
+    from textbench.backbone.descent import descend
     from textbench.backbone.generator import Generator, Tempered
     from textbench.backbone.ledger import reads
     from textbench.backbone.linear_scores import LinearOutput
@@ -41,6 +43,7 @@ __all__ = [
     "LinearOutput",
     "PairScores",
     "Tempered",
+    "descend",
     "draw",
     "linear_cross_entropy",
     "linear_kl_rows",
@@ -54,6 +57,7 @@ __all__ = [
 
 _HOMES = {
     "cell": ("LSTM",),
+    "descent": ("descend",),
     "generator": ("Generator", "Tempered"),
     "ledger": ("reads",),
     "linear_scores": ("LinearOutput",),
