@@ -460,6 +460,14 @@ def test_a_record_is_read_from_a_frame_or_from_a_spec() -> None:
         Record.of({"trainer": "mle"})
 
 
+def test_iterations_count_in_place_of_epochs() -> None:
+    row = store_of(CLOSE).runs.iloc[0].to_dict()
+    counted = Record.of(row | {"config": {"epochs": 1282, "iterations": 6240}})
+    assert (counted.schedule, counted.last_epoch) == ("6,240 iterations", None)
+    plain = Record.of(row | {"config": {"epochs": 1282, "iterations": 0}})
+    assert (plain.schedule, plain.last_epoch) == ("1,282 epochs", 1282)
+
+
 def test_the_sizes_of_a_text_are_read_from_its_note() -> None:
     note = (
         "9,000 / 1,000 / 10,000 sentences (train / valid / test); train is not the published file"

@@ -12,6 +12,7 @@ from textbench.contracts.plain import Json
 
 SCHEDULE = {
     "epochs": "epochs",
+    "iterations": "iterations",
     "rounds": "rounds",
     "warmup_epochs": "warm-up epochs",
     "d_pretrain": "discriminator loads before the first round",
@@ -80,7 +81,8 @@ class Record:
     @property
     def schedule(self) -> str:
         """How long it trained, in words: ``"20 warm-up epochs, 30 rounds"``."""
-        keys = ("warmup_epochs", "epochs", "rounds")
+        length = "iterations" if self.config.get("iterations") else "epochs"
+        keys = ("warmup_epochs", length, "rounds")
         return ", ".join(f"{self.config[k]:,} {SCHEDULE[k]}" for k in keys if k in self.config)
 
     @property
@@ -97,7 +99,8 @@ class Record:
         lengths = {key for key in self.config if re.search("epoch|round", key)}
         counted = ("warmup_epochs", "epochs", "rounds")
         found = [value for key in counted if isinstance(value := self.config.get(key), int)]
-        if not found or lengths - SCHEDULE.keys():  # it counts its epochs in a way of its own
+        own = lengths - SCHEDULE.keys() or self.config.get("iterations")
+        if not found or own:  # it counts its epochs in a way of its own
             return None
         return sum(found)
 
