@@ -230,6 +230,7 @@ def test_leakgan_on_text_has_the_authors_image_coco_schedule() -> None:
         "d_filters": [*map(list, FILTERS), [32, 160]],
     }
     assert preset["leakgan:paper_temperature@text"] == {"alpha": 0.8}
+    assert preset["maligan:texygen@text"] == {"g_steps": 1}  # train_real of its code
     assert preset["cot:strong@text"] == {"g_hidden": 128, "m_embedding": 256, "m_hidden": 256}
     assert 16 * 12 * 62 == 11904
 
