@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reproduction.md"
 REPORTS = ROOT / "reports" / "published"
-STORES = ("oracle", "regularisation", "leads", "quick", "variants", "descendants", "emnlp")
+STORES = ("oracle", "regularisation", "leads", "quick", "variants", "descendants", "coco", "emnlp")
 """In this order: what is nearest to the paper's experiment first."""
 PART = re.compile(r"(<!-- made: ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -24,6 +24,7 @@ TABLES = {
     "table 2": ("table2", "emnlp"),
     "table 3": ("table3", "emnlp"),
     "table 5": ("table5", "emnlp"),
+    "texygen": ("texygen_coco", "coco"),
 }
 """The published tables, and the store in which something of each was run."""
 
