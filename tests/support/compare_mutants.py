@@ -36,6 +36,7 @@ TRAINED = {
     "algorithms/leak_generator.py": "leakgan",
     "algorithms/loads.py": "seqgan",
     "textbench/backbone/cell.py": "mle,cot",
+    "textbench/backbone/descent.py": "mle,cot",
     "textbench/backbone/losses.py": "mle,cot",
     "textbench/backbone/lstm.py": "mle,cot",
     "textbench/backbone/output.py": "mle,cot",
