@@ -190,6 +190,9 @@ def test_the_schedules_for_captions_are_those_that_texygens_table_is_compared_un
     for label, trainer in published.trainers.items():
         stated = {**trainer.options, **trainer.schedule}
         assert {key: rows[label].config[key] for key in stated} == stated, label
+    # Texygen @ bc57374, train_real: one update a round, and no keep rate reaches these two.
+    assert (rows["maligan:texygen"].config["g_steps"], rows["seqgan"].config["g_steps"]) == (1, 1)
+    assert rows["maligan:texygen"].config["d_dropout"] == rows["seqgan"].config["d_dropout"] == 0
     assert {spec.evaluation["final_samples"] for spec in specs} == {published.samples}
     for name, option in published.task_options.items():
         assert getattr(registry.load_task("image_coco").config_schema(), name) == option

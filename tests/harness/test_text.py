@@ -13,6 +13,7 @@ import torch
 from textbench.metrics.nll import NLL
 
 from textbench.backbone.lstm import LSTMLanguageModel
+from textbench.check.task_laboratory import not_for_training
 from textbench.contracts.config import validate
 from textbench.contracts.errors import UserError
 from textbench.contracts.evaluation import Evaluation
@@ -333,6 +334,7 @@ def test_coco_has_no_published_validation_file(local: Path) -> None:
     assert whole.train_size() == 50 and "50 / 0 / " in whole.note
     with pytest.raises(NotApplicableError, match="image_coco has no validation sentences"):
         whole.validation()
+    assert not_for_training(whole).keys() == {"test"}  # what `check` looks at
     kept = whole.kept()
     assert ImageCOCO.restored(config, kept).fingerprint() == whole.fingerprint()
     divided = ImageCOCO(config.model_copy(update={"valid_share": 0.1}))

@@ -246,6 +246,23 @@ def test_a_row_that_may_be_a_published_one_is_no_variant_and_has_its_star(tmp_pa
     assert stars[8.19, 8.03] == own.colour and stars[8.68, 10.1] == "0.7"
 
 
+def test_a_published_pair_stands_in_every_panel_that_has_one_of_its_rows(tmp_path: Path) -> None:
+    """Readers look for CoT's star beside the line that it may be of, whichever panel that is in."""
+    plain = ("mle", "seqgan", "rankgan", "maligan", "leakgan", "professor_forcing", "cot")
+    for label in (*plain, "scheduled_sampling", "cot:9ffe475"):
+        name, _, variant = label.partition(":")
+        curve = [{"nll_oracle": x, "nll_test": y} for x, y in ((10, 8), (9, 7.6), (8.2, 8))]
+        make_run(tmp_path, spec(name, variant=variant, task_config={"oracle": "published"}), curve)
+    figure = drawn(FIGURES["stopping"], tmp_path).figure
+    panels = [
+        {tuple(line.get_xydata()[0]) for line in ax.lines if line.get_marker() == "*"}
+        for part in figure.subfigs
+        for ax in part.axes
+    ]
+    assert len(panels) == 2 and all((8.19, 8.03) in stars for stars in panels)
+    assert [(9.08, 8.97) in stars for stars in panels] == [True, False]
+
+
 def test_a_name_stands_beside_the_last_epoch_of_a_line() -> None:
     ax: Any = Figure(figsize=(6.4, 4.2)).add_subplot()
     ax.set(xlim=(8, 10.5), ylim=(7.4, 11.4))

@@ -43,8 +43,7 @@ def test_a_first_place_of_seeds_far_apart_is_said_to_be_one() -> None:
     """Two of three seeds of `c` collapsed: its mean is the best, and told apart from nothing."""
     rows = {"a": {"x": LOW}, "b": {"x": HIGH}, "c": {"x": (6.3, 6.2, 8.2)}}
     assert told(rows).endswith(
-        "By x the mean of c may lie from 4.101 to 9.699: seeds so far apart can be told from "
-        "nothing."
+        "By x the mean of c may lie from 4.101 to 9.699: its seeds are far apart."
     )
     alike = {"a": {"x": LOW}, "b": {"x": NEAR}, "c": {"x": (7.0, 7.02, 6.97)}}
     assert "far apart" not in told(alike)  # of usual width, though wider than the means lie apart

@@ -110,7 +110,7 @@ def _wide(metric: str, inside: pd.DataFrame, titles: Mapping[Key, str]) -> str:
             found.append(f"the mean of {name} may lie from {row['low']:.3f} to {row['high']:.3f}")
     if not found:
         return ""
-    return f"By {metric} {listed(found)}: seeds so far apart can be told from nothing."
+    return f"By {metric} {listed(found)}: its seeds are far apart."
 
 
 def _keys(frame: pd.DataFrame) -> list[Key]:
