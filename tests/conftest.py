@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from torch import Tensor
 
 from textbench.backbone.generator import Generator
@@ -29,7 +29,13 @@ from textbench.contracts.streams import stream
 from textbench.contracts.trainer import Context, Position, Trainer
 
 torch.set_num_threads(1)
-settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],  # of a busy machine, not of a test
+)
 settings.load_profile("repeatable")
 
 

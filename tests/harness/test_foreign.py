@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from textbench.run import worker
 from textbench.run.conditions import Conditions
-from textbench.store import records, seal
+from textbench.store import quick, records, seal
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, parse_object
 
@@ -155,6 +155,60 @@ def test_no_record_is_accepted_with_values_of_another_type(data: st.DataObject) 
             assert one["value"] is None or abs(float(one["value"])) < float("inf")
 
 
+@pytest.mark.parametrize("value", [[], {}, None, 1, "up"])
+def test_a_direction_is_one_of_three_words(value: object) -> None:
+    row = {**EVALUATION, "metrics": {"a": {**MEASURED, "direction": value}}}
+    with pytest.raises(DamagedError, match="row: a is not described as it must be"):
+        records.evaluation(row, "row")
+
+
+def test_a_key_of_several_lines_is_told_in_one() -> None:
+    row = {**EVALUATION, "ledger": {"a\n\tb": None}}
+    with pytest.raises(DamagedError, match="^row: a b is None, not a count; repeat"):
+        records.evaluation(row, "row")
+
+
+def test_sound_lines_are_taken_at_once() -> None:
+    for row in (LOSS, EPOCH):
+        assert quick.log_entry(json.dumps(row).encode()) == row
+    assert quick.evaluation(json.dumps(EVALUATION).encode()) == EVALUATION
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_what_is_taken_at_once_is_what_a_closer_look_finds(data: st.DataObject) -> None:
+    known, at_once, closely = data.draw(
+        st.sampled_from(
+            [
+                (EVALUATION, quick.evaluation, records.evaluation),
+                (LOSS, quick.log_entry, records.log_entry),
+                (EPOCH, quick.log_entry, records.log_entry),
+            ]
+        )
+    )
+    row = json.loads(json.dumps(known))
+    if data.draw(st.booleans()):
+        inner = data.draw(st.sampled_from([row, *(t for t in row.values() if type(t) is dict)]))
+        inner = inner["a"] if type(inner.get("a")) is dict else inner
+        key = data.draw(st.sampled_from(sorted(inner)))
+        large = (
+            2**53 if type(inner[key]) is float else 2**64
+        )  # where counts are numbers of a column
+        inner[key] = data.draw(anything | st.integers(-large, large))
+    line = json.dumps(row).encode("utf-8", "replace")
+    if data.draw(st.booleans()):
+        place = data.draw(st.integers(0, len(line)))
+        line = line[:place] + data.draw(st.binary(max_size=3)) + line[place:]
+    found = at_once(line)
+    try:
+        expected = closely(parse_object(line, "row"), "row")
+    except DamagedError:
+        assert found is None
+        return
+    if found is not None:
+        assert found == {key: value for key, value in expected.items() if key in known}
+
+
 @settings(max_examples=300)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda t: t.encode("utf-8", "replace")))
 def test_bytes_are_an_object_or_one_line(content: bytes) -> None:
@@ -186,7 +240,7 @@ def _archive() -> bytes:
 ARCHIVE = _archive()
 MEASURED = {"value": 1.5, "protocol": "a/1", "direction": "lower", "unit": "nats", "summary": "a"}
 EVALUATION = {
-    **{"step": 1, "phase": "mle", "epoch": 1, "final": True, "ledger": {"n": 1}},
+    **{"step": 1, "phase": "mle", "epoch": 1.0, "final": True, "ledger": {"n": 1}},
     **{"seconds": 1.0, "cpu_seconds": 1.0, "metrics": {"a": MEASURED}},
 }
 LATER = {"alpha": 1.5, "samples": 9, "metrics": {"a": MEASURED}, "options": [["a", {}]]}

@@ -9,9 +9,13 @@ from typing import Any
 import pandas as pd
 import pytest
 from framed import SYNTHETIC, TASK, Made, finals, near
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats as reference
 
 from textbench.judge import measures
 from textbench.judge.claims import ANSWERS, judge_claims
+from textbench.judge.contests import levene
 from textbench.judge.published import protocols
 from textbench.judge.statements import CURVE, Claim, Measure, Selector, claims
 
@@ -317,6 +321,20 @@ def _merged(made: Made) -> Made:
         final = dict(zip(one["metric"], one["value"], strict=True))
         joined.run(str(label), int(seed), final=final)
     return joined
+
+
+@given(*2 * [st.lists(st.integers(-40, 40).map(lambda n: n / 8), min_size=3, max_size=9)])
+def test_levenes_test_equals_scipy(a: list[float], b: list[float]) -> None:
+    off = [{abs(x - sorted(one)[len(one) // 2]) for x in one} for one in (a, b)]
+    assume(max(map(len, off)) > 1)  # else there is nothing to divide by
+    expected = reference.levene(a, b, center="median").pvalue
+    assert levene(a, b) == pytest.approx(expected, rel=1e-9, abs=1e-15)
+    assert levene([1e200 * x for x in a], [1e200 * x for x in b]) == pytest.approx(levene(a, b))
+
+
+def test_levenes_test_of_samples_without_spread() -> None:
+    assert levene([1.0, 1.0, 1.0], [5.0, 5.0, 5.0]) == 1.0
+    assert levene([0.0, 0.0, 1.0, 1.0], [5.0, 5.0, 5.0]) == 0.0
 
 
 def test_a_grid_is_less_sensitive_if_its_settings_spread_less() -> None:

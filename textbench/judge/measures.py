@@ -117,11 +117,12 @@ def common_spacing(curve: pd.DataFrame) -> int | None:
     """
     sets = [set(one["epoch"].astype(float)) for _, one in curve.groupby("run", observed=True)]
     anywhere = set[float]().union(*sets)
-    if all(one == {e for e in anywhere if min(one) <= e <= max(one)} for one in sets):
+    ends = [(min(one), max(one)) for one in sets]
+    if sets == [{e for e in anywhere if low <= e <= high} for low, high in ends]:
         return None
-    shortest = min((int(max(epochs)) for epochs in sets), default=0)
+    shortest = min((int(high) for _, high in ends), default=0)
     for k in range(1, shortest // 2 + 1):
-        kept = [set(range(-(-int(min(one)) // k) * k, int(max(one)) + 1, k)) for one in sets]
+        kept = [set(range(-(-int(low) // k) * k, int(high) + 1, k)) for low, high in ends]
         if all(few <= one for few, one in zip(kept, sets, strict=True)):
             left = zip(kept, sets, strict=True)
             enough = all(len(few) >= min(LEAST_EVALUATIONS, len(one)) for few, one in left)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import count
 from typing import Literal, TypeVar
 
@@ -73,14 +74,30 @@ class Difference:
     note: Note = ""
     p_holm: float = math.nan
     """`p` corrected for all comparisons of its column."""
-    needed: int | None = None
-    """Seeds, these included, that would tell at the observed spread; None where no spread is known,
-    where it is told already, and where even `power.MOST` would not."""
+    level: float = LEVEL
+    """At which Holm's method asked this one of all comparisons of its column."""
 
     @property
     def separated(self) -> bool:
         """Whether the two differ, at a family-wise error of `LEVEL`."""
         return self.p_holm <= LEVEL
+
+    @cached_property
+    def needed(self) -> int | None:
+        """Seeds, these included, that would tell at the observed spread.
+
+        None where no spread is known, where it is told already, and where even `power.MOST` would
+        not.
+        """
+        if math.isnan(self.p_holm) or self.separated:
+            return None
+        if self.note == "no spread":  # p is then the smallest that so many seeds can give
+            ways = (2 ** (n - 1) if self.paired else math.comb(2 * n, n) / 2 for n in count(1))
+            return next(n for n, several in enumerate(ways, 1) if 1 / several <= self.level)
+        if not self.sd > 0:
+            return None
+        effect = abs(self.mean) / self.sd
+        return seeds_to_tell(effect, paired=self.paired, level=self.level)
 
     @property
     def more(self) -> int | None:
@@ -196,23 +213,9 @@ def differences(
         return found
     corrected, (_, steps) = holm(p), _holm_steps(p)
     return {
-        key: replace(one, p_holm=float(adjusted), needed=_needed(one, adjusted, step))
+        key: replace(one, p_holm=float(adjusted), level=LEVEL / max(1.0, float(step)))
         for (key, one), adjusted, step in zip(found.items(), corrected, steps, strict=True)
     }
-
-
-def _needed(found: Difference, p_holm: float, step: float) -> int | None:
-    """Return the seeds that tell, at the level at which Holm's method asks this comparison."""
-    level = LEVEL / max(1.0, step)
-    if math.isnan(p_holm) or p_holm <= LEVEL:
-        return None
-    if found.note == "no spread":  # p is then the smallest that so many seeds can give
-        smallest = (2.0 ** (1 - n) if found.paired else 2 / math.comb(2 * n, n) for n in count(1))
-        return next(n for n, p in enumerate(smallest, 1) if p <= level)
-    if not found.sd > 0:
-        return None
-    effect = abs(found.mean) / found.sd
-    return seeds_to_tell(effect, paired=found.paired, level=level)
 
 
 def _difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
@@ -86,15 +88,18 @@ def write_report(
     parts = sections(found, row_names())
     styles = Styles(parts)
     drawn = [list(jobs(section, styles)) for section in parts]
-    with beside(list(chain.from_iterable(drawn)), processes) as waiting:
+    work: list[Callable[[], object]] = [*chain.from_iterable(drawn)]
+    work.append(partial(data_csv, found.results))
+    with beside(work, processes) as (*waiting, csv):
         judged = conclusions.judge(found, parts)
         report = Report(Output(out), styles, judged, unicode)
-        _write_data(report, found, parts[0])
-        figures = iter(waiting)
+        _write_data(report, parts[0])
+        figures = iter(cast(list[Waiting], waiting))
         contents = [
             _write_section(report, found, section, islice(figures, len(own)))
             for section, own in zip(parts, drawn, strict=True)
         ]
+        report.output.add("data.csv", cast(str, csv()))
     summary = _write_index(report, found, contents)
     files = report.output.write()
     if say is not None:
@@ -129,10 +134,9 @@ def _write_index(report: Report, found: Frames, contents: list[Shown]) -> list[s
     return summary
 
 
-def _write_data(report: Report, found: Frames, first: Section) -> None:
-    """Write the frames of everything, and a script that draws the first section's curves."""
+def _write_data(report: Report, first: Section) -> None:
+    """Write the frames of what is concluded, and a script that draws the first section's curves."""
     add, judged = report.output.add, report.judged
-    add("data.csv", data_csv(found.results))
     add("rankings.csv", to_csv(judged.ranked, conclusions.RANKING_COLUMNS))
     add("verdicts.csv", _all_columns(judged.numbers))
     add("claims.csv", _all_columns(judged.claims))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 import warnings
@@ -36,6 +37,7 @@ def beside(jobs: Sequence[Callable[[], T]], processes: int) -> Iterator[list[Cal
         return
     global _jobs
     _jobs = jobs
+    gc.freeze()  # a child that looked for garbage among what it shares would copy it all
     context = multiprocessing.get_context("fork")
     pool = ProcessPoolExecutor(min(processes, len(jobs)), context, _ignore_interrupts)
     try:
@@ -45,6 +47,7 @@ def beside(jobs: Sequence[Callable[[], T]], processes: int) -> Iterator[list[Cal
             futures = [cast(Future[T], pool.submit(_do, at)) for at in range(len(jobs))]
         yield [partial(_value, future) for future in futures]
     finally:
+        gc.unfreeze()
         _jobs = ()
         pool.shutdown(cancel_futures=True)
 

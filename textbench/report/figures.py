@@ -40,14 +40,22 @@ def laid_out(drawn: Drawn) -> Drawn:
 
 
 def to_bytes(figure: Figure, kind: str) -> bytes:
-    """Return the file's bytes, the same for the same figure: no dates, no version strings."""
+    """Return the file's bytes, the same for the same figure: no dates, no version strings.
+
+    `savefig` would draw a figure once more to lay it out, which has been done.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
     nothing = {
         "pdf": {"CreationDate": None, "Creator": "textbench", "Producer": None},
         "png": {"Software": None},
     }
+    figure.set_dpi(160)
+    canvas = {"pdf": FigureCanvasPdf, "png": FigureCanvasAgg}[kind](figure)
     buffer = io.BytesIO()
     with look():
-        figure.savefig(buffer, format=kind, dpi=160, metadata=nothing[kind])
+        getattr(canvas, f"print_{kind}")(buffer, metadata=nothing[kind])
     return buffer.getvalue()
 
 

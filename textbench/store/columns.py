@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textbench.store.rows import EpochRow, EvaluationRow, LossRow
 
-Columns = dict[str, NDArray[np.generic]]
-"""Equally long columns, by name."""
+
+class Texts(NamedTuple):
+    """A column of texts, which are few: each is kept once."""
+
+    known: list[str]
+    codes: NDArray[np.int32]
+    """Of each line, which it is of those known."""
+
+
+class Columns(NamedTuple):
+    """Equally long columns, by name."""
+
+    texts: dict[str, Texts]
+    numbers: dict[str, NDArray[np.generic]]
 
 
 def evaluation_columns(rows: Sequence[EvaluationRow], *, warmup: bool, start: int) -> Columns:
@@ -22,11 +35,9 @@ def evaluation_columns(rows: Sequence[EvaluationRow], *, warmup: bool, start: in
     """
     sizes = np.array([len(row["metrics"]) for row in rows], dtype=int)
     measured = [one for row in rows for one in row["metrics"].values()]
-    numbers = np.arange(start, start + len(rows))
-    found = {
-        "evaluation": np.repeat(numbers, sizes),
+    numbers = {
+        "evaluation": np.repeat(np.arange(start, start + len(rows)), sizes),
         "warmup": np.full(int(sizes.sum()), warmup),
-        "phase": np.repeat(_texts([row["phase"] for row in rows]), sizes),
         "step": np.repeat(np.array([row["step"] for row in rows], dtype=int), sizes),
         "epoch": np.repeat(np.array([row["epoch"] for row in rows], dtype=float), sizes),
         "final": np.repeat(np.array([row["final"] and not warmup for row in rows], bool), sizes),
@@ -34,18 +45,21 @@ def evaluation_columns(rows: Sequence[EvaluationRow], *, warmup: bool, start: in
             key: np.repeat(np.array([row[key] for row in rows], dtype=float), sizes)
             for key in ("seconds", "cpu_seconds")
         },
-        "metric": _texts([name for row in rows for name in row["metrics"]]),
         "value": np.array([one["value"] for one in measured], dtype=float),
+    }
+    for name in dict.fromkeys(chain.from_iterable(row["ledger"] for row in rows)):
+        counts = np.array([row["ledger"].get(name) for row in rows], dtype=float)
+        numbers[name] = np.repeat(counts, sizes)
+    texts = {
+        "phase": _texts([row["phase"] for row in rows], sizes),
+        "metric": _texts([name for row in rows for name in row["metrics"]]),
         "na_reason": _texts([one.get("reason", "") for one in measured]),
         **{
             key: _texts([one[key] for one in measured])
             for key in ("protocol", "direction", "unit", "summary")
         },
     }
-    for name in dict.fromkeys(chain.from_iterable(row["ledger"] for row in rows)):
-        counts = np.array([row["ledger"].get(name) for row in rows], dtype=float)
-        found[name] = np.repeat(counts, sizes)
-    return found
+    return Columns(texts, numbers)
 
 
 def log_columns(rows: Sequence[LossRow | EpochRow], *, warmup: bool) -> Columns:
@@ -57,16 +71,34 @@ def log_columns(rows: Sequence[LossRow | EpochRow], *, warmup: bool) -> Columns:
         for row in rows
     ]
     sizes = np.array([len(one) for one in values], dtype=int)
-    return {
+    numbers = {
         "warmup": np.full(int(sizes.sum()), warmup),
-        "kind": np.repeat(_texts([row["kind"] for row in rows]), sizes),
-        "phase": np.repeat(_texts([row["phase"] for row in rows]), sizes),
         "step": np.repeat(np.array([row["step"] for row in rows], dtype=int), sizes),
         "epoch": np.repeat(np.array([row["epoch"] for row in rows], dtype=int), sizes),
-        "name": _texts([name for one in values for name in one]),
         "value": np.array([v for one in values for v in one.values()], dtype=float),
     }
+    texts = {
+        "kind": _texts([row["kind"] for row in rows], sizes),
+        "phase": _texts([row["phase"] for row in rows], sizes),
+        "name": _texts([name for one in values for name in one]),
+    }
+    return Columns(texts, numbers)
 
 
-def _texts(values: list[str]) -> NDArray[np.generic]:
-    return np.array(values, dtype=object)
+def _texts(values: list[str], times: int | NDArray[np.int_] = 1) -> Texts:
+    known = {text: code for code, text in enumerate(dict.fromkeys(values))}
+    codes = np.fromiter(map(known.__getitem__, values), np.int32, len(values))
+    return Texts(list(known), np.repeat(codes, times))
+
+
+def repeated(text: str, size: int) -> Texts:
+    """Return a column of one text."""
+    return Texts([text], np.zeros(size, np.int32))
+
+
+def joined(parts: Sequence[Texts]) -> Texts:
+    """Return columns one below the other; what is known is sorted."""
+    known = sorted(set(chain.from_iterable(part.known for part in parts)))
+    place = {text: code for code, text in enumerate(known)}
+    codes = [np.array([place[t] for t in part.known], np.int32)[part.codes] for part in parts]
+    return Texts(known, np.concatenate(codes))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.spec import Spec
-from textbench.store import records
+from textbench.store import quick, records
 from textbench.store.files import DamagedError
 from textbench.store.folder import Folder
 from textbench.store.lock import Lock
@@ -239,7 +239,7 @@ class RunDirectory(Folder):
 
     def evaluations(self) -> list[EvaluationRow]:
         """Read the evaluations made during training."""
-        return self.checked(METRICS, records.evaluation)
+        return self.checked(METRICS, records.evaluation, quick.evaluation)
 
     def later(self) -> list[LaterRow]:
         """Read the evaluations made by `textbench evaluate`."""
@@ -251,7 +251,7 @@ class RunDirectory(Folder):
 
     def curve(self) -> list[LossRow | EpochRow]:
         """Read the training log."""
-        return self.checked(CURVE, records.log_entry)
+        return self.checked(CURVE, records.log_entry, quick.log_entry)
 
     def starts(self) -> list[Start]:
         """Read what the run was made with, start by start; empty where it has not started."""

@@ -41,8 +41,8 @@ class DamagedError(UserError):
     """
 
     def __init__(self, wrong: str, remedy: str = AGAIN) -> None:
-        super().__init__(f"{wrong}; {remedy}")
-        self.wrong = wrong
+        self.wrong = " ".join(wrong.split())  # it may quote a key of several lines
+        super().__init__(f"{self.wrong}; {remedy}")
         self.remedy = remedy
 
 

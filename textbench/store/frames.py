@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from textbench.contracts.errors import one_line
-from textbench.store.columns import Columns, evaluation_columns, log_columns
+from textbench.store import columns as of_run
+from textbench.store.columns import Columns, Texts
 from textbench.store.read import (
     UNREADABLE,
     RecordedRun,
@@ -28,9 +29,7 @@ from textbench.store.read import (
 from textbench.store.rows import CURVE, METRICS
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
 SHORT = 12
 """Hex digits of a hash that a frame shows."""
@@ -202,7 +201,7 @@ def _details(store: Results, run: RecordedRun) -> dict[str, object]:
 
 def _results(store: Results, *, compact: bool = False) -> pd.DataFrame:
     def parts(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
-        return evaluation_columns(run.evaluations(), warmup=warmup, start=start)
+        return of_run.evaluation_columns(run.evaluations(), warmup=warmup, start=start)
 
     columns = (*EVALUATION_COLUMNS, *METRIC_COLUMNS)
     return _collect(store, parts, METRICS, columns, compact)
@@ -210,7 +209,7 @@ def _results(store: Results, *, compact: bool = False) -> pd.DataFrame:
 
 def _logs(store: Results, *, compact: bool = False) -> pd.DataFrame:
     def parts(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
-        return log_columns(run.log(), warmup=warmup)
+        return of_run.log_columns(run.log(), warmup=warmup)
 
     return _collect(store, parts, CURVE, LOG_COLUMNS, compact)
 
@@ -241,7 +240,8 @@ def _collect(
                 store.unreadable[one.name] = f"{file}: {one_line(error)}"
                 continue
             found.append((run, part))
-            start = int(part["evaluation"][-1]) + 1 if len(part.get("evaluation", ())) else 0
+            counted = part.numbers.get("evaluation")
+            start = int(counted[-1]) + 1 if counted is not None and len(counted) else 0
     return _joined(
         [one for one in found if one[0].name not in store.unreadable],
         [*RUN_COLUMNS, *columns],
@@ -255,27 +255,31 @@ def _joined(
     import numpy as np
     import pandas as pd
 
-    sizes = [len(part["value"]) for _, part in found]
+    sizes = [len(part.numbers["value"]) for _, part in found]
     if not sum(sizes):
         return pd.DataFrame(columns=columns)
     who = [identity(run) for run, _ in found]
-    data: dict[str, NDArray[np.generic] | pd.Categorical] = {}
+    texts: dict[str, list[Texts]] = {}
+    data: dict[str, object] = {}
     for key in RUN_COLUMNS:
         values = [one[key] for one in who]
-        if not isinstance(values[0], str):
-            data[key] = np.repeat(np.array(values), sizes)
-        elif compact:
-            codes, known = pd.factorize(np.array(values, dtype=object), sort=True)
-            data[key] = pd.Categorical.from_codes(np.repeat(codes, sizes), pd.Index(known))
+        if isinstance(values[0], str):
+            texts[key] = [of_run.repeated(str(v), n) for v, n in zip(values, sizes, strict=True)]
         else:
-            data[key] = np.repeat(np.array(values, dtype=object), sizes)
-    for key in dict.fromkeys(chain(columns[len(RUN_COLUMNS) :], *(part for _, part in found))):
-        absent = [np.full(size, np.nan) for size in sizes]
-        joined = np.concatenate(
-            [part.get(key, gap) for (_, part), gap in zip(found, absent, strict=True)]
-        )
-        data[key] = pd.Categorical(joined) if compact and joined.dtype == object else joined
-    frame = pd.DataFrame(data)
+            data[key] = np.repeat(np.array(values), sizes)
+    for key in found[0][1].texts:
+        texts[key] = [part.texts[key] for _, part in found]
+    for key in dict.fromkeys(chain.from_iterable(part.numbers for _, part in found)):
+        gaps = (np.full(size, np.nan) for size in sizes)
+        mine = [part.numbers.get(key, gap) for (_, part), gap in zip(found, gaps, strict=True)]
+        data[key] = np.concatenate(mine)
+    for key, parts in texts.items():
+        known, codes = of_run.joined(parts)
+        if compact:
+            data[key] = pd.Categorical.from_codes(codes, pd.Index(known))
+        else:
+            data[key] = np.array(known, dtype=object)[codes]
+    frame = pd.DataFrame({key: data[key] for key in dict.fromkeys([*columns, *data])})
     for key in ("epoch", *(k for k in data if k not in columns)):
         if key in frame and np.array_equal(frame[key], np.floor(frame[key])):
             frame[key] = frame[key].astype(int)  # counts, and epochs that are whole

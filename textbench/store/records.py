@@ -52,7 +52,7 @@ _NAME = re.compile(r"\w[^/\\\x00-\x1f\x7f]{0,199}")
 _LARGEST = 2**63
 _WARMUPS = 4
 """How many warm-ups may have warm-ups of their own."""
-_DIRECTIONS = frozenset(get_args(Direction))
+_DIRECTIONS = get_args(Direction)
 _STATUSES = frozenset(get_args(StatusName))
 
 

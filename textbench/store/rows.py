@@ -29,7 +29,9 @@ A record describes itself: whoever reads it needs neither the code that made it 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 from textbench.contracts.number import Direction
 from textbench.contracts.plain import JsonObject
