@@ -12,6 +12,7 @@ from textbench.judge.power import MOST
 from textbench.judge.stats import Difference, differences
 from textbench.report.layout import Block, Cell, Head, Layout, Line
 from textbench.report.markup import MISSING, number
+from textbench.report.sections import spelt_out
 from textbench.report.tables import Column, Table
 
 CSV_COLUMNS = (
@@ -45,7 +46,7 @@ def compare(table: Table) -> tuple[pd.DataFrame, Layout] | None:
         f"{table.spec.id}-differences-{section.slug}",
         f"Differences to {title}, seed by seed",
         section.title,
-        list(_notes(title, frame)),
+        [*_notes(title, frame), *spelt_out(section.rows.loc[rows])],
         *("Algorithm", "pairs"),
         [Block(heads, lines)],
     )
@@ -96,7 +97,7 @@ def _row(
         Cell(text(one, column.spec.digits), one.separated) if one else Cell(MISSING)
         for column, one in zip(columns, mine, strict=True)
     )
-    return Line(about["name"], ", ".join(sorted(sizes)), cells, about["options"])
+    return Line(about["name"], ", ".join(sorted(sizes)), cells, about["brief"])
 
 
 def text(difference: Difference, digits: int) -> str:

@@ -121,7 +121,7 @@ def _lines(table: Table) -> list[Line]:
     for place, row in indexed(table.rows):
         mark = OWN_GENERATOR * bool(row.own_generator) + NEVER_FOLLOWED * (place in idle)
         stub = seeds(row.done, row.runs) if row.group else MISSING
-        found.append(Line(row.name, stub, options=row.options, mark=mark))
+        found.append(Line(row.name, stub, options=row.brief, mark=mark))
     return found
 
 

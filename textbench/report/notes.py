@@ -8,7 +8,7 @@ from textbench.contracts.plain import grouped
 from textbench.judge.power import LEAST
 from textbench.report.definitions import row_names
 from textbench.report.provenance import codes, progress
-from textbench.report.sections import Row, indexed, records
+from textbench.report.sections import Row, indexed, records, spelt_out
 from textbench.report.tables import Column, Table
 
 OTHER_ORACLE = "†"
@@ -68,6 +68,7 @@ def _how_to_read(table: Table) -> Iterator[str]:
         )
     if table.section.changed:
         yield f"Changed for every row: {table.section.changed}."
+    yield from spelt_out(table.rows)
     if table.section.note:
         yield f"Data: {table.section.note}."
     if table.rows["own_generator"].astype(bool).any():

@@ -9,11 +9,12 @@ import pandas as pd
 from textbench.contracts.errors import one_line, printable
 from textbench.judge import published
 from textbench.report.definitions import TEMPERED, SampleSpec, matches, sample_spec
-from textbench.report.sections import Section, indexed, records
+from textbench.report.sections import Section, indexed, records, spelt_out
 from textbench.store import files
 from textbench.store.files import DamagedError
 from textbench.store.rows import SAMPLES
 
+ABOUT = ("name", "brief", "label", "options", "group")
 CSV_COLUMNS = (
     *("table", "task", "task_fingerprint", "preset", "row", "label", "options", "group"),
     *("seed", "number", "sample"),
@@ -37,12 +38,10 @@ def read_samples(section: Section, number: int, said: list[str] | None = None) -
         mine = finished[finished["row"] == key].head(1)
         for run in records(mine):
             lines = [printable(line) for line in _lines(Path(run.path), said)[:number]]
-            head = dict(row=row.title, label=row.label, options=row.options, group=row.group)
-            found += [
-                head | {"name": row.name, "seed": run.seed, "number": i, "sample": line}
-                for i, line in enumerate(lines, start=1)
-            ]
-    frame = pd.DataFrame(found, columns=None if found else [*CSV_COLUMNS, "name"])
+            about = {key: getattr(row, key) for key in ABOUT}
+            about |= {"row": row.title, "seed": run.seed}
+            found += [about | {"number": i, "sample": one} for i, one in enumerate(lines, start=1)]
+    frame = pd.DataFrame(found, columns=None if found else [*CSV_COLUMNS, "name", "brief"])
     return frame.assign(
         table=spec.id,
         task=section.task,
@@ -69,7 +68,7 @@ def grouped(samples: pd.DataFrame) -> list[dict[str, object]]:
     """Return each row's samples."""
     return [
         {
-            **{key: lines[key].iloc[0] for key in ("name", "row", "options", "seed")},
+            **{key: lines[key].iloc[0] for key in ("name", "row", "brief", "seed")},
             "lines": lines["sample"].to_list(),
         }
         for _, lines in samples.groupby(["label", "group"], sort=False, observed=True)
@@ -93,7 +92,7 @@ def build(section: Section) -> tuple[dict[str, object], pd.DataFrame] | None:
         "title": spec.title,
         "section": section.title,
         "rows": grouped(samples),
-        "notes": [*_notes(spec, section), *left_out],
+        "notes": [*_notes(spec, section), *spelt_out(section.without(TEMPERED).rows), *left_out],
     }
     return context, samples
 

@@ -19,6 +19,8 @@ from textbench.store.frames import Frames
 T = TypeVar("T")
 IDENTITY = ("trainer", "version", "config", "backbone", "evaluation", "warmup", "metrics", "alpha")
 """What decides a run's numbers, besides its data and its seed."""
+BRIEF = 24
+"""Letters of options that a row's title has room for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,7 @@ class Section:
     """Ends the names of the section's files."""
     rows: pd.DataFrame
     """One line per algorithm, that is, runs that differ in nothing but the seed: ``label, group,
-    name, options, title, own_generator, fresh_data, runs, done``; in the tables' order."""
+    name, options, brief, title, own_generator, fresh_data, runs, done``; in the tables' order."""
     runs: pd.DataFrame
     """One line per run, as of `textbench.load_runs`, indexed by name; ``row`` points to `rows`."""
     evaluations: Evaluations
@@ -107,7 +109,7 @@ class Section:
         shared = options.pop() if len(options) == 1 else ""
         rows = self.rows.copy()
         if shared:
-            rows.loc[mine, "options"] = ""
+            rows.loc[mine, ["options", "brief"]] = ""
             rows.loc[mine, "title"] = rows.loc[mine, "name"]
         kept = [*self._warmups(mine), *rows.index[mine]]
         return replace(self.part(kept, rows), options=shared)
@@ -189,15 +191,18 @@ def sections(frames: Frames, names: Mapping[str, str]) -> list[Section]:
 
 def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, pd.Series[int]]:
     """Group replicates into rows: those that ``names`` lists first, in its order."""
-    grouped = runs.groupby(["label", "group"], sort=False, observed=True)
-    rows = grouped.first()[["title", "trainer", "own_generator", "fresh_data"]].reset_index()
+    replicates = runs.groupby(["label", "group"], sort=False, observed=True)
+    rows = replicates.first()[["title", "trainer", "own_generator", "fresh_data"]].reset_index()
     own = rows["label"].where(rows["label"] != rows["trainer"], rows["title"])
     rows["name"] = rows["label"].map(names).fillna(own.where(own != "", rows["label"]))
     examples = runs.drop_duplicates(["label", "group"])
-    rows["options"] = _options(examples)
-    options = rows["options"]
-    rows["title"] = rows["name"] + options.where(options == "", " [" + options + "]")
-    rows["runs"] = grouped.size().to_numpy()
+    options = _options(examples)
+    rows["options"] = [_text(one) for one in options]
+    rivals = grouped(zip(rows["name"], options, strict=True))
+    rows["brief"] = [_brief(o, rivals[name]) for o, name in zip(options, rows["name"], strict=True)]
+    brief = rows["brief"]
+    rows["title"] = rows["name"] + brief.where(brief == "", " [" + brief + "]")
+    rows["runs"] = replicates.size().to_numpy()
     done = (runs["status"] == "done").groupby(
         [runs["label"], runs["group"]], sort=False, observed=True
     )
@@ -210,8 +215,8 @@ def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, p
     return rows, pd.Series([at[key] for key in pairs], index=runs.index)
 
 
-def _options(examples: pd.DataFrame) -> list[str]:
-    """Say for each group, by one of its runs, what sets it apart.
+def _options(examples: pd.DataFrame) -> list[dict[str, object]]:
+    """Return for each group, by one of its runs, what sets it apart.
 
     That is what the user changed and, where two groups have the same label, whatever else of
     their identity differs: trainer version, backbone, evaluation, warm-up.
@@ -219,7 +224,7 @@ def _options(examples: pd.DataFrame) -> list[str]:
     runs = records(examples)
     identities = [dict(_flat({key: getattr(run, key) for key in IDENTITY})) for run in runs]
     rivals = grouped(zip([run.label for run in runs], identities, strict=True))
-    described = []
+    described: list[dict[str, object]] = []
     for run, identity in zip(runs, identities, strict=True):
         differing = {
             key: value
@@ -229,8 +234,37 @@ def _options(examples: pd.DataFrame) -> list[str]:
         # An option that shapes the warm-up shows as the run's own, and again in the warm-up.
         own = {k: v for k, v in differing.items() if not k.startswith("warmup.")}
         shown = {**own_overrides(run.changes, run.label, run.trainer), **(own or differing)}
-        described.append(", ".join(f"{key}={value}" for key, value in sorted(shown.items())))
+        described.append(dict(sorted(shown.items())))
     return described
+
+
+def _text(options: Mapping[str, object]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in options.items())
+
+
+def _brief(options: Mapping[str, object], rivals: Sequence[Mapping[str, object]]) -> str:
+    """Shorten a row's options for its title: to what sets rows of one name apart, or to a count."""
+    text = _text(options)
+    if len(text) <= BRIEF:
+        return text
+    if len(rivals) == 1:
+        return f"{len(options)} options"
+    others = [one for one in rivals if one is not options]
+    apart = {k: v for k, v in options.items() if any(_differ(k, v, one) for one in others)}
+    unmistakable = all(any(_differ(k, v, one) for k, v in apart.items()) for one in others)
+    short = _text(apart) + ", …"
+    return short if unmistakable and len(short) < len(text) else text
+
+
+def _differ(option: str, value: object, other: Mapping[str, object]) -> bool:
+    return option not in other or other[option] != value
+
+
+def spelt_out(rows: pd.DataFrame) -> list[str]:
+    """Return, in sentences, the options of rows whose titles are too short for them."""
+    short = rows[rows["brief"] != rows["options"]]
+    pairs = zip(short["options"], short["title"], strict=True)
+    return [f"{', '.join(titles)}: {options}." for options, titles in grouped(pairs).items()]
 
 
 def _flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -125,7 +125,7 @@ def _with_not_run(spec: TableSpec, rows: pd.DataFrame) -> pd.DataFrame:
         return rows
     names = [dict(label=row.label, name=row.name, title=row.name) for row in absent]
     blank = pd.DataFrame(names, index=[NOT_RUN - i for i in range(len(absent))])
-    blank = blank.assign(group="", options="", runs=0, done=0)
+    blank = blank.assign(group="", options="", brief="", runs=0, done=0)
     return pd.concat([rows, blank.assign(own_generator=False, fresh_data=False)])
 
 

@@ -18,7 +18,7 @@ from textbench.report.definitions import TEMPERED, matches, references
 from textbench.report.layout import Block, Cell, Head, Layout, Line
 from textbench.report.markup import MISSING, counted
 from textbench.report.notes import OWN_GENERATOR
-from textbench.report.sections import Row, Section, records
+from textbench.report.sections import Row, Section, records, spelt_out
 
 CSV_COLUMNS = (
     *("target", "rules", "at_most", "task", "task_fingerprint", "preset"),
@@ -160,7 +160,7 @@ def _line(table: TargetTable, row: Row) -> Line:
     texts = [*(_cost(row, cost) for cost in COSTS), row.misses or MISSING, row.tuning]
     mark = OWN_GENERATOR if about["own_generator"] else ""
     reached = f"{row.reached} of {row.seeds}"
-    return Line(about["name"], reached, tuple(map(Cell, texts)), about["options"], mark)
+    return Line(about["name"], reached, tuple(map(Cell, texts)), about["brief"], mark)
 
 
 def _cost(row: Row, cost: str) -> str:
@@ -198,6 +198,7 @@ def _notes(table: TargetTable) -> Iterator[str]:
     )
     if table.section.changed:
         yield f"Changed for every row: {table.section.changed}."
+    yield from spelt_out(table.section.rows.loc[rows["at"]])
     early = rows[rows["in_warmup"] > 0]
     if len(early):
         told = (f"{row.name} ({row.in_warmup} of {row.reached})" for row in records(early))

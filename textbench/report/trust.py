@@ -14,7 +14,7 @@ from textbench.report.definitions import grid_rows
 from textbench.report.layout import seeds
 from textbench.report.provenance import codes, statuses
 from textbench.report.rankings import titles
-from textbench.report.sections import Section, indexed, records
+from textbench.report.sections import Section, indexed, records, spelt_out
 from textbench.store.rows import BROKEN
 
 
@@ -27,6 +27,8 @@ def trust(section: Section, numbers: pd.DataFrame) -> Iterator[str]:
     """
     general = section.without(*grid_rows())
     yield f"Seeds: {_seeds(general)}."
+    if options := spelt_out(general.rows):
+        yield f"Options: {' '.join(options)}"
     lengths = (
         (length(general, key) or "of its own", row.title) for key, row in indexed(general.rows)
     )
