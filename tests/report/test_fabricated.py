@@ -120,7 +120,7 @@ def test_rows_of_different_sizes_are_said_to_be(tmp_path: Path, told: Any) -> No
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_one_seed_or_two_conclude_nothing(tmp_path: Path, told: Any, seeds: int) -> None:
     text, mle = told(fill(tmp_path / "results", seeds=seeds))
-    assert "Not known: of 2 rows none has 3 seeds, and it takes two." in text
+    assert "Not known: of 2 rows none has 3 seeds measured alike, and it takes two." in text
     assert {row.outcome for row in mle.values()} <= {"undecided", "not comparable"}
     assert " 1. " not in text
 
@@ -132,13 +132,13 @@ def test_two_far_apart_seeds_reproduce_nothing(tmp_path: Path, told: Any) -> Non
         add(store, "mle", seed, (value, 8.97))
     text, mle = told(store)
     assert mle["NLL_oracle"].outcome == "undecided"
-    assert "Nothing to compare: there is only one row." in text
+    assert "Nothing to compare: only one row has a result." in text
 
 
 def test_a_constant_metric_ranks_nothing(tmp_path: Path, told: Any) -> None:
     text, _ = told(fill(tmp_path / "results", constant="jsd_stepwise"))
     assert "all of them share the first place by jsd_stepwise (not separated)" in text
-    assert "share the first place in jsd_stepwise: their runs agree to the bit" in text
+    assert "share the first place in jsd_stepwise: their values agree to the bit" in text
 
 
 @pytest.mark.parametrize("status", [None, DIVERGED], ids=["missing", "diverged"])
@@ -154,7 +154,7 @@ def test_a_row_that_lacks_a_seed_has_no_place(
     if status is not None:
         add(store, "cot", 2, COT[2], status=status)
     text, mle = told(store)
-    assert "Not known: of 2 rows only MLE has 3 seeds, and it takes two." in text
+    assert "Not known: of 2 rows only MLE has 3 seeds measured alike, and it takes two." in text
     assert "nll_oracle: no places" in text
     assert ("2 of 3: CoT" in text and "1 diverged" in text) == (status is not None)
     assert mle["NLL_oracle"].outcome == "reproduced"  # of MLE alone that may be said
@@ -298,3 +298,94 @@ def test_a_seed_that_diverges_anew_is_a_regression(tmp_path: Path) -> None:
     add(tmp_path / "new", "cot", 2, COT[2], status=DIVERGED)
     code, text = compared(tmp_path)
     assert code == 1 and "diverged" in text
+
+
+# -- rows that have not all finished, data that differ -----------------------------------------
+
+
+def test_two_data_of_one_task_are_told_apart(tmp_path: Path, told: Any) -> None:
+    store = fill(tmp_path / "results")
+    fill(store, task={"train_size": 128})
+    text, _ = told(store)
+    first, second = text.split("synthetic, preset paper, data ")[1:]
+    assert {first[:8], second[:8]} == {"7f193034", "a" * 8}
+    ours, theirs = (second, first) if second.startswith("7f") else (first, second)
+    assert "Comparable: 8 of 8 published numbers" in ours
+    assert "Comparable: 0 of 8 published numbers" in theirs
+    claims = pd.read_csv(tmp_path / "out" / "claims.csv")
+    assert claims["section"].dropna().nunique() == 2
+
+
+def test_a_row_of_which_no_run_has_finished_is_named(tmp_path: Path, told: Any) -> None:
+    store = tmp_path / "results"
+    for seed in range(3):
+        add(store, "mle", seed, MLE[seed])
+        add(store, "cot", seed, COT[seed], status=DIVERGED)
+    text, _ = told(store)
+    assert "only one row has a result. No run of CoT has finished: 3 diverged." in text
+    assert "MLE is the only row that has it: nothing to compare." in text
+
+
+def test_a_ranking_says_of_how_many_runs_a_mean_is(tmp_path: Path, told: Any) -> None:
+    store = fill(tmp_path / "results")
+    for seed in range(3, 6):
+        add(store, "cot", seed, COT[0], status=DIVERGED)
+    told(store)
+    page = (tmp_path / "out" / "report.md").read_text("utf-8")
+    assert "| 1 | CoT | 3 of 6 | 8.193" in page and "| 2 | MLE | 3 | 9.083" in page
+
+
+def test_a_row_of_few_seeds_keeps_the_options_that_tell_it_from_a_compared_one(
+    tmp_path: Path, told: Any
+) -> None:
+    store = fill(tmp_path / "results")
+    for seed in range(2):
+        add(store, "mle", seed, COT[seed], config={"lr": 0.1}, overrides={"mle.lr": 0.1})
+    text, _ = told(store)
+    assert "Of MLE [lr=0.1] (fewer than 3 seeds) nothing may be concluded." in text
+
+
+def test_two_pairs_are_never_told_apart(tmp_path: Path, told: Any) -> None:
+    store = tmp_path / "results"
+    for seed in range(3):
+        add(store, "mle", seed, (9.0 + seed / 10, 9.0))
+    for seed in range(2):
+        add(store, "cot", seed, (8.0 + seed / 10 + seed / 1e6, 8.0))
+    told(store)
+    found = pd.read_csv(tmp_path / "out" / "table1-differences-synthetic-paper.csv")
+    mine = found[found["row"] == "CoT"]
+    assert len(mine) and not mine["separated"].any() and mine["p_holm"].isna().all()
+
+
+def test_rows_of_one_title_are_told_apart_by_their_labels(tmp_path: Path, told: Any) -> None:
+    store = fill(tmp_path / "results")
+    for seed in range(3):
+        add(store, "mine", seed, MLE[seed], title="CoT")
+    text, _ = told(store)
+    assert "1. CoT (cot) 8.193; 2. CoT (mine) 9.083, MLE 9.083" in text
+
+
+def test_small_differences_are_shown_with_digits_enough(tmp_path: Path, told: Any) -> None:
+    store = tmp_path / "results"
+    for seed in range(3):
+        add(store, "mle", seed, (0.00002 + seed * 1e-7, 9.0 + seed / 10))
+        add(store, "cot", seed, (0.00001 + seed * 1e-7, 8.0 + seed / 10))
+    told(store)
+    page = (tmp_path / "out" / "report.md").read_text("utf-8")
+    assert "| 1 | CoT | 3 | 0.0000101 \\[0.0000099, 0.0000103\\]" in page
+    assert "| CoT | 3 | 0.00001 ± 0.00 |" in page
+
+
+def test_a_direction_that_records_dispute_is_none(tmp_path: Path, told: Any) -> None:
+    store = fill(tmp_path / "results")
+    path = next(store.rglob("cot/s2-*/metrics.jsonl"))
+    lines = path.read_text("utf-8").replace('"direction": "lower"', '"direction": "higher"')
+    path.write_text(lines, encoding="utf-8")
+    text, _ = told(store)
+    assert "Better is less in some records, and more in others, by nll_oracle, nll_test." in text
+    assert " 1. " not in text
+
+
+def test_rows_without_a_schedule_are_not_said_to_differ_in_it(tmp_path: Path, told: Any) -> None:
+    text, _ = told(fill(tmp_path / "results", config={}, task={"train_size": 128}))
+    assert "trained alike" not in text or "each trained for" in text

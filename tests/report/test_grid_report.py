@@ -156,8 +156,8 @@ def test_the_report_has_each_row_in_its_own_files(
     ablations = (out / "table_cot_ablations-synthetic-quick.md").read_text()
     for label in ("seqgan:fig2a-g1-d5-k3", "cot:fig2b-lr1e-2-g1-m1", "cot:abl-m64"):
         assert label not in table1 and label in every
-    assert "| CoT, width 64, dropout 0.5, N\\_m = 1 | 1 | 2.50 |" in ablations
-    assert "| CoT, no dropout, N\\_m = 5 | 1 | 2.60 |" in ablations
+    assert "| CoT with width 64, dropout 0.5 and N\\_m = 1 | 1 | 2.50 |" in ablations
+    assert "| CoT without dropout and with N\\_m = 5 | 1 | 2.60 |" in ablations
     assert "MLE" not in ablations and "fig2" not in ablations
 
 

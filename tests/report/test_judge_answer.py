@@ -76,10 +76,13 @@ def test_rows_of_too_few_seeds_are_said_first_and_have_no_part_in_it() -> None:
     [
         (
             {"a": (1.0,), "b": (2.0, 3.0)},
-            "Not known: of 2 rows none has 3 seeds, and it takes two.",
+            "Not known: of 2 rows none has 3 seeds measured alike, and it takes two.",
         ),
-        ({"a": LOW, "b": (9.0,)}, "Not known: of 2 rows only a has 3 seeds, and it takes two."),
-        ({"a": LOW}, "Nothing to compare: there is only one row."),
+        (
+            {"a": LOW, "b": (9.0,)},
+            "Not known: of 2 rows only a has 3 seeds measured alike, and it takes two.",
+        ),
+        ({"a": LOW}, "Nothing to compare: only one row has a result."),
     ],
 )
 def test_what_cannot_be_known_is_said_so(values: dict[str, Sequence[float]], text: str) -> None:

@@ -174,7 +174,7 @@ def test_a_constant_metric_ranks_nothing() -> None:
         finals(made, label, (1.0, 1.0, 1.0), "novelty")
     (found,) = rankings(made.results, made.runs, ["novelty"])
     assert found.rows["place"].tolist() == [1, 1]
-    assert "their runs agree to the bit" in found.sentence
+    assert "their values agree to the bit" in found.sentence
 
 
 def test_a_missing_seed_leaves_the_pairs_that_there_are() -> None:

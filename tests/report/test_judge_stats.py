@@ -414,12 +414,12 @@ def test_one_sentence_says_what_may_be_concluded() -> None:
     same = {"a": by_seed([1.0, 1.1, 1.2]), "b": by_seed([1.0, 1.1, 1.2])}
     assert (
         told(same)
-        == "a and b share the first place in nll_test: their runs agree to the bit (n >= 3)."
+        == "a and b share the first place in nll_test: their values agree to the bit (n >= 3)."
     )
     nearly = {"a": by_seed([1.0, 1.1, 1.2]), "b": by_seed([1.0 + 2e-16, 1.1, 1.2 - 3e-16])}
-    assert ": their runs agree up to rounding (n >= 3)." in told(nearly)
+    assert ": their values agree up to rounding (n >= 3)." in told(nearly)
     assert told({"a": {0: 1.0}, "b": {0: 2.0}}).startswith("Nothing can be told about nll_test")
-    assert told({"a": {0: 1.0}}) == "a is the only row: nothing to compare."
+    assert told({"a": {0: 1.0}}) == "a is the only row that has it: nothing to compare."
     better = told(clear | {"c": {0: 0.1}})
     assert better == (
         "Of the 2 rows with 3 seeds or more a has the lowest nll_test, separated from every other "

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stores import epoch_row, make_run, points, spec
+from stores import epoch_row, evaluation, make_run, points, spec
 
 from textbench.contracts.spec import Spec
 from textbench.report.definitions import ColumnSpec, TableSpec, row_names
@@ -258,9 +258,41 @@ def test_a_ratio_is_to_the_base_on_the_same_hardware(tmp_path: Path) -> None:
     make_run(tmp_path, spec("x", seed=1), points(1.0), epoch_seconds=(5.0,), env=other)
     found = cells(tmp_path, RATIO)
     assert len(found["x"]) == 1  # nothing to divide by on the other machine
-    assert found["x"][0]["seeds"] == {"0": "3.0"}
+    assert found["x"][0]["seeds"] == {"0": "4.5"}  # of equal seeds
     assert found["x"][0]["reason"] == "mle has no time on the same hardware"
-    assert found["MLE"][0]["seeds"] == {"0": repr(2 / 3), "1": repr(4 / 3)}
+    assert found["MLE"][0]["seeds"] == {"0": "1.0", "1": "1.0"}
+
+
+def test_a_ratio_of_other_seeds_is_to_the_bases_mean(tmp_path: Path) -> None:
+    make_run(tmp_path, spec("mle", seed=0), points(1.0), epoch_seconds=(2.0, 2.0))
+    make_run(tmp_path, spec("mle", seed=1), points(1.0), epoch_seconds=(4.0, 4.0))
+    for seed in (1, 2):
+        make_run(tmp_path, spec("x", seed=seed), points(1.0), epoch_seconds=(9.0, 9.0))
+    assert cells(tmp_path, RATIO)["x"][0]["seeds"] == {"1": "3.0", "2": "3.0"}
+
+
+def curve(folder: Path, label: str, seed: int, every: int) -> None:
+    """Write a run of 40 epochs, whose values repeat themselves, evaluated every so many."""
+    run = make_run(folder, spec(label, seed=seed), [], final=None)
+    for epoch in range(0, 41, every):
+        value = 8 + 0.2 * math.sin(1.7 * epoch + 2.9 * seed)
+        run.append("metrics.jsonl", evaluation(epoch, {"a": value}, final=epoch == 40))
+
+
+def test_bests_of_different_grids_are_compared_on_their_common_one(tmp_path: Path) -> None:
+    """The same values, looked at four times as often, are lower at best, and no better."""
+    for seed in range(4):
+        curve(tmp_path, "mle", seed, 4)
+        curve(tmp_path, "x", seed, 1)
+    section = only(tmp_path)
+    picked = pick(section, BEST).set_index(["row", "seed"])
+    ours, theirs = (picked.loc[row] for row in section.rows.index)
+    assert (theirs[0] <= ours[0]).all() and (theirs[0] < ours[0]).any()
+    assert (theirs["judged"] == ours["judged"]).all()
+    table = build(TableSpec("t", "T", ("*",), (BEST,)), section)
+    assert table is not None and not any(table.cells["best"])
+    curve(tmp_path, "y", 0, 3)  # of whose evaluations the others have four
+    assert pick(only(tmp_path), BEST)["judged"].isna().all()
 
 
 def test_times_of_two_kinds_of_hardware_never_share_a_column(tmp_path: Path) -> None:

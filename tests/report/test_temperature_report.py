@@ -121,7 +121,7 @@ def test_tables_show_the_temperatures_they_list(results: Path, tmp_path: Path) -
     out = tmp_path / "out"
     write_report(results, out)
     table2 = (out / "table2-emnlp_news-quick.md").read_text(encoding="utf-8")
-    assert "CoT-strong, alpha = 1.5" in table2
+    assert "CoT-strong at alpha = 1.5" in table2
     assert "mle alpha=" not in table2
     every = (out / "all-emnlp_news-quick.md").read_text(encoding="utf-8")
     assert "mle alpha=0.5" in every

@@ -41,20 +41,21 @@ def answer(
     compared = list(dict.fromkeys(key for keys in placed for key in keys))
     enough = {key for frame in inside for key in _keys(frame[frame["n"] >= LEAST])}
     if len(rows) < 2:
-        return "Nothing to compare: there is only one row." if rows else "Nothing to compare."
+        return f"Nothing to compare{': only one row has a result' * len(rows)}."
     if len(compared) < 2:
         return _unknown(rows, enough, titles)
     lengths = {schedules.get(key, "") for key in compared}
     same = next(iter(lengths)) if len(lengths) == 1 else ""
-    trained = f"each trained for {same}" if same else "not all trained alike (see below)"
+    trained = f", each trained for {same}" if same else ", not all trained alike (see below)"
+    trained = "" if lengths == {""} else trained
     rest = [key for key in rows if key not in compared]
     few = [key for key in rest if key not in enough]
     alone = [key for key in rest if key in enough]
     contests = [_contest(*both, rankings) for both in zip(rankings, inside, strict=True)]
     parts = (
-        f"Compared at the end of training are {_named(compared, titles)}: {LEAST} seeds or more, "
+        f"Compared at the end of training are {_named(compared, titles)}: {LEAST} seeds or more"
         f"{trained}.",
-        f"Of {_few(few, titles)} nothing may be concluded." if few else "",
+        f"Of {_few(few, compared, titles)} nothing may be concluded." if few else "",
         f"Nothing was measured in the same way as {_named(alone, titles)}." if alone else "",
         _verdict([one for one in contests if len(one.among) > 1], compared, titles),
         _untold(contests),
@@ -86,7 +87,7 @@ def _unknown(rows: Sequence[Key], enough: Collection[Key], titles: Mapping[Key, 
     if len(enough) > 1:
         return f"{start} no two with {LEAST} seeds were measured in the same way."
     have = f"only {_named(sorted(enough), titles)} has" if enough else "none has"
-    return f"{start} {have} {LEAST} seeds, and it takes two."
+    return f"{start} {have} {LEAST} seeds measured alike, and it takes two."
 
 
 def _untold(contests: Sequence[_Contest]) -> str:
@@ -117,9 +118,11 @@ def _keys(frame: pd.DataFrame) -> list[Key]:
     return list(zip(frame["label"], frame["group"], strict=True))
 
 
-def _few(rest: Sequence[Key], titles: Mapping[Key, str]) -> str:
-    """Name the rows of too few seeds, without what was changed for them."""
-    names = dict.fromkeys(titles.get(key, key[0]).partition(" [")[0] for key in rest)
+def _few(rest: Sequence[Key], compared: Sequence[Key], titles: Mapping[Key, str]) -> str:
+    """Name the rows of too few seeds, without what was changed for them where that is no use."""
+    taken = {titles.get(key, key[0]).partition(" [")[0] for key in compared}
+    called = [(titles.get(key, key[0]), titles.get(key, key[0]).partition(" [")[0]) for key in rest]
+    names = dict.fromkeys(full if short in taken else short for full, short in called)
     return f"{listed(list(names))} (fewer than {LEAST} seeds)"
 
 

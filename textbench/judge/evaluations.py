@@ -31,7 +31,8 @@ class Evaluations:
     protocols: Objects
     reasons: Objects
     about: pd.DataFrame
-    """Direction, unit and summary by metric; the last run that has it decides."""
+    """Direction, unit and summary by metric; the last run that has it decides. `disputed`: of some
+    records another direction, so that it has none."""
 
     @classmethod
     def build(cls, results: pd.DataFrame) -> Evaluations:
@@ -51,8 +52,12 @@ class Evaluations:
         protocols[line, metrics] = results["protocol"].to_numpy(object)
         reasons[line, metrics] = results["na_reason"].to_numpy(object)
         about = results.drop_duplicates("metric", keep="last").set_index("metric")
+        known = results[["metric", "direction"]].drop_duplicates()["metric"].value_counts()
+        about = about[["direction", "unit", "summary"]].astype(object)
+        about["disputed"] = known.reindex(about.index) > 1
+        about.loc[about["disputed"], "direction"] = "none"
         index = {str(name): i for i, name in enumerate(names)}
-        return cls(at, index, values, protocols, reasons, about[["direction", "unit", "summary"]])
+        return cls(at, index, values, protocols, reasons, about)
 
     def of(self, runs: pd.Index) -> Evaluations:
         """Return the evaluations of some runs."""

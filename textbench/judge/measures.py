@@ -111,15 +111,15 @@ def best(
 def common_spacing(curve: pd.DataFrame) -> int | None:
     """Return the smallest k for which every run was evaluated at all multiples of k epochs.
 
-    From the first to the last epoch of its curve. None where nothing needs thinning, since every
-    run was evaluated wherever another was; where there is no such k; or where it would leave a run
+    From the first to the last epoch of its curve. 0 where nothing needs thinning, since every run
+    was evaluated wherever another was. None where there is no such k, or where it would leave a run
     less than `LEAST_EVALUATIONS` of more: a sharp best between them would be overlooked.
     """
     sets = [set(one["epoch"].astype(float)) for _, one in curve.groupby("run", observed=True)]
     anywhere = set[float]().union(*sets)
     ends = [(min(one), max(one)) for one in sets]
     if sets == [{e for e in anywhere if low <= e <= high} for low, high in ends]:
-        return None
+        return 0
     shortest = min((int(high) for _, high in ends), default=0)
     for k in range(1, shortest // 2 + 1):
         kept = [set(range(-(-int(low) // k) * k, int(high) + 1, k)) for low, high in ends]

@@ -232,9 +232,8 @@ def conclude(
         direction: Which way is better.
     """
     if len(order) < 2:
-        return (
-            f"{order[0][0]} is the only row: nothing to compare." if order else "Nothing was run."
-        )
+        alone = f"{order[0][0]} is the only row that has it" if order else "No row competes"
+        return f"{alone}: nothing to compare."
     if len(places) < 2:
         return f"Nothing can be told about {metric}: it takes two rows of {LEAST} seeds."
     least = min(n for name, n in order if name in places)
@@ -266,7 +265,9 @@ def _told(first: Sequence[str], found: Mapping[tuple[str, str], Difference]) -> 
     pairs = {pair: one for pair, one in found.items() if pair[0] == first[0] and pair[1] in first}
     notes = {one.note for one in pairs.values()}
     if notes <= {"identical", "equal up to rounding"}:
-        return f": their runs agree {'to the bit' if notes == {'identical'} else 'up to rounding'}"
+        return (
+            f": their values agree {'to the bit' if notes == {'identical'} else 'up to rounding'}"
+        )
     told = {pair[1]: one.more for pair, one in pairs.items() if one.more is not None}
     if not told:
         return f", not separated; more than {MOST} seeds would be needed to tell"

@@ -47,6 +47,8 @@ class Section:
     runs: pd.DataFrame = field(repr=False)
     results: pd.DataFrame = field(repr=False)
     logs: pd.DataFrame | None = field(repr=False, default=None)
+    among: bool = False
+    """Whether there are other data of this task under this preset."""
     _kept: dict[object, pd.DataFrame] = field(repr=False, default_factory=dict)
 
     def once(self, key: object, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -57,8 +59,8 @@ class Section:
 
     @property
     def title(self) -> str:
-        """``task, preset``."""
-        return f"{self.task}, {f'preset {self.preset}' if self.preset else 'no preset'}"
+        """As `section_title` has it."""
+        return section_title(self.task, self.preset, self.fingerprint if self.among else "")
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
@@ -87,6 +89,12 @@ class Section:
             own = [line for line in found if not line.record.own_overrides]
             found = own if own or len(found) > 1 else found
         return max(found, key=lambda line: len(line.seeds), default=None)
+
+
+def section_title(task: str, preset: str, fingerprint: str = "") -> str:
+    """Return ``"task, preset"``, and the data where others stand beside them."""
+    data = f", data {fingerprint[:8]}" if fingerprint else ""
+    return f"{task}, {f'preset {preset}' if preset else 'no preset'}{data}"
 
 
 def _schedule(line: Line) -> str:
@@ -146,6 +154,7 @@ def sections(
     """
     runs = with_tempered(results, runs)
     at = ["task", "preset", "task_fingerprint"]
+    data = Counter(zip(*(runs.drop_duplicates(at)[key] for key in at[:2]), strict=True))
     for (task, preset, fingerprint), members in runs.groupby(at, sort=True, observed=True):
         # A warm-up may have been made, and labelled, by a command with another preset.
         names = {*members["run"], *members["warmup_run"]} - {""}
@@ -157,4 +166,5 @@ def sections(
             runs=chosen,
             results=results[results["run"].isin(names)],
             logs=None if logs is None else logs[logs["run"].isin(names)],
+            among=data[task, preset] > 1,
         )

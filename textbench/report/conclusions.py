@@ -99,7 +99,19 @@ def better(section: Section, found: Sequence[ranking.Ranking]) -> str:
         (row.label, row.group): ", ".join(filter(None, (length(section, key), differing.get(key))))
         for key, row in indexed(section.rows)
     }
-    return answer.answer(found, titles(section), lengths) if found else ""
+    if not found:
+        return ""
+    return f"{answer.answer(found, titles(section), lengths)}{_unfinished(section)}"
+
+
+def _unfinished(section: Section) -> str:
+    """Name the rows of which no run has finished: they are in no ranking."""
+    general = section.without(*grid_rows())
+    rows = general.rows[general.rows["done"] == 0]
+    if not len(rows):
+        return ""
+    how = statuses(general.runs.loc[general.runs["row"].isin(rows.index), "status"])
+    return f" No run of {ranking.listed(rows['title'].to_list())} has finished: {how}."
 
 
 def number_lines(found: pd.DataFrame) -> list[dict[str, object]]:

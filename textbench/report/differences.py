@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pandas as pd
 
-from textbench.judge.power import MOST
-from textbench.judge.stats import Difference, differences
+from textbench.judge import stats
+from textbench.judge.power import LEAST, MOST
+from textbench.judge.stats import Difference
 from textbench.report.layout import Block, Cell, Head, Layout, Line
 from textbench.report.markup import MISSING, number
 from textbench.report.sections import spelt_out
@@ -85,7 +86,15 @@ def _frame(
 def _differences(column: Column, base: int) -> dict[Hashable, Difference]:
     values = column.measured().seeds()
     theirs = values.pop(base, {})
-    return differences({row: (mine, theirs) for row, mine in values.items()}) if theirs else {}
+    pairs = {row: (mine, theirs) for row, mine in values.items()} if theirs else {}
+    told = {row: pair for row, pair in pairs.items() if min(map(len, pair)) >= LEAST}
+    enough = stats.differences(told)
+    return {row: enough[row] if row in enough else _untold(*pair) for row, pair in pairs.items()}
+
+
+def _untold(mine: Mapping[int, float], theirs: Mapping[int, float]) -> Difference:
+    """Return the difference of too few seeds to be told: it has no p."""
+    return replace(stats.compare(mine, theirs), p=math.nan, p_exact=math.nan, p_holm=math.nan)
 
 
 def _row(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from textbench.report.definitions import ColumnSpec, row_names
-from textbench.report.markup import MISSING, counted, number, render
+from textbench.report.markup import MINUS, MISSING, counted, number, render
 from textbench.report.notes import (
     NEVER_FOLLOWED,
     OTHER_ORACLE,
@@ -186,11 +186,19 @@ def _ours(
         text = " + ".join(counted(value) for value in lines["mean"])
         text += f" ± {counted(spread)}" if spread > 0 else ""
     else:
-        text = " + ".join(number(value, column.digits) for value in lines["mean"])
+        text = " + ".join(_mean(value, column.digits) for value in lines["mean"])
         text += f" ± {number(spread, column.digits)}" if math.isfinite(spread) else ""
     if inside:
         text += f" ({inside:.0f} of {n} in {warmup})"
     return text + (f" (n={n})" if n != row["done"] else "")
+
+
+def _mean(value: float, digits: int) -> str:
+    """Format a mean; one that would be 0 in so many digits is shown in others."""
+    if not 0 < abs(value) < 0.5 * 10.0**-digits:
+        return number(value, digits)
+    needed = -math.floor(math.log10(abs(value)))
+    return number(value, needed) if needed <= 6 else f"{value:.0e}".replace("-", MINUS)
 
 
 def _paper(lines: pd.DataFrame, first: pd.Series, column: ColumnSpec) -> str:

@@ -15,6 +15,7 @@ from textbench.contracts.errors import printable
 from textbench.report.definitions import HERE
 
 MISSING = "—"
+HUGE = 1e9
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -126,9 +127,11 @@ def markdown(text: str) -> str:
 
 
 def number(value: float, digits: int, *, signed: bool = False) -> str:
-    """Format a number; a missing one is a dash, never 0."""
+    """Format a number; a missing one is a dash, never 0; of a huge one four digits are shown."""
     if not math.isfinite(value):
         return MISSING
+    if abs(value) >= HUGE:
+        return f"{value:{'+' if signed else ''}.4g}".replace("-", MINUS)
     return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", MINUS)
 
 

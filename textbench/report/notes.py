@@ -97,11 +97,22 @@ def _about_columns(table: Table) -> Iterator[str]:
             "A best is selected on the test data, and the more evaluations it is selected from "
             f"the better it gets. Evaluations looked at: {'; '.join(grids)}."
         )
+    if any(_judged_otherwise(column) for column in table.columns):
+        yield (
+            "Where rows were evaluated at different epochs, what is bold and their differences are "
+            "of the best among the evaluations that all have; with too few of these, nothing is."
+        )
     if (cells["in_warmup"] > 0).any():
         labels = sorted(set(table.section.runs["warmup_label"]) - {""})
         names = [row_names().get(label, label) for label in labels]
         quoted = " or ".join(f"“-({name})” or “(the same as {name})”" for name in names)
         yield f"{quoted}: the best evaluation lies in the warm-up, before the run's own training."
+
+
+def _judged_otherwise(column: Column) -> bool:
+    """Tell whether rows are compared by other numbers than the ones shown."""
+    totals = column.picked[list(range(len(column.spec.metrics) or 1))].sum(axis=1)
+    return bool((column.picked["judged"] != totals)[column.picked["protocol"] != ""].any())
 
 
 def _paper(table: Table) -> Iterator[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from textbench.contracts.plain import grouped
 from textbench.judge import ranking
 from textbench.judge.power import LEAST
 from textbench.judge.stats import ROUNDING
+from textbench.report.layout import seeds
 from textbench.report.markup import number
 from textbench.report.sections import Row, Section, records
 
@@ -18,8 +21,12 @@ NO_SPREAD = "no spread"
 
 def titles(section: Section) -> dict[tuple[str, str], str]:
     """Return what a section's rows are called, by label and group."""
+    return _by_row(section, "title")
+
+
+def _by_row(section: Section, column: str) -> dict[tuple[str, str], Any]:
     rows = section.rows
-    return dict(zip(zip(rows["label"], rows["group"], strict=True), rows["title"], strict=True))
+    return dict(zip(zip(rows["label"], rows["group"], strict=True), rows[column], strict=True))
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,8 @@ class Place:
 
     place: int
     name: str
-    n: int
+    n: str
+    """Seeds, and of how many runs where others were started."""
     mean: str
     distance: str
     note: str
@@ -50,21 +58,28 @@ class Ranked:
 
 def ranked(section: Section, found: ranking.Ranking) -> Ranked:
     """Return what the templates show of one ranking."""
-    names = titles(section)
+    names, started = titles(section), _by_row(section, "runs")
+    done = _by_row(section, "done")
     lines: list[Place] = []
     apart: list[tuple[str, str]] = []
     rows = found.rows.astype(object)
     told = list(records(rows.where(rows.notna(), None)))
     best = next((row.n for row in told if row.place is not None), 0)
+    digits = _digits(told)
     for row in told:
         title = names.get((row.label, row.group), row.name)
         if row.place is None:
-            why = f"fewer than {LEAST} seeds" if row.n < LEAST else "nothing to compare it with"
+            alike = " measured in this way" * (done.get((row.label, row.group), 0) >= LEAST)
+            why = f"fewer than {LEAST} seeds{alike}"
+            why = why if row.n < LEAST else "nothing to compare it with"
             why = why if row.in_ranking else "no competitor"
-            apart.append((why, f"{title} {number(row.mean, 3)}"))
+            apart.append((why, f"{title} {number(row.mean, digits)}"))
             continue
-        mean = _with_interval(row.mean, *_ends(row))
-        lines.append(Place(int(row.place), title, row.n, mean, _distance(row), _note(row, best)))
+        mean = _with_interval(row.mean, *_ends(row), digits)
+        n = seeds(row.n, max(row.n, started.get((row.label, row.group), 0)))
+        lines.append(
+            Place(int(row.place), title, n, mean, _distance(row, digits), _note(row, best))
+        )
     return Ranked(
         found,
         section.evaluations.summary(found.metric),
@@ -74,6 +89,16 @@ def ranked(section: Section, found: ranking.Ranking) -> Ranked:
     )
 
 
+def _digits(rows: Sequence[Row]) -> int:
+    """Return how many digits show that two rows, or the ends of an interval, are not the same."""
+    told = [row for row in rows if row.place is not None]
+    apart = [abs(row.distance) for row in told if row.distance and not row.note]
+    ends = [(low, high) for low, high in map(_ends, told) if low is not None and high is not None]
+    widths = [high - low for low, high in ends if low < high]
+    smallest = min([*apart, *widths], default=1.0)
+    return min(15, max(3, -math.floor(math.log10(smallest))))
+
+
 def _ends(row: Row) -> tuple[float | None, float | None]:
     """Return an interval without width as NaN: it would claim a certainty that nobody has."""
     flat = row.sd is not None and not row.sd > ROUNDING * abs(row.mean)
@@ -81,25 +106,26 @@ def _ends(row: Row) -> tuple[float | None, float | None]:
 
 
 def _with_interval(
-    mean: float, low: float | None, high: float | None, *, signed: bool = False
+    mean: float, low: float | None, high: float | None, digits: int, *, signed: bool = False
 ) -> str:
-    text = number(mean, 3, signed=signed)
+    text = number(mean, digits, signed=signed)
     if low is None or high is None:
         return text
     if math.isnan(low):
         return f"{text} [{NO_SPREAD}]"
-    ends = (number(end, 3, signed=signed) for end in (low, high))
+    ends = (number(end, digits, signed=signed) for end in (low, high))
     return f"{text} [{', '.join(ends)}]"
 
 
-def _distance(row: Row) -> str:
+def _distance(row: Row, digits: int) -> str:
     if row.distance is None:
         return "the best mean"
     if row.note in ("identical", "equal up to rounding"):
         return str(row.note)
     if row.note == NO_SPREAD:
-        return _with_interval(row.distance, math.nan, math.nan, signed=True)
-    return _with_interval(row.distance, row.distance_low, row.distance_high, signed=True)
+        return _with_interval(row.distance, math.nan, math.nan, digits, signed=True)
+    ends = (row.distance_low, row.distance_high)
+    return _with_interval(row.distance, *ends, digits, signed=True)
 
 
 def _note(row: Row, best: int) -> str:

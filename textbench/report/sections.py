@@ -13,6 +13,7 @@ from textbench.contracts.plain import grouped
 from textbench.judge import published
 from textbench.judge.evaluations import Evaluations
 from textbench.judge.record import is_own, own_overrides
+from textbench.judge.sections import section_title
 from textbench.report.definitions import matches
 from textbench.store.frames import Frames
 
@@ -40,6 +41,8 @@ class Section:
     evaluations: Evaluations
     logs: pd.DataFrame
     """As of `textbench.load_curves`, with ``row``."""
+    among: bool = False
+    """Whether there are other data of this task under this preset."""
     options: str = ""
     """What the user changed of every row's own options, where `only` took it out of the rows."""
     _kept: dict[object, Any] = field(init=False, repr=False, default_factory=dict)
@@ -53,8 +56,8 @@ class Section:
 
     @property
     def title(self) -> str:
-        """``task, preset``."""
-        return f"{self.task}, {f'preset {self.preset}' if self.preset else 'no preset'}"
+        """As `judge.sections.section_title` has it."""
+        return section_title(self.task, self.preset, self.fingerprint if self.among else "")
 
     @cached_property
     def task_options(self) -> str:
@@ -184,8 +187,8 @@ def sections(frames: Frames, names: Mapping[str, str]) -> list[Section]:
         rows, mine["row"] = _rows(mine, names)
         logs = frames.logs[frames.logs["run"].isin(used)]
         logs = logs.assign(row=logs["run"].map(mine["row"]).astype(int))
-        evaluations = evaluated.of(mine.index)
-        found.append(Section(task, preset, fingerprint, slug, rows, mine, evaluations, logs))
+        at_all = evaluated.of(mine.index)
+        found.append(Section(task, preset, fingerprint, slug, rows, mine, at_all, logs, several))
     return found
 
 
@@ -200,6 +203,8 @@ def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, p
     rows["options"] = [_text(one) for one in options]
     rivals = grouped(zip(rows["name"], options, strict=True))
     rows["brief"] = [_brief(o, rivals[name]) for o, name in zip(options, rows["name"], strict=True)]
+    namesakes = rows.groupby(["name", "brief"])["label"].transform("nunique") > 1
+    rows.loc[namesakes, "name"] += " (" + rows["label"] + ")"
     brief = rows["brief"]
     rows["title"] = rows["name"] + brief.where(brief == "", " [" + brief + "]")
     rows["runs"] = replicates.size().to_numpy()

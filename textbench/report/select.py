@@ -14,7 +14,7 @@ import pandas as pd
 
 from textbench.judge.evaluations import Evaluations
 from textbench.judge.measures import best as best_evaluation
-from textbench.judge.measures import generator_epochs, usual
+from textbench.judge.measures import common_spacing, generator_epochs, usual
 from textbench.report.definitions import ColumnSpec, Select
 from textbench.report.sections import Section
 
@@ -28,6 +28,8 @@ def pick(section: Section, column: ColumnSpec) -> pd.DataFrame:
         A line per run: ``row, seed, protocol, reason``, the numbers, ``in_warmup`` (the selected
         evaluation was made before the run's own training) and ``grid`` (those it was selected
         from); of times also ``epochs`` and ``squares`` (summed squared deviations within a run).
+        ``judged`` is what rows are compared by: the numbers' sum, and of a best that of the
+        evaluation selected from those that all runs have, NaN where they have too few in common.
     """
     found = RULES[column.select](section, column)
     numbers = list(range(len(column.metrics) or 1))
@@ -39,11 +41,15 @@ def pick(section: Section, column: ColumnSpec) -> pd.DataFrame:
     picked[numbers] = picked[numbers].astype(float).mask(absent)
     picked["protocol"] = picked["protocol"].astype(object).where(~absent, "").fillna("")
     picked["in_warmup"] = picked["in_warmup"].eq(True)
+    totals = picked[numbers].sum(axis=1)
+    picked["judged"] = found.get("judged", totals).reindex(picked.index).mask(absent)
     return picked
 
 
 def relative(picked: pd.DataFrame, base: pd.Series[bool], name: str) -> pd.DataFrame:
-    """Divide every run's number by the mean of the base's, of the same protocol (hardware).
+    """Divide every run's number by the base's of the same seed and protocol (hardware).
+
+    By the mean of the base's where a row has other seeds.
 
     Args:
         picked: As of `pick`.
@@ -53,11 +59,16 @@ def relative(picked: pd.DataFrame, base: pd.Series[bool], name: str) -> pd.DataF
     measured = picked[base & (picked["protocol"] != "")]
     means = measured.groupby("protocol", observed=True)[0].mean()
     found = picked.copy()
-    found[0] = picked[0] / picked["protocol"].map(means)
+    keys = pd.MultiIndex.from_frame(picked[["protocol", "seed"]])
+    by_seed = measured.drop_duplicates(["protocol", "seed"]).set_index(["protocol", "seed"])[0]
+    own = pd.Series(by_seed.reindex(keys).to_numpy(float), picked.index)
+    mean = picked["protocol"].map(means)
+    paired = (own.notna() | mean.isna()).groupby(picked["row"]).transform("all")
+    found[0] = picked[0] / own.where(paired, mean)
     lost = np.isfinite(picked[0]) & found[0].isna()
     found.loc[lost, "reason"] = f"{name} has no time on the same hardware"
     found.loc[lost, "protocol"] = ""
-    return found.assign(epochs=np.nan, squares=np.nan)
+    return found.assign(epochs=np.nan, squares=np.nan, judged=found[0])
 
 
 def _lines(evaluated: Evaluations, metrics: tuple[str, ...]) -> pd.DataFrame:
@@ -97,7 +108,10 @@ def best(section: Section, column: ColumnSpec) -> pd.DataFrame:
     judged = complete.assign(value=complete[at].sum(axis=1))
     kept, higher = [*range(len(needed)), "shown"], column.direction == "higher"
     chosen = best_evaluation(judged, kept, higher=higher, common=False).set_index("run")
-    chosen = chosen.assign(protocol=chosen["shown"], reason="")
+    chosen = chosen.assign(protocol=chosen["shown"], reason="", judged=np.nan)
+    if common_spacing(judged) is not None:  # else no two rows had the same chances
+        alike = best_evaluation(judged, kept, higher=higher).set_index("run")
+        chosen["judged"] = alike[list(range(len(column.metrics)))].sum(axis=1)
     started = section.runs["warmup"].notna()
     covered = complete.loc[complete["warmup"].astype(bool), "run"].unique()
     lost = started[started].index.intersection(chosen.index).difference(list(covered))

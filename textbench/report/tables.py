@@ -54,12 +54,11 @@ class Column:
         return replace(self, picked=self.picked[self.picked["protocol"] != ""])
 
     def seeds(self) -> dict[Hashable, dict[int, float]]:
-        """Return each row's number by seed; the sum of a pair."""
-        numbers = range(len(self.spec.metrics) or 1)
-        totals = self.picked[list(numbers)].sum(axis=1)
+        """Return by seed what each row is compared by, as of `select.pick`."""
         found: dict[Hashable, dict[int, float]] = {}
-        for row, seed, total in zip(self.picked["row"], self.picked["seed"], totals, strict=True):
-            found.setdefault(row, {})[int(seed)] = float(total)
+        told = self.picked[self.picked["judged"].notna()]
+        for row, seed, number in zip(told["row"], told["seed"], told["judged"], strict=True):
+            found.setdefault(row, {})[int(seed)] = float(number)
         return found
 
 

@@ -45,6 +45,9 @@ def trust(section: Section, numbers: pd.DataFrame) -> Iterator[str]:
     ]
     if several:
         yield f"Code: the seeds of {', '.join(several)} were made by several versions of it."
+    about = section.evaluations.about
+    if disputed := [m for m in section.evaluations.measured if about.loc[m, "disputed"]]:
+        yield f"Better is less in some records, and more in others, by {', '.join(disputed)}."
     yield f"Comparable: {_comparable(section, numbers)}."
 
 
