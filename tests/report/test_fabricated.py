@@ -132,7 +132,7 @@ def test_two_far_apart_seeds_reproduce_nothing(tmp_path: Path, told: Any) -> Non
         add(store, "mle", seed, (value, 8.97))
     text, mle = told(store)
     assert mle["NLL_oracle"].outcome == "undecided"
-    assert "Nothing to compare: only one row has a result." in text
+    assert "Nothing to compare: only one row that competes has a result." in text
 
 
 def test_a_constant_metric_ranks_nothing(tmp_path: Path, told: Any) -> None:
@@ -322,7 +322,9 @@ def test_a_row_of_which_no_run_has_finished_is_named(tmp_path: Path, told: Any) 
         add(store, "mle", seed, MLE[seed])
         add(store, "cot", seed, COT[seed], status=DIVERGED)
     text, _ = told(store)
-    assert "only one row has a result. No run of CoT has finished: 3 diverged." in text
+    assert (
+        "only one row that competes has a result. No run of CoT has finished: 3 diverged." in text
+    )
     assert "MLE is the only row that has it: nothing to compare." in text
 
 
@@ -384,6 +386,30 @@ def test_a_direction_that_records_dispute_is_none(tmp_path: Path, told: Any) -> 
     text, _ = told(store)
     assert "Better is less in some records, and more in others, by nll_oracle, nll_test." in text
     assert " 1. " not in text
+
+
+def test_another_task_is_ranked_by_what_its_runs_put_first(tmp_path: Path, told: Any) -> None:
+    """And by what other tasks are, never by the first in the alphabet, nor by another task's."""
+    store = tmp_path / "results"
+    for label in ("mle", "cot"):
+        for seed in range(3):
+            run = spec(label, seed, task="chain", task_fingerprint="c" * 64)
+            values = dict(about=1.0, nll_test=2.0 + seed / 9, bigrams=3.0 - seed / 8, aaa=None)
+            status = Status("done", step=30, total=30, headlines=["bigrams"])
+            make_run(store, run, [values], status=status)
+    add(store, "mle", 0, MLE[0], constant="aab")
+    text, _ = told(store)
+    ours = text.partition("chain, preset")[2].partition("synthetic, preset")[0]
+    ranked = [line.split(":")[0].strip() for line in ours.splitlines() if ": 1. " in line]
+    assert ranked == ["bigrams", "nll_test", "about"]
+
+
+def test_rows_that_do_not_compete_are_not_called_beaten(tmp_path: Path, told: Any) -> None:
+    store = fill(tmp_path / "results")
+    for seed in range(3):
+        add(store, "mle:fresh", seed, COT[seed], fresh_data=True)
+    text, _ = told(store)
+    assert "CoT has the lowest nll_oracle, separated from every other row that competes" in text
 
 
 def test_rows_without_a_schedule_are_not_said_to_differ_in_it(tmp_path: Path, told: Any) -> None:

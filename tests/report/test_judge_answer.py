@@ -82,7 +82,7 @@ def test_rows_of_too_few_seeds_are_said_first_and_have_no_part_in_it() -> None:
             {"a": LOW, "b": (9.0,)},
             "Not known: of 2 rows only a has 3 seeds measured alike, and it takes two.",
         ),
-        ({"a": LOW}, "Nothing to compare: only one row has a result."),
+        ({"a": LOW}, "Nothing to compare: only one row that competes has a result."),
     ],
 )
 def test_what_cannot_be_known_is_said_so(values: dict[str, Sequence[float]], text: str) -> None:

@@ -41,7 +41,7 @@ def answer(
     compared = list(dict.fromkeys(key for keys in placed for key in keys))
     enough = {key for frame in inside for key in _keys(frame[frame["n"] >= LEAST])}
     if len(rows) < 2:
-        return f"Nothing to compare{': only one row has a result' * len(rows)}."
+        return f"Nothing to compare{': only one row that competes has a result' * len(rows)}."
     if len(compared) < 2:
         return _unknown(rows, enough, titles)
     lengths = {schedules.get(key, "") for key in compared}

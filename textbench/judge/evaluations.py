@@ -80,6 +80,12 @@ class Evaluations:
         known = (np.isfinite(self.values) | (self.reasons != "")).any(axis=0)
         return [name for name, i in self.metrics.items() if known[i]]
 
+    @cached_property
+    def ended(self) -> list[str]:
+        """The metrics that have a value in some run's final evaluation."""
+        known = np.isfinite(self.values[self.at["final"].to_numpy(bool)]).any(axis=0)
+        return [name for name, i in self.metrics.items() if known[i]]
+
     def direction(self, metric: str) -> str:
         """Return which way a metric is better: lower, higher or none."""
         return str(self.about["direction"].get(metric, "none"))

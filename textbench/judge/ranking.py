@@ -176,6 +176,7 @@ def _ranked(
         {(called[a], called[b]): difference for (a, b), difference in found.items()},
         metric,
         direction,
+        others=bool(others),
     )
     frame = frame.astype(dict.fromkeys(("place", "compared", "more_seeds"), "Int64"))
     return frame.iloc[at].reset_index(drop=True), sentence
@@ -221,6 +222,8 @@ def conclude(
     found: Mapping[tuple[str, str], Difference],
     metric: str,
     direction: Direction,
+    *,
+    others: bool = False,
 ) -> str:
     """Say in one sentence what may be concluded from a ranking.
 
@@ -230,6 +233,7 @@ def conclude(
         found: Differences of the pairs of these, better mean first.
         metric: What is ranked.
         direction: Which way is better.
+        others: Whether there are rows that do not compete.
     """
     if len(order) < 2:
         alone = f"{order[0][0]} is the only row that has it" if order else "No row competes"
@@ -243,7 +247,8 @@ def conclude(
     end = f" (n >= {least}){_without_place(order, places, first[0], direction)}."
     if len(first) == 1:
         beaten = sum(found[pair].separated for pair in found if first[0] in pair)
-        whom = "every other row" if beaten == len(places) - 1 else f"{beaten} of the others"
+        every = f"every other row{' that competes' * others}"
+        whom = every if beaten == len(places) - 1 else f"{beaten} of the others"
         return f"{start}{first[0]} has the {direction[:-2]}est {metric}, separated from {whom}{end}"
     return f"{start}{listed(first)} share the first place in {metric}{_told(first, found)}{end}"
 

@@ -5,20 +5,21 @@ All of it is judged in `textbench.judge`; here it is only put into frames and li
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from textbench.judge import answer, claims, ranking, verdicts
-from textbench.report.definitions import grid_rows, headlines, references
+from textbench.report.definitions import grid_rows, headlines, references, usual_headlines
 from textbench.report.provenance import statuses
 from textbench.report.rankings import titles
 from textbench.report.sections import Section, indexed, records
 from textbench.report.trust import length, sizes, trust
 from textbench.store.frames import Frames
 
-SHOWN = 3
+SHOWN = 4
 """Metrics that a ranking shows of a task that no data file knows."""
 RANKING_COLUMNS = ("section", "metric", "direction", "unit", "protocol", *ranking.COLUMNS)
 
@@ -64,7 +65,7 @@ def _rankings(frames: Frames, runs: pd.DataFrame, section: Section) -> list[rank
     general = section.without(*grid_rows())
     mine = set(general.runs.index)
     results = frames.results
-    metrics = [m for m in _headlines(general) if m in general.evaluations.metrics]
+    metrics = _headlines(general)
     ends = results["final"].astype(bool) & results["metric"].isin(metrics)
     found = ranking.rankings(
         results[ends & results["run"].isin(mine)],
@@ -81,12 +82,16 @@ def _rankings(frames: Frames, runs: pd.DataFrame, section: Section) -> list[rank
     ]
 
 
-def _headlines(section: Section) -> tuple[str, ...]:
-    known = headlines(section.task)
-    if known:
-        return known
-    evaluated = section.evaluations
-    return tuple(m for m in sorted(evaluated.metrics) if evaluated.direction(m) != "none")[:SHOWN]
+def _headlines(section: Section) -> list[str]:
+    """Return the metrics that rank a section's rows: of those that some run ended with."""
+    there = section.evaluations.ended
+    if known := headlines(section.task):
+        return [metric for metric in known if metric in there]
+    first = set(itertools.chain.from_iterable(section.runs["headlines"]))
+    usual = usual_headlines()
+    able = [metric for metric in there if section.evaluations.direction(metric) != "none"]
+    able.sort(key=lambda m: (m not in first, usual.index(m) if m in usual else len(usual), m))
+    return able[:SHOWN]
 
 
 # -- laid out --------------------------------------------------------------------------------

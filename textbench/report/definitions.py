@@ -187,6 +187,13 @@ def headlines(task: str) -> tuple[str, ...]:
 
 
 @functools.cache
+def usual_headlines() -> tuple[str, ...]:
+    """Return the metrics by which algorithms are ranked on some task or other."""
+    entries = _read("ranking.toml")["headlines"]
+    return tuple(dict.fromkeys(metric for entry in entries for metric in entry["metrics"]))
+
+
+@functools.cache
 def references() -> tuple[str, ...]:
     """Return the labels of rows that are shown in rankings and compete for no place."""
     return tuple(_read("ranking.toml")["references"])

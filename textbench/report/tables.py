@@ -131,8 +131,6 @@ def _with_not_run(spec: TableSpec, rows: pd.DataFrame) -> pd.DataFrame:
 def _every_metric(section: Section) -> tuple[ColumnSpec, ...]:
     """One column per metric that has a value at the end of some run."""
     evaluated = section.evaluations
-    ends = evaluated.values[evaluated.at["final"].to_numpy(bool)]
-    known = np.isfinite(ends).any(axis=0)
     return tuple(
         ColumnSpec(
             id=metric,
@@ -142,7 +140,7 @@ def _every_metric(section: Section) -> tuple[ColumnSpec, ...]:
             digits=3,
             direction=evaluated.direction(metric),  # type: ignore[arg-type]
         )
-        for metric in sorted(name for name, i in evaluated.metrics.items() if known[i])
+        for metric in sorted(evaluated.ended)
     )
 
 

@@ -43,7 +43,7 @@ DETAIL_COLUMNS = (
     *("phase", "step", "total", "warmup_run", "hardware", "product_rate", "hash"),
     *("version", "alpha"),
     *("config", "task_config", "oracle", "task_note", "preset_summary", "backbone", "evaluation"),
-    *("metrics", "changes", "warmup", "starts", "traceback", "path"),
+    *("metrics", "changes", "warmup", "starts", "traceback", "headlines", "path"),
 )
 """What else `load_runs` says of a run."""
 EVALUATION_COLUMNS = (
@@ -192,6 +192,7 @@ def _details(store: Results, run: RecordedRun) -> dict[str, object]:
         "warmup": asdict(spec.warmup) if spec.warmup else None,
         "starts": run.starts,
         "traceback": status.traceback,
+        "headlines": tuple(status.headlines),
         "path": str(run.directory.path),
     }
 
