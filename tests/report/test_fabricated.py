@@ -395,7 +395,7 @@ def test_another_task_is_ranked_by_what_its_runs_put_first(tmp_path: Path, told:
         for seed in range(3):
             run = spec(label, seed, task="chain", task_fingerprint="c" * 64)
             values = dict(about=1.0, nll_test=2.0 + seed / 9, bigrams=3.0 - seed / 8, aaa=None)
-            status = Status("done", step=30, total=30, headlines=["bigrams"])
+            status = Status("done", step=30, metrics={"bigrams": 3.0}, headlines=["bigrams"])
             make_run(store, run, [values], status=status)
     add(store, "mle", 0, MLE[0], constant="aab")
     text, _ = told(store)
