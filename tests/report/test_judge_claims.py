@@ -156,6 +156,24 @@ def test_seconds_of_two_machines_are_not_compared() -> None:
     assert judged(unknown, "same-order").here == "undecided"
 
 
+@pytest.mark.parametrize(
+    ("warmed_on", "here"), [("Test CPU, 1 thread(s)", "holds"), ("Ancient CPU", "undecided")]
+)
+def test_seconds_of_a_warm_up_made_elsewhere_decide_nothing(warmed_on: str, here: str) -> None:
+    """Its seconds are among the run's: a slow machine's warm-up made the GANs look dear."""
+    made = Made()
+    costs(made, "mle", 10, 90.0, hardware=warmed_on)
+    costs(made, "cot", 1000, 100.0)
+    for label in ("seqgan", "rankgan", "maligan"):
+        costs(made, label, 5000, 500.0, warmup="mle")
+    found = judged(made, "cheaper")
+    assert found.here == here
+    if here == "undecided":
+        assert "seqgan: its warm-up was made on another machine" in found.here_why
+    why = judged(made, "faster-than-gans").here_why
+    assert "epoch of cpu_seconds: cot 10.01 < 50.01" in why  # of which none are the warm-up's
+
+
 def test_a_factor_is_on_the_other_side() -> None:
     made = Made()
     costs(made, "cot", 10, 100.0)

@@ -133,6 +133,20 @@ def test_seconds_of_machines_of_known_rates_are_put_on_one_scale() -> None:
     ]
 
 
+def test_warm_ups_made_elsewhere_make_no_machine_of_two() -> None:
+    points = [(8.0, 9.9), (7.0, 9.0)]
+    met = meetings(pd.concat([frame("seqgan", points), frame("rankgan", points)]), [EASY])
+    where = made_on({"seqgan/s0": ("a", 1e9), "rankgan/s0": ("a", 1e9), "mle/s0": ("b", 1e9)})
+    where["warmup_run"] = ["mle/s0", "mle/s0", ""]
+    where["warmup_label"] = ["mle", "mle", ""]
+    table, notes = time_to_target(met, where)
+    assert table["cpu_seconds"].isna().all()
+    assert notes == [
+        "processor seconds are of a machine that did not make the warm-up, not all of known rates, "
+        "and are left out"
+    ]
+
+
 def test_a_profile_is_the_share_of_targets_within_a_factor() -> None:
     early, late = [(8.0, 9.9), (7.5, 9.3), (6.9, 8.9)], [(8.0, 9.9), (8.0, 9.9), (7.5, 9.3)]
     met = meetings(pd.concat([frame("a", early), frame("b", late)]), [EASY, HARD])
