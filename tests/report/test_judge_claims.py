@@ -174,6 +174,17 @@ def test_seconds_of_a_warm_up_made_elsewhere_decide_nothing(warmed_on: str, here
     assert "epoch of cpu_seconds: cot 10.01 < 50.01" in why  # of which none are the warm-up's
 
 
+def test_processor_seconds_beside_a_gpu_decide_nothing() -> None:
+    """The host waited for it: what it spent says nothing of what a row costs."""
+    made = Made()
+    for label, seconds in (("cot", 10.0), *((one, 500.0) for one in ROWS)):
+        costs(made, label, 10, seconds, hardware="Xeon, NVIDIA H100, 1 thread(s)")
+    why = "its processor seconds are of Xeon, NVIDIA H100, 1 thread(s), where a GPU did the work"
+    for claim in ("most-cost", "same-order", "faster-than-gans"):
+        found = judged(made, claim)
+        assert found.here == "undecided" and f"cot: {why}" in found.here_why
+
+
 def test_a_factor_is_on_the_other_side() -> None:
     made = Made()
     costs(made, "cot", 10, 100.0)

@@ -147,6 +147,21 @@ def test_warm_ups_made_elsewhere_make_no_machine_of_two() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("machine", "kept"),
+    [
+        ("AMD Ryzen 7 5800H with Radeon Graphics, 1 thread(s)", True),
+        ("AMD Ryzen 7 8845HS w/ Radeon 780M Graphics", True),
+        ("AMD EPYC, AMD Radeon RX 7900 XTX", False),
+        ("AMD EPYC, AMD Instinct MI300X", False),
+    ],
+)
+def test_a_processor_with_graphics_is_no_accelerator(machine: str, kept: bool) -> None:
+    met = meetings(frame("mle", [(8.0, 9.9), (7.0, 9.0)]), [EASY])
+    table, _ = time_to_target(met, made_on({"mle/s0": (machine, 1e9)}))
+    assert table["cpu_seconds"].notna().all() == kept
+
+
 def test_a_profile_is_the_share_of_targets_within_a_factor() -> None:
     early, late = [(8.0, 9.9), (7.5, 9.3), (6.9, 8.9)], [(8.0, 9.9), (8.0, 9.9), (7.5, 9.3)]
     met = meetings(pd.concat([frame("a", early), frame("b", late)]), [EASY, HARD])

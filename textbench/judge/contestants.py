@@ -12,7 +12,7 @@ import pandas as pd
 from textbench.judge import measures
 from textbench.judge.sections import Line, Section
 from textbench.judge.statements import CURVE, SECONDS, Measure, Selector
-from textbench.judge.target_costs import ELSEWHERE, machines
+from textbench.judge.target_costs import ACCELERATORS, ELSEWHERE, machines
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +166,11 @@ def _on_hardware(
 
 
 def _incomparable(machine: str) -> str:
-    return "its warm-up was made on another machine" if machine == ELSEWHERE else ""
+    if machine == ELSEWHERE:
+        return "its warm-up was made on another machine"
+    if ACCELERATORS.search(machine):  # whose processor prepared and waited
+        return f"its processor seconds are of {machine}, where a GPU did the work"
+    return ""
 
 
 def _grid(measure: Measure, row: Contestant, section: Section) -> Side:
