@@ -393,6 +393,35 @@ def test_one_broken_run_shows_that_it_may_break_and_none_refutes_it(broken: int,
     assert found.here == here and f"{broken} of 5 runs" in found.here_why
 
 
+@pytest.mark.parametrize(
+    ("reason", "counts"),
+    [
+        ("OSError: [Errno 28] No space left on device", False),
+        ("status.json: No space left on device (the same command goes on)", False),
+        ("crashed with signal 11", False),
+        ("RuntimeError: [enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: no memory", False),
+        ("RuntimeError: unknown layer 'info'", False),
+        ("warm-up mle-s0: RuntimeError: probability tensor contains `nan`", False),
+        ("RuntimeError: probability tensor contains either `inf`, `nan` or element < 0", True),
+        ("ValueError: Expected parameter logits, but found invalid values:", True),
+        ("FloatingPointError: overflow encountered in exp", True),
+        ("_LinAlgError: linalg.svd: the algorithm failed to converge", True),
+    ],
+)
+def test_a_full_disk_is_no_numerical_error(reason: str, counts: bool) -> None:
+    """It proved the paper's "sometimes fails (numerical error) or diverges"."""
+    made = Made()
+    record = {"task": "emnlp_news", "task_config": {"length": 51}}
+    for seed in range(4):
+        ended = {"status": "failed", "reason": reason} if seed == 3 else {}
+        made.run("cot:reverse_kl", seed, final={"bleu2": 0.5}, **record, **ended)
+    found = judged(made, "reverse-kl-diverges", "cot:reverse_kl")
+    assert found.here == ("holds" if counts else "undecided")
+    assert found.here_why.startswith("1 of 4 runs" if counts else "0 of 3 runs")
+    told = "that ended failed or diverged (1 more failed, with no numerical error"
+    assert (told in found.here_why) != counts
+
+
 def test_a_run_that_has_not_ended_is_no_evidence_that_none_breaks() -> None:
     """Six runs that were still training lowered the share that may break from 78 to 31 %."""
     made = Made()
