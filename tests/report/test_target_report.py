@@ -115,13 +115,13 @@ def test_unfinished_runs_are_named_and_no_table_stands_empty(tmp_path: Path) -> 
     found = tables(tmp_path)
     assert not len(found["cot"].rows)
     first, second = missing(list(found.values()), section)
-    assert "target not met yet: MLE (1)" in first and "not on record" in first
+    assert "training is not over: MLE (1)" in first and "not on record" in first
     assert "as good as CoT" in second
     assert "no finished run has its numbers on record" in sentence(found["cot"])
     make_run(tmp_path, spec("seqgan"), [BOTH])
     table = tables(tmp_path)["cot"]
     assert list(lines(table)) == ["SeqGAN"]
-    assert "target not met yet: MLE (1)." in " ".join(layout(table).notes)
+    assert "training is not over: MLE (1)." in " ".join(layout(table).notes)
 
 
 def test_seconds_of_two_machines_are_scaled_or_left_out_and_said_so(tmp_path: Path) -> None:

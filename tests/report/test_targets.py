@@ -28,7 +28,7 @@ def frame(label: str, points: list[tuple[float, float]], **more: Any) -> pd.Data
     identity: dict[str, Any] = {
         **{"run": f"{label}/s{seed}", "label": label, "title": label.upper(), "overrides": ""},
         **{"task": "synthetic", "task_fingerprint": "f", "group": label, "seed": seed},
-        **{"status": "done", "warmup": False},
+        **{"status": "done", "reason": "", "warmup": False},
         **more,
     }
     rows = [
@@ -79,10 +79,26 @@ def test_a_miss_is_infinite_and_an_unfinished_run_is_neither() -> None:
     assert list(table["label"]) == ["gone", "missed"]
     assert list(table["misses"]) == ["1 not within 1 epochs"] * 2
     assert notes == [
-        "easy: runs left out, training is not over and the target not met yet: going (1)",
+        "easy: runs left out, training is not over: going (1)",
         "easy: runs left out, a number of the target is not on record (runs of an older version): "
         "old (1)",
     ]
+
+
+def test_the_quick_among_runs_under_way_do_not_stand_for_all() -> None:
+    """Four of ten unfinished runs had met it early: "4 of 4", and the cheapest of all rows."""
+    quick, slow = [(8.0, 9.9), (7.0, 9.0), (7.0, 9.0)], [(8.0, 9.9)] * 3
+    full = {"status": "failed", "reason": "OSError: [Errno 28] No space left on device"}
+    nan = {"status": "failed", "reason": "RuntimeError: probability tensor contains `nan`"}
+    runs = [frame("mle", slow[:2] + quick[1:2], seed=seed) for seed in range(4)]
+    for seed in range(4):
+        runs.append(frame("cot", quick, seed=seed, status="running"))
+        runs.append(frame("cot", slow, seed=seed + 4, **full))
+        runs.append(frame("seqgan", slow if seed else quick, seed=seed, **(nan if seed else {})))
+    table, notes = time_to_target(meetings(pd.concat(runs), [EASY]))
+    counted = table.set_index("label")[["reached", "seeds"]].to_dict("index")
+    assert counted == {"mle": {"reached": 4, "seeds": 4}, "seqgan": {"reached": 1, "seeds": 4}}
+    assert notes == ["easy: runs left out, training is not over: cot (8)"]
 
 
 def test_the_median_over_seeds_keeps_the_misses() -> None:

@@ -16,7 +16,7 @@ from textbench.judge.stats import median_interval
 from textbench.judge.targets import COSTS, ROW, tuning
 
 WHY = {
-    "unfinished": "training is not over and the target not met yet",
+    "unfinished": "training is not over",
     "unmeasured": "a number of the target is not on record (runs of an older version)",
 }
 """Of the outcomes that do not count."""
