@@ -260,6 +260,26 @@ def test_why_there_is_no_profile(
     assert not list((tmp_path / "out").glob("target-profile*"))
 
 
+def test_costs_that_nobody_recorded_are_dashes_and_no_profile(tmp_path: Path) -> None:
+    """Met, on a GPU, by a ledger without updates: an AttributeError instead of a report."""
+    for label in ("mle", "cot"):
+        for seed in range(3):
+            run = make_run(
+                tmp_path / "results", spec(label, seed), [FAR, BOTH], env={"device": "NVIDIA H100"}
+            )
+            path = run.path / "metrics.jsonl"
+            path.write_text(path.read_text().replace("generator_updates", "other_updates"))
+    said: list[str] = []
+    write_report(tmp_path / "results", tmp_path / "out", said.append)
+    found = tables(tmp_path / "results")
+    assert lines(found["cot"])["CoT"][:4] == ["3 of 3", "—", "—", "—"]
+    assert list(to_frame(found["cot"])["coverage"]) == [0.75, 0.75]
+    assert "75 % with 3 seeds" in " ".join(layout(found["cot"]).notes)
+    assert any("at one evaluation): 2 of 2 rows reached it." in line for line in said)
+    index = (tmp_path / "out" / "report.md").read_text()
+    assert "No performance profile: no cost is on record for all rows." in index
+
+
 def test_one_target_makes_no_profile(tmp_path: Path) -> None:
     for label in ("mle", "cot"):
         make_run(tmp_path, spec(label, task="synthetic-tiny"), [{**FAR}, {k: 1.0 for k in FAR}])

@@ -39,6 +39,8 @@ def build(tables: Sequence[TargetTable]) -> tuple[pd.DataFrame, str]:
     if met < LEAST:
         return _none(f"it takes {LEAST} rows that reach a target, and there is {met}")
     costs = [cost for cost in COSTS if rows[cost].notna().all()]
+    if not costs:
+        return _none("no cost is on record for all rows")
     parts = [performance_profile(rows, cost, by=["at"]).assign(cost=cost) for cost in costs]
     steps = pd.concat(parts, ignore_index=True)
     about = shown[0].section.rows.loc[steps["at"]]
