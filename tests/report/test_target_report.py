@@ -211,6 +211,18 @@ def test_costs_of_several_kinds_may_have_several_cheapest_rows(tmp_path: Path) -
     assert ", CoT (4,000 tokens sampled + scored); 2 of 2 rows" in said
 
 
+def test_nobody_is_the_cheapest_in_what_is_not_on_record_of_all(tmp_path: Path) -> None:
+    """MLE was the cheapest in tokens because CoT's ledger had none."""
+    make_run(tmp_path, spec("mle"), [FAR, FAR, BOTH], tokens=1000)
+    run = make_run(tmp_path, spec("cot"), [FAR, BOTH])
+    said = sentence(tables(tmp_path)["cot"])
+    assert "(not tested): CoT (10 generator updates, 1.9 processor seconds); 2 of 2 rows" in said
+    path = run.path / "metrics.jsonl"
+    path.write_text(path.read_text().replace("generator_updates", "other_updates"))
+    said = sentence(tables(tmp_path)["cot"])
+    assert "(not tested): CoT (1.9 processor seconds); 2 of 2 rows" in said
+
+
 def test_a_warm_up_that_meets_it_is_named(tmp_path: Path) -> None:
     warmup = spec("mle", config={"epochs": 1})
     make_run(tmp_path, warmup, [FAR, BOTH])
