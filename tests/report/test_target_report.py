@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from stores import make_run, measured, spec
 
 from textbench.report import pictures, target_profile, write_report
 from textbench.report.definitions import row_names
+from textbench.report.panels import Drawn
 from textbench.report.sections import Section, sections
 from textbench.report.targets import TargetTable, build, layout, missing, sentence, to_frame
 from textbench.store.frames import Frames, frames
@@ -252,6 +254,21 @@ def test_the_profile_is_the_share_of_targets_within_a_factor(tmp_path: Path) -> 
     assert {f"{stem}.{kind}" for kind in ("pdf", "png", "csv")} <= names
     index = (tmp_path / "out" / "report.md").read_text()
     assert f"({stem}.png)" in index and "Not drawn, as they meet none: SeqGAN." in index
+
+
+def test_the_profile_names_the_rows_of_few_seeds(tmp_path: Path) -> None:
+    """One lucky seed looked like a row of ten."""
+    seeds(tmp_path, "cot", [1])
+    seeds(tmp_path, "mle", [2, 2, 2])
+    seeds(tmp_path, "seqgan", [None])
+    found = list(tables(tmp_path).values())
+    drawn = Drawn(Figure(), ("SeqGAN",))
+    assert target_profile.caption(found, drawn).endswith(
+        "Fewer than 3 seeds, of which nothing may be concluded: CoT. "
+        "Not drawn, as they meet none: SeqGAN."
+    )
+    seeds(tmp_path, "cot", [1, 1, 1])
+    assert "Fewer" not in target_profile.caption(list(tables(tmp_path).values()), drawn)
 
 
 @pytest.mark.parametrize(
