@@ -156,6 +156,35 @@ def test_seconds_of_two_machines_are_not_compared() -> None:
     assert judged(unknown, "same-order").here == "undecided"
 
 
+@pytest.mark.parametrize(
+    ("warmed_on", "here"), [("Test CPU, 1 thread(s)", "holds"), ("Ancient CPU", "undecided")]
+)
+def test_seconds_of_a_warm_up_made_elsewhere_decide_nothing(warmed_on: str, here: str) -> None:
+    """Its seconds are among the run's: a slow machine's warm-up made the GANs look dear."""
+    made = Made()
+    costs(made, "mle", 10, 90.0, hardware=warmed_on)
+    costs(made, "cot", 1000, 100.0)
+    for label in ("seqgan", "rankgan", "maligan"):
+        costs(made, label, 5000, 500.0, warmup="mle")
+    found = judged(made, "cheaper")
+    assert found.here == here
+    if here == "undecided":
+        assert "seqgan: its warm-up was made on another machine" in found.here_why
+    why = judged(made, "faster-than-gans").here_why
+    assert "epoch of cpu_seconds: cot 10.01 < 50.01" in why  # of which none are the warm-up's
+
+
+def test_processor_seconds_beside_a_gpu_decide_nothing() -> None:
+    """The host waited for it: what it spent says nothing of what a row costs."""
+    made = Made()
+    for label, seconds in (("cot", 10.0), *((one, 500.0) for one in ROWS)):
+        costs(made, label, 10, seconds, hardware="Xeon, NVIDIA H100, 1 thread(s)")
+    why = "its processor seconds are of Xeon, NVIDIA H100, 1 thread(s), where a GPU did the work"
+    for claim in ("most-cost", "same-order", "faster-than-gans"):
+        found = judged(made, claim)
+        assert found.here == "undecided" and f"cot: {why}" in found.here_why
+
+
 def test_a_factor_is_on_the_other_side() -> None:
     made = Made()
     costs(made, "cot", 10, 100.0)
@@ -362,6 +391,35 @@ def test_one_broken_run_shows_that_it_may_break_and_none_refutes_it(broken: int,
         made.run("cot:reverse_kl", seed, final={"bleu2": 0.5}, status=status, **record)
     found = judged(made, "reverse-kl-diverges", "cot:reverse_kl")
     assert found.here == here and f"{broken} of 5 runs" in found.here_why
+
+
+@pytest.mark.parametrize(
+    ("reason", "counts"),
+    [
+        ("OSError: [Errno 28] No space left on device", False),
+        ("status.json: No space left on device (the same command goes on)", False),
+        ("crashed with signal 11", False),
+        ("RuntimeError: [enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: no memory", False),
+        ("RuntimeError: unknown layer 'info'", False),
+        ("warm-up mle-s0: RuntimeError: probability tensor contains `nan`", False),
+        ("RuntimeError: probability tensor contains either `inf`, `nan` or element < 0", True),
+        ("ValueError: Expected parameter logits, but found invalid values:", True),
+        ("FloatingPointError: overflow encountered in exp", True),
+        ("_LinAlgError: linalg.svd: the algorithm failed to converge", True),
+    ],
+)
+def test_a_full_disk_is_no_numerical_error(reason: str, counts: bool) -> None:
+    """It proved the paper's "sometimes fails (numerical error) or diverges"."""
+    made = Made()
+    record = {"task": "emnlp_news", "task_config": {"length": 51}}
+    for seed in range(4):
+        ended = {"status": "failed", "reason": reason} if seed == 3 else {}
+        made.run("cot:reverse_kl", seed, final={"bleu2": 0.5}, **record, **ended)
+    found = judged(made, "reverse-kl-diverges", "cot:reverse_kl")
+    assert found.here == ("holds" if counts else "undecided")
+    assert found.here_why.startswith("1 of 4 runs" if counts else "0 of 3 runs")
+    told = "that ended failed or diverged (1 more failed, with no numerical error"
+    assert (told in found.here_why) != counts
 
 
 def test_a_run_that_has_not_ended_is_no_evidence_that_none_breaks() -> None:

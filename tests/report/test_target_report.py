@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from stores import make_run, measured, spec
 
 from textbench.report import pictures, target_profile, write_report
 from textbench.report.definitions import row_names
+from textbench.report.panels import Drawn
 from textbench.report.sections import Section, sections
 from textbench.report.targets import TargetTable, build, layout, missing, sentence, to_frame
 from textbench.store.frames import Frames, frames
@@ -115,13 +117,13 @@ def test_unfinished_runs_are_named_and_no_table_stands_empty(tmp_path: Path) -> 
     found = tables(tmp_path)
     assert not len(found["cot"].rows)
     first, second = missing(list(found.values()), section)
-    assert "target not met yet: MLE (1)" in first and "not on record" in first
+    assert "training is not over: MLE (1)" in first and "not on record" in first
     assert "as good as CoT" in second
     assert "no finished run has its numbers on record" in sentence(found["cot"])
     make_run(tmp_path, spec("seqgan"), [BOTH])
     table = tables(tmp_path)["cot"]
     assert list(lines(table)) == ["SeqGAN"]
-    assert "target not met yet: MLE (1)." in " ".join(layout(table).notes)
+    assert "training is not over: MLE (1)." in " ".join(layout(table).notes)
 
 
 def test_seconds_of_two_machines_are_scaled_or_left_out_and_said_so(tmp_path: Path) -> None:
@@ -211,6 +213,18 @@ def test_costs_of_several_kinds_may_have_several_cheapest_rows(tmp_path: Path) -
     assert ", CoT (4,000 tokens sampled + scored); 2 of 2 rows" in said
 
 
+def test_nobody_is_the_cheapest_in_what_is_not_on_record_of_all(tmp_path: Path) -> None:
+    """MLE was the cheapest in tokens because CoT's ledger had none."""
+    make_run(tmp_path, spec("mle"), [FAR, FAR, BOTH], tokens=1000)
+    run = make_run(tmp_path, spec("cot"), [FAR, BOTH])
+    said = sentence(tables(tmp_path)["cot"])
+    assert "(not tested): CoT (10 generator updates, 1.9 processor seconds); 2 of 2 rows" in said
+    path = run.path / "metrics.jsonl"
+    path.write_text(path.read_text().replace("generator_updates", "other_updates"))
+    said = sentence(tables(tmp_path)["cot"])
+    assert "(not tested): CoT (1.9 processor seconds); 2 of 2 rows" in said
+
+
 def test_a_warm_up_that_meets_it_is_named(tmp_path: Path) -> None:
     warmup = spec("mle", config={"epochs": 1})
     make_run(tmp_path, warmup, [FAR, BOTH])
@@ -242,6 +256,21 @@ def test_the_profile_is_the_share_of_targets_within_a_factor(tmp_path: Path) -> 
     assert f"({stem}.png)" in index and "Not drawn, as they meet none: SeqGAN." in index
 
 
+def test_the_profile_names_the_rows_of_few_seeds(tmp_path: Path) -> None:
+    """One lucky seed looked like a row of ten."""
+    seeds(tmp_path, "cot", [1])
+    seeds(tmp_path, "mle", [2, 2, 2])
+    seeds(tmp_path, "seqgan", [None])
+    found = list(tables(tmp_path).values())
+    drawn = Drawn(Figure(), ("SeqGAN",))
+    assert target_profile.caption(found, drawn).endswith(
+        "Fewer than 3 seeds, of which nothing may be concluded: CoT. "
+        "Not drawn, as they meet none: SeqGAN."
+    )
+    seeds(tmp_path, "cot", [1, 1, 1])
+    assert "Fewer" not in target_profile.caption(list(tables(tmp_path).values()), drawn)
+
+
 @pytest.mark.parametrize(
     ("labels", "why"),
     [
@@ -258,6 +287,26 @@ def test_why_there_is_no_profile(
     write_report(tmp_path, tmp_path / "out")
     assert f"No performance profile: {why}." in (tmp_path / "out" / "report.md").read_text()
     assert not list((tmp_path / "out").glob("target-profile*"))
+
+
+def test_costs_that_nobody_recorded_are_dashes_and_no_profile(tmp_path: Path) -> None:
+    """Met, on a GPU, by a ledger without updates: an AttributeError instead of a report."""
+    for label in ("mle", "cot"):
+        for seed in range(3):
+            run = make_run(
+                tmp_path / "results", spec(label, seed), [FAR, BOTH], env={"device": "NVIDIA H100"}
+            )
+            path = run.path / "metrics.jsonl"
+            path.write_text(path.read_text().replace("generator_updates", "other_updates"))
+    said: list[str] = []
+    write_report(tmp_path / "results", tmp_path / "out", said.append)
+    found = tables(tmp_path / "results")
+    assert lines(found["cot"])["CoT"][:4] == ["3 of 3", "—", "—", "—"]
+    assert list(to_frame(found["cot"])["coverage"]) == [0.75, 0.75]
+    assert "75 % with 3 seeds" in " ".join(layout(found["cot"]).notes)
+    assert any("at one evaluation): 2 of 2 rows reached it." in line for line in said)
+    index = (tmp_path / "out" / "report.md").read_text()
+    assert "No performance profile: no cost is on record for all rows." in index
 
 
 def test_one_target_makes_no_profile(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def frame(label: str, points: list[tuple[float, float]], **more: Any) -> pd.Data
     identity: dict[str, Any] = {
         **{"run": f"{label}/s{seed}", "label": label, "title": label.upper(), "overrides": ""},
         **{"task": "synthetic", "task_fingerprint": "f", "group": label, "seed": seed},
-        **{"status": "done", "warmup": False},
+        **{"status": "done", "reason": "", "warmup": False},
         **more,
     }
     rows = [
@@ -79,10 +79,26 @@ def test_a_miss_is_infinite_and_an_unfinished_run_is_neither() -> None:
     assert list(table["label"]) == ["gone", "missed"]
     assert list(table["misses"]) == ["1 not within 1 epochs"] * 2
     assert notes == [
-        "easy: runs left out, training is not over and the target not met yet: going (1)",
+        "easy: runs left out, training is not over: going (1)",
         "easy: runs left out, a number of the target is not on record (runs of an older version): "
         "old (1)",
     ]
+
+
+def test_the_quick_among_runs_under_way_do_not_stand_for_all() -> None:
+    """Four of ten unfinished runs had met it early: "4 of 4", and the cheapest of all rows."""
+    quick, slow = [(8.0, 9.9), (7.0, 9.0), (7.0, 9.0)], [(8.0, 9.9)] * 3
+    full = {"status": "failed", "reason": "OSError: [Errno 28] No space left on device"}
+    nan = {"status": "failed", "reason": "RuntimeError: probability tensor contains `nan`"}
+    runs = [frame("mle", slow[:2] + quick[1:2], seed=seed) for seed in range(4)]
+    for seed in range(4):
+        runs.append(frame("cot", quick, seed=seed, status="running"))
+        runs.append(frame("cot", slow, seed=seed + 4, **full))
+        runs.append(frame("seqgan", slow if seed else quick, seed=seed, **(nan if seed else {})))
+    table, notes = time_to_target(meetings(pd.concat(runs), [EASY]))
+    counted = table.set_index("label")[["reached", "seeds"]].to_dict("index")
+    assert counted == {"mle": {"reached": 4, "seeds": 4}, "seqgan": {"reached": 1, "seeds": 4}}
+    assert notes == ["easy: runs left out, training is not over: cot (8)"]
 
 
 def test_the_median_over_seeds_keeps_the_misses() -> None:
@@ -131,6 +147,35 @@ def test_seconds_of_machines_of_known_rates_are_put_on_one_scale() -> None:
     assert notes == [
         "processor seconds are of a, NVIDIA A100, where a GPU did the work, and are left out"
     ]
+
+
+def test_warm_ups_made_elsewhere_make_no_machine_of_two() -> None:
+    points = [(8.0, 9.9), (7.0, 9.0)]
+    met = meetings(pd.concat([frame("seqgan", points), frame("rankgan", points)]), [EASY])
+    where = made_on({"seqgan/s0": ("a", 1e9), "rankgan/s0": ("a", 1e9), "mle/s0": ("b", 1e9)})
+    where["warmup_run"] = ["mle/s0", "mle/s0", ""]
+    where["warmup_label"] = ["mle", "mle", ""]
+    table, notes = time_to_target(met, where)
+    assert table["cpu_seconds"].isna().all()
+    assert notes == [
+        "processor seconds are of a machine that did not make the warm-up, not all of known rates, "
+        "and are left out"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("machine", "kept"),
+    [
+        ("AMD Ryzen 7 5800H with Radeon Graphics, 1 thread(s)", True),
+        ("AMD Ryzen 7 8845HS w/ Radeon 780M Graphics", True),
+        ("AMD EPYC, AMD Radeon RX 7900 XTX", False),
+        ("AMD EPYC, AMD Instinct MI300X", False),
+    ],
+)
+def test_a_processor_with_graphics_is_no_accelerator(machine: str, kept: bool) -> None:
+    met = meetings(frame("mle", [(8.0, 9.9), (7.0, 9.0)]), [EASY])
+    table, _ = time_to_target(met, made_on({"mle/s0": (machine, 1e9)}))
+    assert table["cpu_seconds"].notna().all() == kept
 
 
 def test_a_profile_is_the_share_of_targets_within_a_factor() -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from textbench.judge import measures
 from textbench.judge.sections import Line, Section
 from textbench.judge.statements import CURVE, SECONDS, Measure, Selector
+from textbench.judge.target_costs import ACCELERATORS, ELSEWHERE, machines
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,10 @@ def measured(
         if fewest < least:
             why = f"{int(fewest)} evaluations of own training, {least} are needed"
         frame = frame[frame["evaluations"] >= least]
+    if SECONDS in measure.metrics:
+        mine = measures.of_row(frame, line.key)
+        why = next((one for one in mine["why"] if one), "")
+        frame = frame[frame["why"] == ""]
     values, protocol = measures.sample(frame, *line.key)
     grids = frame.loc[frame["label"] == line.label, "grid"] if "grid" in frame else ()
     grid = "; ".join(f"{row.name}: {text}" for text in dict.fromkeys(grids))
@@ -129,22 +134,43 @@ def _measure(measure: Measure, section: Section, length: float) -> pd.DataFrame:
             of_own = {"change": measures.change, "late": measures.late, "rise": measures.rise}
             return of_own[name](_curve(measure, section))
         case "total":
-            return _on_hardware(measures.total(results, metrics), metrics, section)
+            found = measures.total(results, metrics)
+            return _on_hardware(found, metrics, machines(section.runs))
         case "epoch" if logs is not None:
-            return _on_hardware(measures.per_epoch(logs), metrics, section)
+            hardware = section.runs.set_index("run")["hardware"]  # a warm-up has epochs of its own
+            return _on_hardware(measures.per_epoch(logs), metrics, hardware)
         case "translation" if logs is not None:
             return measures.translation(_curve(measure, section), logs, measure.log, length)
         case _:
             return measures.final(results, metrics)
 
 
-def _on_hardware(found: pd.DataFrame, metrics: Sequence[str], section: Section) -> pd.DataFrame:
-    """Make the hardware a part of the protocol of seconds, and leave out what ran on several."""
+def _on_hardware(
+    found: pd.DataFrame, metrics: Sequence[str], where: pd.Series[str]
+) -> pd.DataFrame:
+    """Make the hardware a part of the protocol of seconds, and leave out what ran on several.
+
+    Args:
+        found: What `measures` gives.
+        metrics: What it is of.
+        where: The machine that made each run.
+
+    Returns:
+        Also ``why`` seconds compare with no others; empty where they do.
+    """
     if SECONDS not in metrics:
         return found
-    where = dict(zip(section.runs["run"], section.runs["hardware"], strict=True))
-    known = found[found["run"].map(where).fillna("") != ""]
-    return known.assign(protocol=[f"{SECONDS} on {where[run]}" for run in known["run"]])
+    at = found["run"].astype(str).map(where).fillna("")
+    told = found.assign(protocol=f"{SECONDS} on " + at, why=at.map(_incomparable))
+    return told[at != ""]
+
+
+def _incomparable(machine: str) -> str:
+    if machine == ELSEWHERE:
+        return "its warm-up was made on another machine"
+    if ACCELERATORS.search(machine):  # whose processor prepared and waited
+        return f"its processor seconds are of {machine}, where a GPU did the work"
+    return ""
 
 
 def _grid(measure: Measure, row: Contestant, section: Section) -> Side:

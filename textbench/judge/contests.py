@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from scipy import special
 
+from textbench.judge.broken import broken
 from textbench.judge.contestants import Contestant, Side, measured
 from textbench.judge.power import LEAST
 from textbench.judge.sections import Section
@@ -89,7 +90,7 @@ def _prepared(
     relation = measure.relation or claim.relation
     draft = Contest(mine.name, other, measure.name, relation, "not run", "", factor=claim.factor)
     if measure.stat == "broken":
-        return _broken(draft, mine), None
+        return _broken(draft, mine, section), None
     for side in (mine, theirs):
         if side is not None and not any(line.seeds for line in side.lines):
             return replace(draft, why=side.absent), None
@@ -111,15 +112,23 @@ def _prepared(
     return draft, (left.values, scaled)
 
 
-def _broken(draft: Contest, mine: Contestant) -> Contest:
-    """Judge that something sometimes breaks: one broken run shows it, and none refutes it."""
-    broken = sum(line.broken for line in mine.lines)
-    runs = broken + sum(len(line.seeds) for line in mine.lines)  # what still runs may yet break
+def _broken(draft: Contest, mine: Contestant, section: Section) -> Contest:
+    """Judge that something sometimes breaks: one broken run shows it, and none refutes it.
+
+    A run that failed otherwise (a full disk) shows neither.
+    """
+    keys = {line.key for line in mine.lines}
+    own = [key in keys for key in zip(section.runs["label"], section.runs["group"], strict=True)]
+    count = int(broken(section.runs[own]).sum())
+    runs = count + sum(len(line.seeds) for line in mine.lines)  # what still runs may yet break
+    failed = sum(line.broken for line in mine.lines) - count
+    apart = f" ({failed} more failed, with no numerical error, and count for nothing)"
     if not runs:
-        return replace(draft, why=mine.absent)
-    why = f"{broken} of {runs} runs of {mine.name} that ended failed or diverged"
-    if broken:
-        return replace(draft, answer="better", why=why, n=runs, left=broken / runs, right=0.0)
+        return replace(draft, why=mine.absent + (apart if failed else ""))
+    why = f"{count} of {runs} runs of {mine.name} that ended failed or diverged"
+    why += apart if failed else ""
+    if count:
+        return replace(draft, answer="better", why=why, n=runs, left=count / runs, right=0.0)
     most = 1 - LEVEL ** (1 / runs)
     why += f"; up to {most:.0%} may, at 95 % confidence"
     return replace(draft, answer="undecided", why=why, n=runs, left=0.0, right=0.0)

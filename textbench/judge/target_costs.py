@@ -6,6 +6,7 @@ Processor seconds compare within one machine, and between machines whose rates a
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,13 +16,16 @@ from textbench.judge.stats import median_interval
 from textbench.judge.targets import COSTS, ROW, tuning
 
 WHY = {
-    "unfinished": "training is not over and the target not met yet",
+    "unfinished": "training is not over",
     "unmeasured": "a number of the target is not on record (runs of an older version)",
 }
 """Of the outcomes that do not count."""
 
-ACCELERATORS = "GPU|NVIDIA|Instinct|Radeon"
-"""What PyTorch calls a GPU has one of these words in it."""
+ACCELERATORS = re.compile("GPU|NVIDIA|Instinct|(?<!with )(?<!w/ )Radeon")
+"""What PyTorch calls a GPU has one of these words; a "Ryzen 7 with Radeon Graphics" is none."""
+
+ELSEWHERE = "a machine that did not make the warm-up"
+"""Stands for the machine of a run whose warm-up was made on another one, or on an unknown one."""
 
 
 def time_to_target(
@@ -67,10 +71,11 @@ def _summary(group: pd.DataFrame) -> dict[str, object]:
     last = f"{len(missed)} not within {missed['epoch'].max():g} epochs" if len(missed) else ""
     row |= {"misses": last, "in_warmup": int(group["in_warmup"].sum())}
     row["tuning"] = tuning(str(first["label"]), str(first["overrides"]))
+    row["coverage"] = median_interval([0.0] * len(group))[3]  # which depends on their number alone
     for cost in COSTS:
         low = median = high = math.nan
         if not group[cost].isna().any():
-            low, median, high, row["coverage"] = median_interval(group[cost].tolist())
+            low, median, high, _ = median_interval(group[cost].tolist())
         row |= {cost: median, f"{cost}_low": low, f"{cost}_high": high}
     return row
 
@@ -101,20 +106,14 @@ def on_one_scale(met: pd.DataFrame, runs: pd.DataFrame | None) -> tuple[pd.DataF
     """
     if runs is None or met.empty:
         return met, []
-    known = runs.set_index("run")
-    machines = known["hardware"].reindex(met["run"]).fillna("")
-    rates = known["product_rate"].reindex(met["run"]).to_numpy(float, copy=True)
-    if "warmup_run" in known:  # whose seconds are among those of the run
-        before = known["warmup_run"].reindex(met["run"])
-        there = known["hardware"].reindex(before).set_axis(machines.index)
-        elsewhere = (before.fillna("") != "") & (there != machines)
-        machines = machines.mask(elsewhere, "a machine that did not make the warm-up")
-        rates[elsewhere.to_numpy()] = math.nan
-    kinds = " and ".join(sorted(set(machines) - {""})) or "machines that are not named"
-    if machines.str.contains(ACCELERATORS, regex=True).any():
+    where = machines(runs).reindex(met["run"]).fillna("")
+    rates = runs.set_index("run")["product_rate"].reindex(met["run"]).to_numpy(float, copy=True)
+    rates[(where == ELSEWHERE).to_numpy()] = math.nan
+    kinds = " and ".join(sorted(set(where) - {""})) or "machines that are not named"
+    if any(ACCELERATORS.search(machine) for machine in set(where)):
         left_out = f"processor seconds are of {kinds}, where a GPU did the work, and are left out"
         return met.assign(cpu_seconds=math.nan), [left_out]
-    if machines.nunique() == 1 and machines.iloc[0]:
+    if where.nunique() == 1 and where.iloc[0] not in ("", ELSEWHERE):
         return met, []
     if np.isnan(rates).any():
         left_out = f"processor seconds are of {kinds}, not all of known rates, and are left out"
@@ -125,6 +124,23 @@ def on_one_scale(met: pd.DataFrame, runs: pd.DataFrame | None) -> tuple[pd.DataF
         f"processor seconds are of {kinds}; they are put on the scale of a machine that multiplies "
         f"matrices at {middle / 1e9:.0f} GF/s"
     ]
+
+
+def machines(runs: pd.DataFrame) -> pd.Series[str]:
+    """Return, by run, the machine that its processor seconds are of, its warm-up's included.
+
+    Args:
+        runs: `textbench.store.frames.load_runs`, with the warm-up runs.
+
+    Returns:
+        Its hardware, empty where that is unknown, or `ELSEWHERE`.
+    """
+    known = runs.set_index("run")
+    own = known["hardware"].fillna("")
+    if "warmup_run" not in known:
+        return own
+    there = own.reindex(known["warmup_run"]).set_axis(own.index)
+    return own.mask((known["warmup_label"] != "") & (there != own), ELSEWHERE)
 
 
 def performance_profile(

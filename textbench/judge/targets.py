@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from textbench.judge.broken import broken
 from textbench.judge.record import own_overrides
 from textbench.judge.stats import median_interval
 
@@ -85,10 +86,10 @@ def meetings(results: pd.DataFrame, targets: Sequence[Target]) -> pd.DataFrame:
         targets: See `load_targets`.
 
     Returns:
-        One row per target and run: ``target``, the run's identity, ``outcome`` ("met", "missed":
-        the run is over, "unfinished", or "unmeasured": a number of the target is not on record),
-        ``epoch`` of the meeting or of the last evaluation, ``in_warmup``, and `COSTS`: infinite
-        where missed, NaN where it is not known yet.
+        One row per target and run: ``target``, the run's identity, ``outcome`` ("met" or "missed"
+        of a run that is over, "unfinished" of another, whatever it has met, or "unmeasured": a
+        number of the target is not on record), ``epoch`` of the meeting or of the last evaluation,
+        ``in_warmup``, and `COSTS`: infinite where missed, NaN where the run does not count.
     """
     names = list(dict.fromkeys(name for target in targets for name in target.at_most))
     evaluations = _evaluations(results, names)
@@ -116,9 +117,11 @@ def _meetings(lines: pd.DataFrame, target: Target) -> pd.DataFrame:
     met = met.drop_duplicates("run").set_index("run")
     ends = lines.drop_duplicates("run", keep="last").set_index("run")
     there = ends.index.isin(met.index)
-    over = ends["status"].isin(["done", "diverged"])  # what failed can be started again
-    unmet = np.where(over, "missed", "unfinished")
-    outcome = np.where(~measured.loc[ends.index], "unmeasured", np.where(there, "met", unmet))
+    # Whether a run counts must not depend on what it met: of those under way, those that met it are
+    # the quick ones. What failed of another cause than its numbers can be started again.
+    over = (ends["status"] == "done") | broken(ends)
+    outcome = np.where(over, np.where(there, "met", "missed"), "unfinished")
+    outcome = np.where(~measured.loc[ends.index], "unmeasured", outcome)
     found = ends[[*ROW, "title", "seed"]].assign(target=target.name, outcome=outcome)
     counted = outcome == "met"
     found["epoch"] = met["epoch"].reindex(ends.index).where(counted, ends["epoch"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from textbench.judge.power import LEAST as SEEDS
 from textbench.judge.target_costs import performance_profile
 from textbench.judge.targets import COSTS
 from textbench.report.figures import laid_out
@@ -39,6 +40,8 @@ def build(tables: Sequence[TargetTable]) -> tuple[pd.DataFrame, str]:
     if met < LEAST:
         return _none(f"it takes {LEAST} rows that reach a target, and there is {met}")
     costs = [cost for cost in COSTS if rows[cost].notna().all()]
+    if not costs:
+        return _none("no cost is on record for all rows")
     parts = [performance_profile(rows, cost, by=["at"]).assign(cost=cost) for cost in costs]
     steps = pd.concat(parts, ignore_index=True)
     about = shown[0].section.rows.loc[steps["at"]]
@@ -59,9 +62,21 @@ def caption(tables: Sequence[TargetTable], drawn: Drawn) -> str:
         "cost of the cheapest row (Dolan and Moré, 2002): the further up and left, the better. "
         "Lines are set a little apart, so that none hides another."
     )
+    if few := [title for title in _of_few_seeds(tables) if title not in drawn.stubs]:
+        told += f" Fewer than {SEEDS} seeds, of which nothing may be concluded: {', '.join(few)}."
     return told + (
         f" Not drawn, as they meet none: {', '.join(drawn.stubs)}." if drawn.stubs else ""
     )
+
+
+def _of_few_seeds(tables: Sequence[TargetTable]) -> list[str]:
+    """Return the titles of the rows that compete with too few seeds at some target."""
+    found: dict[str, None] = {}
+    for table in tables:
+        if len(table.rows):
+            few = table.rows[table.rows["competes"] & (table.rows["seeds"] < SEEDS)]
+            found |= dict.fromkeys(table.section.rows.loc[few["at"], "title"])
+    return list(found)
 
 
 def draw(steps: pd.DataFrame, section: Section, styles: Styles) -> Drawn:

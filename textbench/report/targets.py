@@ -120,12 +120,12 @@ def sentence(table: TargetTable) -> str:
     if not len(rows):
         return f"{opening}: no finished run has its numbers on record."
     there = rows[(rows["reached"] > 0) & rows["competes"]]
-    half = there[there["generator_updates"] < math.inf]
+    half = there[2 * there["reached"] > there["seeds"]]  # in whatever cost: else the median is none
     enough = half[half["seeds"] >= LEAST]
     own = enough if len(enough) else half
     prices: list[tuple[str, str]] = []
     for cost in COSTS:
-        if own[cost].notna().any():
+        if len(own) and own[cost].notna().all():  # what is not on record may have been cheaper
             least = own[cost].min()
             names = listed(own.loc[own[cost] == least, "name"].to_list())
             prices.append((names, f"{_count(least)} {TITLES[cost]}"))
