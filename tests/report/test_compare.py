@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -285,6 +286,60 @@ def test_a_raised_version_is_compared_and_noted(call: Call) -> None:
         make_run(Path("new"), spec("mle", seed, version=2), [{"nll_test": 9.0 + seed}])
     result = call()
     assert result.exit_code == 1
+    assert "version 1 in BASE, 2 in NEW" in result.stdout
+
+
+def seqgan(name: str, seeds: Sequence[int], **warmup: Any) -> None:
+    """Write runs of `seqgan` that started from `mle` with such a spec."""
+    for seed in seeds:
+        start = replace(spec("mle", seed), **warmup)
+        made = spec("seqgan", seed, warmup=start)
+        make_run(Path(name), made, [{"nll_test": 3.0 + 0.01 * (seed % 3)}])
+
+
+def test_another_seed_or_label_of_the_warm_up_is_no_other_option(call: Call) -> None:
+    seqgan("base", range(5))
+    seqgan("new", range(5, 10), preset_summary="in other words", task_note="and so is this")
+    result = call("base new --strict")
+    assert result.exit_code == 0
+    assert "another warm-up" not in result.stdout and "options differ" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("warmup", "told"),
+    [
+        ({"config": {"epochs": 1}}, "another warm-up: epochs 1 instead of 3"),
+        ({"backbone": {"embedding": 32, "hidden": 64}}, "another warm-up: hidden 64 instead of 32"),
+        ({"trainer": "cot"}, "another warm-up: cot instead of mle"),
+        ({"warmup": spec("x")}, "another warm-up: a warm-up instead of none"),
+    ],
+)
+def test_another_warm_up_is_said_to_be_one(call: Call, warmup: dict[str, Any], told: str) -> None:
+    seqgan("base", range(5))
+    seqgan("new", range(5), **warmup)
+    result = call("base new --strict")
+    assert result.exit_code == 1
+    assert f"### Trained with other options\n\n- SeqGAN (synthetic, preset quick): {told}\n" in (
+        result.stdout
+    )
+
+
+def test_another_version_or_evaluation_of_the_warm_up_is_noted(call: Call) -> None:
+    seqgan("base", range(5))
+    seqgan("new", range(5), version=2, evaluation={"every": 2, "samples": 100})
+    result = call("base new --strict")
+    assert result.exit_code == 0
+    assert "options differ (warm-up's version, warm-up's evaluation)" in result.stdout
+
+
+def test_other_options_are_named_though_the_version_was_raised(call: Call) -> None:
+    for seed, value in enumerate(VALUES):
+        make_run(Path("base"), spec("mle", seed, config={"epochs": 3, "old": 1}), [{"a": value}])
+        changed = spec("mle", seed, version=2, config={"epochs": 1, "fresh": 1})
+        make_run(Path("new"), changed, [{"a": value}])
+    result = call("base new --strict")
+    assert result.exit_code == 1
+    assert "- MLE (synthetic, preset quick): epochs 1 instead of 3\n" in result.stdout
     assert "version 1 in BASE, 2 in NEW" in result.stdout
 
 

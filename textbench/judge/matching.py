@@ -5,9 +5,9 @@ Not by hash: the code that is checked may have raised a trainer's version.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
@@ -15,10 +15,10 @@ from textbench.judge.record import own_overrides
 from textbench.judge.sections import with_tempered
 from textbench.store.rows import BROKEN
 
-IDENTITY = ("config", "backbone", "evaluation", "metrics", "warmup")
-"""The columns of a runs frame that decide a run's numbers, its task's data and version aside."""
-TRAINING = ("config", "backbone", "warmup")
-"""What of them a row is trained with."""
+Fields: TypeAlias = Mapping[str, object]
+"""Of a record: a row of a runs frame, or the spec of a warm-up."""
+IDENTITY = ("trainer", "version", "config", "backbone", "evaluation", "metrics", "warmup")
+"""Those that decide a run's numbers, besides its data and its seed."""
 AT = ["task", "preset", "task_fingerprint", "label", "group"]
 
 
@@ -80,6 +80,11 @@ class Place:
         """``"3 run(s), 2 done"``."""
         return f"{len(self.runs)} run(s), {len(self.done)} done"
 
+    @property
+    def record(self) -> dict[str, object]:
+        """What its runs have of `IDENTITY`; the warm-up's seed is the first run's."""
+        return {key: self.first(key) for key in IDENTITY}
+
     def first(self, column: str) -> object:
         """Return what its runs have in a column; None where the frame has no such column."""
         return self.runs[column].iloc[0] if column in self.runs else None
@@ -126,25 +131,46 @@ def matched(
 
 def altered(base: Place, new: Place) -> Iterator[str]:
     """Say with which other options NEW was trained, where no version tells of a change."""
-    if base.first("version") != new.first("version"):
-        return
-    told = []
-    for key in ("config", "backbone"):
-        before, after = _options(base, key), _options(new, key)
-        told += [
-            f"{name} {after.get(name, 'unknown')} instead of {before.get(name, 'unknown')}"
-            for name in sorted({*before, *after})
-            if before.get(name) != after.get(name)
-        ]
-    if base.first("warmup") != new.first("warmup"):
-        told.append("another warm-up")
+    told = _options_changed(base.record, new.record)
     if told:
         yield f"{base.title}: {', '.join(told)}"
 
 
-def _options(place: Place, key: str) -> dict[str, object]:
-    found = place.first(key)
-    return {str(name): value for name, value in found.items()} if isinstance(found, dict) else {}
+def _options_changed(before: Fields, after: Fields) -> list[str]:
+    """Say which training options differ: of two versions those that both have."""
+    same = before.get("version") == after.get("version")
+    told = []
+    for key in ("config", "backbone"):
+        old, fresh = _options(before, key), _options(after, key)
+        told += [
+            f"{name} {fresh.get(name, 'unknown')} instead of {old.get(name, 'unknown')}"
+            for name in sorted({*old, *fresh} if same else {*old} & {*fresh})
+            if old.get(name) != fresh.get(name)
+        ]
+    start, other = before.get("warmup"), after.get("warmup")
+    if isinstance(start, Mapping) and isinstance(other, Mapping):
+        if start["trainer"] != other["trainer"]:
+            told.append(f"another warm-up: {other['trainer']} instead of {start['trainer']}")
+        elif changed := _options_changed(start, other):
+            told.append(f"another warm-up: {', '.join(changed)}")
+    elif same and isinstance(start, Mapping) != isinstance(other, Mapping):
+        told.append("no warm-up" if isinstance(start, Mapping) else "a warm-up instead of none")
+    return told
+
+
+def _options(fields: Fields, key: str) -> Fields:
+    found = fields.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _differing(before: Fields, after: Fields) -> Iterator[str]:
+    """Yield the names of what differs, seeds and labels aside."""
+    for key in IDENTITY:
+        old, fresh = before.get(key), after.get(key)
+        if key == "warmup" and isinstance(old, Mapping) and isinstance(fresh, Mapping):
+            yield from (f"warm-up's {name}" for name in _differing(old, fresh))
+        elif old != fresh:
+            yield key
 
 
 def notes(base: Place, new: Place) -> Iterator[str]:
@@ -153,10 +179,9 @@ def notes(base: Place, new: Place) -> Iterator[str]:
     if versions[0] != versions[1]:
         yield f"{base.title}: version {versions[0]} in BASE, {versions[1]} in NEW"
     elif base.group != new.group and base.fingerprint == new.fingerprint:
-        differing = [key for key in IDENTITY if base.first(key) != new.first(key)]
-        trained = set(differing) & set(TRAINING)
-        if not trained:
-            yield f"{base.title}: options differ ({', '.join(differing) or 'their hash'})"
+        differing = ", ".join(_differing(base.record, new.record))
+        if not _options_changed(base.record, new.record):
+            yield f"{base.title}: options differ ({differing or 'their hash'})"
     for name, place in (("BASE", base), ("NEW", new)):
         if place.unfinished:
             count = f"{len(place.unfinished)} of {len(place.runs)}"
