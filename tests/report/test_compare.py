@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from stores import make_run, spec
+from stores import make_run, measured, spec
 
 from textbench.cli import cli
-from textbench.store.rows import Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import EVALUATIONS, Status
 
 VALUES = [3.0, 3.1, 2.9, 3.05, 2.95, 3.02, 2.98, 3.0, 3.03, 2.97]
 FAILED = Status("failed", reason="ValueError: no | such thing", phase="mle", step=3, total=9)
@@ -352,6 +353,76 @@ def test_rows_of_changed_options_meet_their_own_kind(call: Call) -> None:
     result = call()
     assert result.exit_code == 0
     assert "2 numbers compared: 2 identical to the bit" in result.stdout
+
+
+def test_variants_are_told_apart(call: Call) -> None:
+    """All were `CoT`, and one line said that `CoT` was worse."""
+    for name, shift in (("base", 0.0), ("new", 1.0)):
+        for seed, value in enumerate(VALUES):
+            for variant, moved in (("", 0.0), ("strong", shift), ("head", 0.0)):
+                made = spec("cot", seed, variant=variant)
+                make_run(Path(name), made, [{"nll_test": value + moved}])
+    result = call()
+    assert result.exit_code == 1
+    regressions = result.stdout.partition("### Regressions")[2].partition("###")[0]
+    assert "| cot:strong | synthetic |" in regressions
+    rows = set(re.findall(r"^\| (\S+) \| synthetic", result.stdout, re.MULTILINE))
+    assert rows == {"CoT", "cot:strong", "cot:head"}
+
+
+def test_temperatures_are_told_apart(call: Call) -> None:
+    """A lost seed was of `MLE`, whichever the temperature, and a lost one of a name with others."""
+    store("base", VALUES[:3])
+    store("new", VALUES[:3])
+    for seed, value in enumerate(VALUES[:3]):
+        for alpha in (0.5, 1.5):
+            row = {"time": "2026-11-25T12:00:00+00:00", "textbench": "0.1.0", "options": []}
+            row |= {"alpha": alpha, "samples": 9, "metrics": measured({"a": value}, "/1 n=9", "")}
+            names = ["base"] + ["new"] * (alpha < 1 and seed < 2)
+            for name in names:
+                RunDirectory(spec("mle", seed).directory(Path(name))).append(EVALUATIONS, row)
+    said = call().stdout
+    assert "- mle alpha=0.5 (synthetic, preset quick): no finished run in NEW of seed 2\n" in said
+    assert "### Missing in NEW\n\n- mle alpha=1.5 (synthetic, preset quick): 3 run" in said
+    assert "3 done\n" in said.partition("### Missing in NEW")[2]
+
+
+def test_rows_of_one_name_say_what_sets_them_apart(call: Call) -> None:
+    for name, values in (("base", VALUES), ("new", VALUES[:5])):
+        for hidden in (32, 64):
+            sizes = {"embedding": 32, "hidden": hidden}
+            for seed, value in enumerate(values):
+                made = spec("mle", seed, backbone=sizes)
+                make_run(Path(name), made, [{"a": value + hidden}])
+    said = call().stdout
+    assert r"| MLE \[backbone.hidden=32\] | synthetic |" in said
+    assert r"| MLE \[backbone.hidden=64\] | synthetic |" in said
+
+
+def test_only_rows_that_are_left_on_both_sides_are_several_of_a_name(call: Call) -> None:
+    """A row was one of several of its name, though all others of that name had met their own."""
+    store("base", VALUES)
+    store("new", VALUES)
+    for seed in range(3):
+        small = spec("mle", seed, backbone={"embedding": 8, "hidden": 8})
+        make_run(Path("base"), small, [{"nll_test": 5.0}])
+    assert "several" not in call().stdout
+    for seed, size in ((0, 9), (1, 10)):
+        other = spec("mle", seed, backbone={"embedding": size, "hidden": size})
+        make_run(Path("new"), other, [{"nll_test": 5.0}])
+    said = call().stdout
+    assert said.count("of this name there are several, and none is the other's") == 3
+
+
+def test_presets_of_one_task_are_told_apart(call: Call) -> None:
+    for name, shift in (("base", 0.0), ("new", 1.0)):
+        for seed, value in enumerate(VALUES):
+            make_run(Path(name), spec("mle", seed), [{"nll_test": value}])
+            full = spec("mle", seed, preset="full", config={"epochs": 80})
+            make_run(Path(name), full, [{"nll_test": value + shift}])
+    regressions = call().stdout.partition("### Regressions")[2].partition("###")[0]
+    assert "| MLE | synthetic, preset full | nll" in regressions
+    assert "preset quick" not in regressions
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ class Number:
     """One metric of one algorithm, made in the same way in both stores."""
 
     task: str
+    """With the preset where BASE has it at several."""
     row: str
     metric: str
     """Its name, with the protocol where both stores share several."""
@@ -158,14 +159,14 @@ def compare_frames(base: Store, new: Store, level: float = LEVEL) -> Comparison:
             pending += _pairs(place, other, found)
         elif place.done:
             found.missing.append(f"{place.title}: no finished run in NEW")
-    names = {place.title for place in old} & {place.title for place in fresh}
+    rivals = {place.key for place in left} & {place.key for place in right}
     several = "; of this name there are several, and none is the other's"
     for alone, lines, others, role in (
         (left, found.missing, fresh, "NEW"),
         (right, found.added, old, "BASE"),
     ):
         lines += [
-            f"{p.title}: {p.counts}{several * (p.title in names)}{_other_presets(p, others, role)}"
+            f"{p.title}: {p.counts}{several * (p.key in rivals)}{_other_presets(p, others, role)}"
             for p in alone
         ]
     judgements = judge([pair for _, pair in pending], level)
@@ -234,7 +235,7 @@ def _pairs(place: Place, other: Place, found: Comparison) -> Iterator[tuple[Numb
         for protocol in shared:
             pair = Pair(before[metric][protocol], after[metric][protocol], direction)
             name = metric if len(shared) == 1 else f"{metric} as {protocol}"
-            yield Number(place.task, place.name, name, direction), pair
+            yield Number(place.where, place.name, name, direction), pair
         if shared:
             gone = set(before[metric]) - set(shared)
             found.missing += [f"{place.title}: {metric} as {one}" for one in sorted(gone)]

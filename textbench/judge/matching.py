@@ -6,11 +6,12 @@ Not by hash: the code that is checked may have raised a trainer's version.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
+from textbench.contracts.plain import grouped
 from textbench.judge.record import own_overrides
 from textbench.judge.sections import with_tempered
 from textbench.store.rows import BROKEN
@@ -41,6 +42,9 @@ class Place:
     label: str
     group: str
     name: str
+    """What tables call it, with the options that set it apart."""
+    where: str
+    """The task, with the preset where the store has it at several."""
     runs: pd.DataFrame = field(repr=False)
     finals: pd.DataFrame = field(repr=False)
     """The final values of its finished runs, one row per seed and metric."""
@@ -52,12 +56,16 @@ class Place:
         return f"{self.name} ({self.task}{preset})"
 
     @property
-    def identity(self) -> tuple[str, ...]:
-        """What it is called, its data, its group: from what rows must share to what they may."""
+    def key(self) -> tuple[str, ...]:
+        """What rows must share to be held against each other: they are asked for alike."""
         changed = self.first("overrides")
         changed = sorted(changed.items()) if isinstance(changed, dict) else changed
-        name = (self.task, self.preset, self.label, repr(changed))
-        return (*name, self.fingerprint, self.group)
+        return (self.task, self.preset, self.label, repr(changed))
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Its key, its data, its group: from what rows must share to what they may."""
+        return (*self.key, self.fingerprint, self.group)
 
     @property
     def done(self) -> set[int]:
@@ -85,31 +93,67 @@ class Place:
         """What its runs have of `IDENTITY`; the warm-up's seed is the first run's."""
         return {key: self.first(key) for key in IDENTITY}
 
+    @property
+    def details(self) -> dict[str, object]:
+        """Its record and its data, option by option."""
+        return {**dict(_flat(self.record)), "data": self.fingerprint}
+
     def first(self, column: str) -> object:
         """Return what its runs have in a column; None where the frame has no such column."""
         return self.runs[column].iloc[0] if column in self.runs else None
 
 
 def places(store: Store) -> list[Place]:
-    """Divide a store into its rows."""
+    """Divide a store into its rows; no two of a task and preset are called the same."""
     runs = with_tempered(store.results, store.runs)
     finals = store.results[store.results["final"].astype(bool)]
+    presets = runs.groupby("task", observed=True)["preset"].nunique()
     found = []
     for _, members in runs.groupby(AT, sort=True, dropna=False, observed=True):
         first = members.iloc[0]
         mine = finals[finals["run"].isin(members.loc[members["status"] == "done", "run"])]
         task, preset, fingerprint, label, group = (str(first[column]) for column in AT)
-        at = (task, preset, fingerprint, label, group, _name(first))
+        where = f"{task}, preset {preset}" if presets[first["task"]] > 1 else task
+        at = (task, preset, fingerprint, label, group, _called(first, _own(first)), where)
         found.append(Place(*at, runs=members, finals=mine))
-    return found
+    rivals = grouped(((one.task, one.preset, one.name), one) for one in found)
+    return [_told_apart(one, rivals[one.task, one.preset, one.name]) for one in found]
 
 
-def _name(first: pd.Series) -> str:
-    title = first.get("title")
-    name = title if isinstance(title, str) and title else str(first["label"])
-    own = own_overrides(first.get("overrides"), str(first["label"]), str(first["trainer"]))
-    options = ", ".join(f"{key}={value}" for key, value in sorted(own.items()))
-    return f"{name} [{options}]" if options else name
+def _called(first: pd.Series, options: Fields) -> str:
+    """Return what tables call a row; the title is the trainer's, no variant's or temperature's."""
+    label, title = str(first["label"]), first.get("title")
+    titled = label == first["trainer"] and isinstance(title, str) and title
+    text = ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
+    return (str(title) if titled else label) + (f" [{text}]" if text else "")
+
+
+def _own(first: pd.Series) -> dict[str, object]:
+    return own_overrides(first.get("overrides"), str(first["label"]), str(first["trainer"]))
+
+
+def _told_apart(place: Place, rivals: list[Place]) -> Place:
+    """Add to a row's name whatever else sets it apart from the others of this name."""
+    if len(rivals) == 1:
+        return place
+    others = [rival.details for rival in rivals]
+    apart = {
+        key: value
+        for key, value in place.details.items()
+        if any(key not in other or other[key] != value for other in others)
+    }
+    first = place.runs.iloc[0]
+    return replace(place, name=_called(first, {**_own(first), **(apart or {"group": place.group})}))
+
+
+def _flat(fields: Fields, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in fields.items():
+        if key == "warmup" and isinstance(value, Mapping):
+            yield from _flat({name: value.get(name) for name in IDENTITY}, f"{prefix}warmup.")
+        elif isinstance(value, Mapping):
+            yield from _flat(value, prefix if key == "config" else f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def matched(
