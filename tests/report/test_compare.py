@@ -98,6 +98,19 @@ def test_a_run_that_was_finished_and_fails_is_a_regression(call: Call) -> None:
     assert r"| failed | ValueError: no \| such thing | regression" in result.stdout
 
 
+def test_a_run_that_fails_on_other_data_is_no_regression(call: Call) -> None:
+    store("base", VALUES)
+    for seed in range(3):
+        made = spec("mle", seed, task_fingerprint="e" * 64)
+        make_run(Path("new"), made, [], final=None, status=FAILED)
+    result = call()
+    assert result.exit_code == 2
+    assert "## textbench compare: Nothing could be judged\n" in result.stdout
+    assert r"no \| such thing | on other data than BASE's |" in result.stdout
+    assert "MLE (synthetic, preset quick): the task's data are others" in result.stdout
+    assert call("base new --strict").exit_code == 1
+
+
 def test_a_new_seed_that_fails_counts_unless_seeds_failed_in_base_too(call: Call) -> None:
     store("base", VALUES)
     store("new", VALUES[:3])
@@ -271,6 +284,42 @@ def test_a_single_seed_cannot_be_judged_and_the_summary_says_so(call: Call) -> N
     assert "1 number compared: 1 not judged" in result.stdout
     assert "### Cannot be judged\n\nBASE has one seed" in result.stdout
     assert call("base new --strict").exit_code == 1
+
+
+def test_a_constant_that_agrees_judges_nothing_else(call: Call) -> None:
+    """An NLL ten times as high in the one seed was `No regression`, for a length was as before."""
+    for name, value in (("base", 8.0), ("new", 80.0)):
+        make_run(Path(name), spec("mle"), [{"nll_test": value, "mean_length": 20.0}])
+    result = call()
+    assert result.exit_code == 2
+    assert "## textbench compare: Nothing that differs could be judged\n" in result.stdout
+    assert result.stderr.startswith("textbench: error: nothing that differs could be judged: ")
+
+
+def test_the_headline_says_how_much_was_not_judged(call: Call) -> None:
+    store("base", VALUES)
+    store("new", VALUES[:3])
+    for name, value in (("base", 8.0), ("new", 80.0)):
+        make_run(Path(name), spec("cot"), [{"nll_test": value}])
+    store("base", [0.0] * 3, metric="repeats", first=20)
+    store("new", [0.1, 0.2, 0.3], metric="repeats", first=30)
+    result = call()
+    headline = result.stdout.splitlines()[0].removeprefix("## textbench compare: ")
+    assert headline == "Nothing that differs could be judged" and result.exit_code == 2
+    store("new", [3.0], first=50)
+    result = call()
+    headline = result.stdout.splitlines()[0].removeprefix("## textbench compare: ")
+    assert headline == "No regression in what could be judged: 2 of 3 numbers not judged"
+    assert result.exit_code == 0 and "BASE's values are all equal" in result.stdout
+
+
+def test_seeds_of_both_stores_and_new_ones_are_all_shown(call: Call) -> None:
+    """The mean of NEW was of its new seeds alone, and so was their number."""
+    store("base", VALUES[:5])
+    store("new", [*VALUES[:5], 3.1, 3.15])
+    row = re.search(r"^\| MLE \|.*$", call().stdout, re.MULTILINE)
+    assert row is not None
+    assert "| 5 / 7 (5 in both) | 3 ± 0.07906 | 3.036 ± 0.08997 | +0.125 (2 new seeds) |" in row[0]
 
 
 def test_stores_without_finished_runs_are_not_called_equal(call: Call) -> None:

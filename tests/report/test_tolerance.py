@@ -127,6 +127,8 @@ def test_seeds_that_agree_to_the_bit_do_not_make_others_stricter() -> None:
 def test_of_repeated_and_fresh_seeds_only_the_fresh_ones_count() -> None:
     (found,) = judge([Pair(dict(enumerate(SPREAD)), {0: 2.9, 20: 4.0, 21: 4.1}, "lower")])
     assert (found.new.n, found.paired, found.verdict) == (2, 1, "worse")
+    assert found.every.n == 3 and found.every.mean == pytest.approx(11 / 3)
+    assert found.difference == pytest.approx(4.05 - np.mean(SPREAD))
 
 
 def test_one_recorded_seed_cannot_be_judged_unless_it_is_repeated() -> None:

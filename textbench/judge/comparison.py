@@ -50,7 +50,9 @@ class Broken:
     status: str
     reason: str
     regression: bool
-    """Whether BASE finished it, or finished every seed of its row."""
+    """Whether BASE finished it, or finished every seed of its row, on the same data."""
+    other_data: bool = False
+    """Whether BASE's runs are of other data, so that they say nothing of this one."""
 
 
 class Power(NamedTuple):
@@ -108,8 +110,14 @@ class Comparison:
 
     @property
     def judged(self) -> bool:
-        """Whether there was a spread, or equality to the bit, to judge any number by."""
-        return len(self.unjudged) < len(self.compared)
+        """Whether all is equal to the bit, or something that is not could be judged by a spread."""
+        verdicts = {one.judgement.verdict for one in self.compared}
+        return verdicts == {"identical"} or bool(verdicts - {"identical", "unjudged"})
+
+    @property
+    def identical(self) -> bool:
+        """Whether some number is equal to the bit."""
+        return any(one.judgement.verdict == "identical" for one in self.compared)
 
     @property
     def incomplete(self) -> bool:
@@ -200,11 +208,12 @@ def compare_stores(base: Results, new: Results, level: float = LEVEL) -> Compari
 def _broken(base: Place, new: Place) -> Iterator[Broken]:
     """Yield the runs of NEW that failed or diverged, unless BASE's did as well."""
     sound = not base.broken and bool(base.done)
+    other_data = base.fingerprint != new.fingerprint
     for seed, run in new.broken.items():
         row = new.runs[new.runs["run"] == run].iloc[0]
         known = seed in set(base.runs["seed"].astype(int))
-        regression = seed in base.done or (sound and not known)
-        yield Broken(str(run), str(row["status"]), str(row["reason"]), regression)
+        regression = not other_data and (seed in base.done or (sound and not known))
+        yield Broken(str(run), str(row["status"]), str(row["reason"]), regression, other_data)
 
 
 def _lost_seeds(base: Place, new: Place, tried: set[int]) -> Iterator[str]:

@@ -74,8 +74,11 @@ class Judgement:
     verdict: Verdict
     base: Summary
     new: Summary
+    """Of the new draws: not of seeds that only repeat recorded ones, unless there are no others."""
+    every: Summary
+    """Of all the new seeds."""
     difference: float
-    """Mean of the new seeds minus mean of the recorded ones."""
+    """Mean of the new draws minus mean of the recorded seeds; 0 where there are none."""
     tolerance: float
     """How large that may be by chance; NaN where there is no spread, or nothing to judge."""
     paired: int = 0
@@ -198,20 +201,19 @@ def _independent(pair: Pair) -> dict[int, float]:
 def _judge(pair: Pair, level: float, numbers: int, surprising: float) -> Judgement:
     new, base = _independent(pair), list(pair.base.values())
     paired = len(set(pair.base) & set(pair.new))
-    before = summarise(base)
+    before, every = summarise(base), summarise(list(pair.new.values()))
     if not new:
-        values = summarise(list(pair.new.values()))
-        return Judgement("identical", before, values, 0.0, math.nan, paired)
+        return Judgement("identical", before, every, every, 0.0, math.nan, paired)
     after = summarise(list(new.values()))
     difference = after.mean - before.mean
     if len(base) < 2:
-        return Judgement("unjudged", before, after, difference, math.nan, paired)
+        return Judgement("unjudged", before, after, every, difference, math.nan, paired)
     one = level * SHARE / numbers / (2 if pair.direction == "none" else 1)
     out = stray(base, list(new.values()), one)
     strayed = tuple(seed for seed, far in zip(new, out, strict=True) if far)
     if len(new) < 2:
         verdict: Verdict = "unjudged" if strayed else "within"
-        return Judgement(verdict, before, after, difference, math.nan, paired, strayed)
+        return Judgement(verdict, before, after, every, difference, math.nan, paired, strayed)
     found = move(base, list(new.values()), one)
     moved = abs(difference) > found.tolerance or (bool(out.all()) and len(new) >= LEAST)
     verdict = _verdict(pair.direction, difference) if moved else "within"
@@ -219,7 +221,7 @@ def _judge(pair: Pair, level: float, numbers: int, surprising: float) -> Judgeme
         verdict = "unjudged"  # a constant has no spread: any change is beyond its tolerance
     least = noticeable(len(base), len(new), numbers, level) * float(found.spread)
     tolerance = float(found.tolerance)
-    return Judgement(verdict, before, after, difference, tolerance, paired, strayed, least)
+    return Judgement(verdict, before, after, every, difference, tolerance, paired, strayed, least)
 
 
 def _flat(values: Sequence[float]) -> bool:
