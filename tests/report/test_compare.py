@@ -7,13 +7,15 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from stores import make_run, spec
+from stores import make_run, measured, spec
 
 from textbench.cli import cli
-from textbench.store.rows import Status
+from textbench.store.directory import RunDirectory
+from textbench.store.rows import EVALUATIONS, Status
 
 VALUES = [3.0, 3.1, 2.9, 3.05, 2.95, 3.02, 2.98, 3.0, 3.03, 2.97]
 FAILED = Status("failed", reason="ValueError: no | such thing", phase="mle", step=3, total=9)
@@ -94,6 +96,19 @@ def test_a_run_that_was_finished_and_fails_is_a_regression(call: Call) -> None:
     assert result.exit_code == 1
     assert "### Failed or diverged in NEW" in result.stdout
     assert r"| failed | ValueError: no \| such thing | regression" in result.stdout
+
+
+def test_a_run_that_fails_on_other_data_is_no_regression(call: Call) -> None:
+    store("base", VALUES)
+    for seed in range(3):
+        made = spec("mle", seed, task_fingerprint="e" * 64)
+        make_run(Path("new"), made, [], final=None, status=FAILED)
+    result = call()
+    assert result.exit_code == 2
+    assert "## textbench compare: Nothing could be judged\n" in result.stdout
+    assert r"no \| such thing | on other data than BASE's |" in result.stdout
+    assert "MLE (synthetic, preset quick): the task's data are others" in result.stdout
+    assert call("base new --strict").exit_code == 1
 
 
 def test_a_new_seed_that_fails_counts_unless_seeds_failed_in_base_too(call: Call) -> None:
@@ -271,6 +286,42 @@ def test_a_single_seed_cannot_be_judged_and_the_summary_says_so(call: Call) -> N
     assert call("base new --strict").exit_code == 1
 
 
+def test_a_constant_that_agrees_judges_nothing_else(call: Call) -> None:
+    """An NLL ten times as high in the one seed was `No regression`, for a length was as before."""
+    for name, value in (("base", 8.0), ("new", 80.0)):
+        make_run(Path(name), spec("mle"), [{"nll_test": value, "mean_length": 20.0}])
+    result = call()
+    assert result.exit_code == 2
+    assert "## textbench compare: Nothing that differs could be judged\n" in result.stdout
+    assert result.stderr.startswith("textbench: error: nothing that differs could be judged: ")
+
+
+def test_the_headline_says_how_much_was_not_judged(call: Call) -> None:
+    store("base", VALUES)
+    store("new", VALUES[:3])
+    for name, value in (("base", 8.0), ("new", 80.0)):
+        make_run(Path(name), spec("cot"), [{"nll_test": value}])
+    store("base", [0.0] * 3, metric="repeats", first=20)
+    store("new", [0.1, 0.2, 0.3], metric="repeats", first=30)
+    result = call()
+    headline = result.stdout.splitlines()[0].removeprefix("## textbench compare: ")
+    assert headline == "Nothing that differs could be judged" and result.exit_code == 2
+    store("new", [3.0], first=50)
+    result = call()
+    headline = result.stdout.splitlines()[0].removeprefix("## textbench compare: ")
+    assert headline == "No regression in what could be judged: 2 of 3 numbers not judged"
+    assert result.exit_code == 0 and "BASE's values are all equal" in result.stdout
+
+
+def test_seeds_of_both_stores_and_new_ones_are_all_shown(call: Call) -> None:
+    """The mean of NEW was of its new seeds alone, and so was their number."""
+    store("base", VALUES[:5])
+    store("new", [*VALUES[:5], 3.1, 3.15])
+    row = re.search(r"^\| MLE \|.*$", call().stdout, re.MULTILINE)
+    assert row is not None
+    assert "| 5 / 7 (5 in both) | 3 ± 0.07906 | 3.036 ± 0.08997 | +0.125 (2 new seeds) |" in row[0]
+
+
 def test_stores_without_finished_runs_are_not_called_equal(call: Call) -> None:
     for name in ("base", "new"):
         make_run(Path(name), spec("mle", 0), [], final=None, status=Status("failed"))
@@ -288,6 +339,60 @@ def test_a_raised_version_is_compared_and_noted(call: Call) -> None:
     assert "version 1 in BASE, 2 in NEW" in result.stdout
 
 
+def seqgan(name: str, seeds: Sequence[int], **warmup: Any) -> None:
+    """Write runs of `seqgan` that started from `mle` with such a spec."""
+    for seed in seeds:
+        start = replace(spec("mle", seed), **warmup)
+        made = spec("seqgan", seed, warmup=start)
+        make_run(Path(name), made, [{"nll_test": 3.0 + 0.01 * (seed % 3)}])
+
+
+def test_another_seed_or_label_of_the_warm_up_is_no_other_option(call: Call) -> None:
+    seqgan("base", range(5))
+    seqgan("new", range(5, 10), preset_summary="in other words", task_note="and so is this")
+    result = call("base new --strict")
+    assert result.exit_code == 0
+    assert "another warm-up" not in result.stdout and "options differ" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("warmup", "told"),
+    [
+        ({"config": {"epochs": 1}}, "another warm-up: epochs 1 instead of 3"),
+        ({"backbone": {"embedding": 32, "hidden": 64}}, "another warm-up: hidden 64 instead of 32"),
+        ({"trainer": "cot"}, "another warm-up: cot instead of mle"),
+        ({"warmup": spec("x")}, "another warm-up: a warm-up instead of none"),
+    ],
+)
+def test_another_warm_up_is_said_to_be_one(call: Call, warmup: dict[str, Any], told: str) -> None:
+    seqgan("base", range(5))
+    seqgan("new", range(5), **warmup)
+    result = call("base new --strict")
+    assert result.exit_code == 1
+    assert f"### Trained with other options\n\n- SeqGAN (synthetic, preset quick): {told}\n" in (
+        result.stdout
+    )
+
+
+def test_another_version_or_evaluation_of_the_warm_up_is_noted(call: Call) -> None:
+    seqgan("base", range(5))
+    seqgan("new", range(5), version=2, evaluation={"every": 2, "samples": 100})
+    result = call("base new --strict")
+    assert result.exit_code == 0
+    assert "options differ (warm-up's version, warm-up's evaluation)" in result.stdout
+
+
+def test_other_options_are_named_though_the_version_was_raised(call: Call) -> None:
+    for seed, value in enumerate(VALUES):
+        make_run(Path("base"), spec("mle", seed, config={"epochs": 3, "old": 1}), [{"a": value}])
+        changed = spec("mle", seed, version=2, config={"epochs": 1, "fresh": 1})
+        make_run(Path("new"), changed, [{"a": value}])
+    result = call("base new --strict")
+    assert result.exit_code == 1
+    assert "- MLE (synthetic, preset quick): epochs 1 instead of 3\n" in result.stdout
+    assert "version 1 in BASE, 2 in NEW" in result.stdout
+
+
 def test_rows_of_changed_options_meet_their_own_kind(call: Call) -> None:
     for name in ("base", "new"):
         store(name, VALUES)
@@ -297,6 +402,76 @@ def test_rows_of_changed_options_meet_their_own_kind(call: Call) -> None:
     result = call()
     assert result.exit_code == 0
     assert "2 numbers compared: 2 identical to the bit" in result.stdout
+
+
+def test_variants_are_told_apart(call: Call) -> None:
+    """All were `CoT`, and one line said that `CoT` was worse."""
+    for name, shift in (("base", 0.0), ("new", 1.0)):
+        for seed, value in enumerate(VALUES):
+            for variant, moved in (("", 0.0), ("strong", shift), ("head", 0.0)):
+                made = spec("cot", seed, variant=variant)
+                make_run(Path(name), made, [{"nll_test": value + moved}])
+    result = call()
+    assert result.exit_code == 1
+    regressions = result.stdout.partition("### Regressions")[2].partition("###")[0]
+    assert "| cot:strong | synthetic |" in regressions
+    rows = set(re.findall(r"^\| (\S+) \| synthetic", result.stdout, re.MULTILINE))
+    assert rows == {"CoT", "cot:strong", "cot:head"}
+
+
+def test_temperatures_are_told_apart(call: Call) -> None:
+    """A lost seed was of `MLE`, whichever the temperature, and a lost one of a name with others."""
+    store("base", VALUES[:3])
+    store("new", VALUES[:3])
+    for seed, value in enumerate(VALUES[:3]):
+        for alpha in (0.5, 1.5):
+            row = {"time": "2026-11-25T12:00:00+00:00", "textbench": "0.1.0", "options": []}
+            row |= {"alpha": alpha, "samples": 9, "metrics": measured({"a": value}, "/1 n=9", "")}
+            names = ["base"] + ["new"] * (alpha < 1 and seed < 2)
+            for name in names:
+                RunDirectory(spec("mle", seed).directory(Path(name))).append(EVALUATIONS, row)
+    said = call().stdout
+    assert "- mle alpha=0.5 (synthetic, preset quick): no finished run in NEW of seed 2\n" in said
+    assert "### Missing in NEW\n\n- mle alpha=1.5 (synthetic, preset quick): 3 run" in said
+    assert "3 done\n" in said.partition("### Missing in NEW")[2]
+
+
+def test_rows_of_one_name_say_what_sets_them_apart(call: Call) -> None:
+    for name, values in (("base", VALUES), ("new", VALUES[:5])):
+        for hidden in (32, 64):
+            sizes = {"embedding": 32, "hidden": hidden}
+            for seed, value in enumerate(values):
+                made = spec("mle", seed, backbone=sizes)
+                make_run(Path(name), made, [{"a": value + hidden}])
+    said = call().stdout
+    assert r"| MLE \[backbone.hidden=32\] | synthetic |" in said
+    assert r"| MLE \[backbone.hidden=64\] | synthetic |" in said
+
+
+def test_only_rows_that_are_left_on_both_sides_are_several_of_a_name(call: Call) -> None:
+    """A row was one of several of its name, though all others of that name had met their own."""
+    store("base", VALUES)
+    store("new", VALUES)
+    for seed in range(3):
+        small = spec("mle", seed, backbone={"embedding": 8, "hidden": 8})
+        make_run(Path("base"), small, [{"nll_test": 5.0}])
+    assert "several" not in call().stdout
+    for seed, size in ((0, 9), (1, 10)):
+        other = spec("mle", seed, backbone={"embedding": size, "hidden": size})
+        make_run(Path("new"), other, [{"nll_test": 5.0}])
+    said = call().stdout
+    assert said.count("of this name there are several, and none is the other's") == 3
+
+
+def test_presets_of_one_task_are_told_apart(call: Call) -> None:
+    for name, shift in (("base", 0.0), ("new", 1.0)):
+        for seed, value in enumerate(VALUES):
+            make_run(Path(name), spec("mle", seed), [{"nll_test": value}])
+            full = spec("mle", seed, preset="full", config={"epochs": 80})
+            make_run(Path(name), full, [{"nll_test": value + shift}])
+    regressions = call().stdout.partition("### Regressions")[2].partition("###")[0]
+    assert "| MLE | synthetic, preset full | nll" in regressions
+    assert "preset quick" not in regressions
 
 
 @pytest.mark.parametrize(

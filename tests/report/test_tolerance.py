@@ -127,6 +127,8 @@ def test_seeds_that_agree_to_the_bit_do_not_make_others_stricter() -> None:
 def test_of_repeated_and_fresh_seeds_only_the_fresh_ones_count() -> None:
     (found,) = judge([Pair(dict(enumerate(SPREAD)), {0: 2.9, 20: 4.0, 21: 4.1}, "lower")])
     assert (found.new.n, found.paired, found.verdict) == (2, 1, "worse")
+    assert found.every.n == 3 and found.every.mean == pytest.approx(11 / 3)
+    assert found.difference == pytest.approx(4.05 - np.mean(SPREAD))
 
 
 def test_one_recorded_seed_cannot_be_judged_unless_it_is_repeated() -> None:
@@ -153,6 +155,44 @@ def test_seeds_that_all_collapse_are_an_alarm_though_their_own_spread_hides_them
 def test_two_constants_are_told_apart_by_their_numbers_alone() -> None:
     assert judged([1.0] * 10, [0.9] * 3).verdict == "better"
     assert judged([1.0] * 3, [0.9] * 3).verdict == "unjudged"
+
+
+def test_three_equal_recorded_seeds_are_no_spread_to_call_others_worse_by() -> None:
+    """Zeros and a few small numbers, half of each, fall so in one of twenty equal stores."""
+    assert judged([0.0] * 3, [0.001, 0.002, 0.001]).verdict == "unjudged"
+    assert judged([0.0] * 5, [0.001, 0.002, 0.001]).verdict == "unjudged"
+    assert judged([0.0] * 10, [0.001, 0.002, 0.001]).verdict == "worse"
+
+
+def test_new_seeds_that_are_the_recorded_constant_make_the_others_less_surprising() -> None:
+    """Five of five among ten are new once in 252 times, four of four once in 42."""
+    assert judged([0.0] * 5, [0.01] * 5).verdict == "worse"
+    assert judged([0.0] * 5, [0.0, 0.01, 0.01, 0.01, 0.01]).verdict == "unjudged"
+    assert judged([0.0] * 20, [0.0, 0.01, 0.01, 0.01, 0.01]).verdict == "worse"
+
+
+def test_constants_that_move_together_are_worse_and_one_of_many_is_not() -> None:
+    """Of ten zeros and three other values those three are the new ones once in 286 times."""
+    moved = pair([0.0] * 10, [0.1, 0.2, 0.3])
+    scattered = pair([0.0] * 7 + [0.1, 0.2, 0.3], [0.0] * 3)
+    assert {one.verdict for one in judge([moved] * 4)} == {"worse"}
+    assert judge([moved, scattered])[0].verdict == "worse"
+    assert judge([moved, *[scattered] * 3])[0].verdict == "unjudged"
+
+
+@pytest.mark.parametrize(("recorded", "new"), [(3, 3), (5, 3), (5, 5)])
+def test_numbers_that_are_often_zero_raise_no_more_alarms_than_others(
+    recorded: int, new: int
+) -> None:
+    """Three against three raised one in 16 % of the comparisons."""
+    rng = np.random.default_rng(0)
+    shape = (400, 12, recorded + new)
+    values = np.where(rng.random(shape) < 0.5, 0.0, rng.poisson(3, shape) / 1000 + 0.001)
+    alarms = 0
+    for store in values:
+        pairs = [pair(one[:recorded].tolist(), one[recorded:].tolist()) for one in store]
+        alarms += any(one.alarm for one in judge(pairs))
+    assert alarms <= 4
 
 
 def test_replicates_without_spread_may_differ_by_rounding() -> None:

@@ -59,8 +59,8 @@ def command(base: Path, new: Path, out: Path | None, strict: bool) -> None:
             raise UserError(f"--out {out}: {error.strerror}") from None
     if not (found.judged or found.regressions or (strict and found.incomplete)):
         raise UserError(
-            "nothing could be judged: compare finished runs, and of several seeds in BASE "
-            "(--seeds 0:10), or of equal seeds"
+            f"nothing{' that differs' * found.identical} could be judged: compare finished runs, "
+            "and of several seeds in BASE (--seeds 0:10), or of equal seeds"
         )
     sys.exit(1 if found.regressions or (strict and found.incomplete) else 0)
 

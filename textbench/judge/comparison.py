@@ -28,6 +28,7 @@ class Number:
     """One metric of one algorithm, made in the same way in both stores."""
 
     task: str
+    """With the preset where BASE has it at several."""
     row: str
     metric: str
     """Its name, with the protocol where both stores share several."""
@@ -49,7 +50,9 @@ class Broken:
     status: str
     reason: str
     regression: bool
-    """Whether BASE finished it, or finished every seed of its row."""
+    """Whether BASE finished it, or finished every seed of its row, on the same data."""
+    other_data: bool = False
+    """Whether BASE's runs are of other data, so that they say nothing of this one."""
 
 
 class Power(NamedTuple):
@@ -107,8 +110,14 @@ class Comparison:
 
     @property
     def judged(self) -> bool:
-        """Whether there was a spread, or equality to the bit, to judge any number by."""
-        return len(self.unjudged) < len(self.compared)
+        """Whether all is equal to the bit, or something that is not could be judged by a spread."""
+        verdicts = {one.judgement.verdict for one in self.compared}
+        return verdicts == {"identical"} or bool(verdicts - {"identical", "unjudged"})
+
+    @property
+    def identical(self) -> bool:
+        """Whether some number is equal to the bit."""
+        return any(one.judgement.verdict == "identical" for one in self.compared)
 
     @property
     def incomplete(self) -> bool:
@@ -158,14 +167,14 @@ def compare_frames(base: Store, new: Store, level: float = LEVEL) -> Comparison:
             pending += _pairs(place, other, found)
         elif place.done:
             found.missing.append(f"{place.title}: no finished run in NEW")
-    names = {place.title for place in old} & {place.title for place in fresh}
+    rivals = {place.key for place in left} & {place.key for place in right}
     several = "; of this name there are several, and none is the other's"
     for alone, lines, others, role in (
         (left, found.missing, fresh, "NEW"),
         (right, found.added, old, "BASE"),
     ):
         lines += [
-            f"{p.title}: {p.counts}{several * (p.title in names)}{_other_presets(p, others, role)}"
+            f"{p.title}: {p.counts}{several * (p.key in rivals)}{_other_presets(p, others, role)}"
             for p in alone
         ]
     judgements = judge([pair for _, pair in pending], level)
@@ -199,11 +208,12 @@ def compare_stores(base: Results, new: Results, level: float = LEVEL) -> Compari
 def _broken(base: Place, new: Place) -> Iterator[Broken]:
     """Yield the runs of NEW that failed or diverged, unless BASE's did as well."""
     sound = not base.broken and bool(base.done)
+    other_data = base.fingerprint != new.fingerprint
     for seed, run in new.broken.items():
         row = new.runs[new.runs["run"] == run].iloc[0]
         known = seed in set(base.runs["seed"].astype(int))
-        regression = seed in base.done or (sound and not known)
-        yield Broken(str(run), str(row["status"]), str(row["reason"]), regression)
+        regression = not other_data and (seed in base.done or (sound and not known))
+        yield Broken(str(run), str(row["status"]), str(row["reason"]), regression, other_data)
 
 
 def _lost_seeds(base: Place, new: Place, tried: set[int]) -> Iterator[str]:
@@ -234,7 +244,7 @@ def _pairs(place: Place, other: Place, found: Comparison) -> Iterator[tuple[Numb
         for protocol in shared:
             pair = Pair(before[metric][protocol], after[metric][protocol], direction)
             name = metric if len(shared) == 1 else f"{metric} as {protocol}"
-            yield Number(place.task, place.name, name, direction), pair
+            yield Number(place.where, place.name, name, direction), pair
         if shared:
             gone = set(before[metric]) - set(shared)
             found.missing += [f"{place.title}: {metric} as {one}" for one in sorted(gone)]

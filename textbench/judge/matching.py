@@ -5,20 +5,21 @@ Not by hash: the code that is checked may have raised a trainer's version.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
+from textbench.contracts.plain import grouped
 from textbench.judge.record import own_overrides
 from textbench.judge.sections import with_tempered
 from textbench.store.rows import BROKEN
 
-IDENTITY = ("config", "backbone", "evaluation", "metrics", "warmup")
-"""The columns of a runs frame that decide a run's numbers, its task's data and version aside."""
-TRAINING = ("config", "backbone", "warmup")
-"""What of them a row is trained with."""
+Fields: TypeAlias = Mapping[str, object]
+"""Of a record: a row of a runs frame, or the spec of a warm-up."""
+IDENTITY = ("trainer", "version", "config", "backbone", "evaluation", "metrics", "warmup")
+"""Those that decide a run's numbers, besides its data and its seed."""
 AT = ["task", "preset", "task_fingerprint", "label", "group"]
 
 
@@ -41,6 +42,9 @@ class Place:
     label: str
     group: str
     name: str
+    """What tables call it, with the options that set it apart."""
+    where: str
+    """The task, with the preset where the store has it at several."""
     runs: pd.DataFrame = field(repr=False)
     finals: pd.DataFrame = field(repr=False)
     """The final values of its finished runs, one row per seed and metric."""
@@ -52,12 +56,16 @@ class Place:
         return f"{self.name} ({self.task}{preset})"
 
     @property
-    def identity(self) -> tuple[str, ...]:
-        """What it is called, its data, its group: from what rows must share to what they may."""
+    def key(self) -> tuple[str, ...]:
+        """What rows must share to be held against each other: they are asked for alike."""
         changed = self.first("overrides")
         changed = sorted(changed.items()) if isinstance(changed, dict) else changed
-        name = (self.task, self.preset, self.label, repr(changed))
-        return (*name, self.fingerprint, self.group)
+        return (self.task, self.preset, self.label, repr(changed))
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Its key, its data, its group: from what rows must share to what they may."""
+        return (*self.key, self.fingerprint, self.group)
 
     @property
     def done(self) -> set[int]:
@@ -80,31 +88,72 @@ class Place:
         """``"3 run(s), 2 done"``."""
         return f"{len(self.runs)} run(s), {len(self.done)} done"
 
+    @property
+    def record(self) -> dict[str, object]:
+        """What its runs have of `IDENTITY`; the warm-up's seed is the first run's."""
+        return {key: self.first(key) for key in IDENTITY}
+
+    @property
+    def details(self) -> dict[str, object]:
+        """Its record and its data, option by option."""
+        return {**dict(_flat(self.record)), "data": self.fingerprint}
+
     def first(self, column: str) -> object:
         """Return what its runs have in a column; None where the frame has no such column."""
         return self.runs[column].iloc[0] if column in self.runs else None
 
 
 def places(store: Store) -> list[Place]:
-    """Divide a store into its rows."""
+    """Divide a store into its rows; no two of a task and preset are called the same."""
     runs = with_tempered(store.results, store.runs)
     finals = store.results[store.results["final"].astype(bool)]
+    presets = runs.groupby("task", observed=True)["preset"].nunique()
     found = []
     for _, members in runs.groupby(AT, sort=True, dropna=False, observed=True):
         first = members.iloc[0]
         mine = finals[finals["run"].isin(members.loc[members["status"] == "done", "run"])]
         task, preset, fingerprint, label, group = (str(first[column]) for column in AT)
-        at = (task, preset, fingerprint, label, group, _name(first))
+        where = f"{task}, preset {preset}" if presets[first["task"]] > 1 else task
+        at = (task, preset, fingerprint, label, group, _called(first, _own(first)), where)
         found.append(Place(*at, runs=members, finals=mine))
-    return found
+    rivals = grouped(((one.task, one.preset, one.name), one) for one in found)
+    return [_told_apart(one, rivals[one.task, one.preset, one.name]) for one in found]
 
 
-def _name(first: pd.Series) -> str:
-    title = first.get("title")
-    name = title if isinstance(title, str) and title else str(first["label"])
-    own = own_overrides(first.get("overrides"), str(first["label"]), str(first["trainer"]))
-    options = ", ".join(f"{key}={value}" for key, value in sorted(own.items()))
-    return f"{name} [{options}]" if options else name
+def _called(first: pd.Series, options: Fields) -> str:
+    """Return what tables call a row; the title is the trainer's, no variant's or temperature's."""
+    label, title = str(first["label"]), first.get("title")
+    titled = label == first["trainer"] and isinstance(title, str) and title
+    text = ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
+    return (str(title) if titled else label) + (f" [{text}]" if text else "")
+
+
+def _own(first: pd.Series) -> dict[str, object]:
+    return own_overrides(first.get("overrides"), str(first["label"]), str(first["trainer"]))
+
+
+def _told_apart(place: Place, rivals: list[Place]) -> Place:
+    """Add to a row's name whatever else sets it apart from the others of this name."""
+    if len(rivals) == 1:
+        return place
+    others = [rival.details for rival in rivals]
+    apart = {
+        key: value
+        for key, value in place.details.items()
+        if any(key not in other or other[key] != value for other in others)
+    }
+    first = place.runs.iloc[0]
+    return replace(place, name=_called(first, {**_own(first), **(apart or {"group": place.group})}))
+
+
+def _flat(fields: Fields, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in fields.items():
+        if key == "warmup" and isinstance(value, Mapping):
+            yield from _flat({name: value.get(name) for name in IDENTITY}, f"{prefix}warmup.")
+        elif isinstance(value, Mapping):
+            yield from _flat(value, prefix if key == "config" else f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def matched(
@@ -126,25 +175,46 @@ def matched(
 
 def altered(base: Place, new: Place) -> Iterator[str]:
     """Say with which other options NEW was trained, where no version tells of a change."""
-    if base.first("version") != new.first("version"):
-        return
-    told = []
-    for key in ("config", "backbone"):
-        before, after = _options(base, key), _options(new, key)
-        told += [
-            f"{name} {after.get(name, 'unknown')} instead of {before.get(name, 'unknown')}"
-            for name in sorted({*before, *after})
-            if before.get(name) != after.get(name)
-        ]
-    if base.first("warmup") != new.first("warmup"):
-        told.append("another warm-up")
+    told = _options_changed(base.record, new.record)
     if told:
         yield f"{base.title}: {', '.join(told)}"
 
 
-def _options(place: Place, key: str) -> dict[str, object]:
-    found = place.first(key)
-    return {str(name): value for name, value in found.items()} if isinstance(found, dict) else {}
+def _options_changed(before: Fields, after: Fields) -> list[str]:
+    """Say which training options differ: of two versions those that both have."""
+    same = before.get("version") == after.get("version")
+    told = []
+    for key in ("config", "backbone"):
+        old, fresh = _options(before, key), _options(after, key)
+        told += [
+            f"{name} {fresh.get(name, 'unknown')} instead of {old.get(name, 'unknown')}"
+            for name in sorted({*old, *fresh} if same else {*old} & {*fresh})
+            if old.get(name) != fresh.get(name)
+        ]
+    start, other = before.get("warmup"), after.get("warmup")
+    if isinstance(start, Mapping) and isinstance(other, Mapping):
+        if start["trainer"] != other["trainer"]:
+            told.append(f"another warm-up: {other['trainer']} instead of {start['trainer']}")
+        elif changed := _options_changed(start, other):
+            told.append(f"another warm-up: {', '.join(changed)}")
+    elif same and isinstance(start, Mapping) != isinstance(other, Mapping):
+        told.append("no warm-up" if isinstance(start, Mapping) else "a warm-up instead of none")
+    return told
+
+
+def _options(fields: Fields, key: str) -> Fields:
+    found = fields.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _differing(before: Fields, after: Fields) -> Iterator[str]:
+    """Yield the names of what differs, seeds and labels aside."""
+    for key in IDENTITY:
+        old, fresh = before.get(key), after.get(key)
+        if key == "warmup" and isinstance(old, Mapping) and isinstance(fresh, Mapping):
+            yield from (f"warm-up's {name}" for name in _differing(old, fresh))
+        elif old != fresh:
+            yield key
 
 
 def notes(base: Place, new: Place) -> Iterator[str]:
@@ -153,10 +223,9 @@ def notes(base: Place, new: Place) -> Iterator[str]:
     if versions[0] != versions[1]:
         yield f"{base.title}: version {versions[0]} in BASE, {versions[1]} in NEW"
     elif base.group != new.group and base.fingerprint == new.fingerprint:
-        differing = [key for key in IDENTITY if base.first(key) != new.first(key)]
-        trained = set(differing) & set(TRAINING)
-        if not trained:
-            yield f"{base.title}: options differ ({', '.join(differing) or 'their hash'})"
+        differing = ", ".join(_differing(base.record, new.record))
+        if not _options_changed(base.record, new.record):
+            yield f"{base.title}: options differ ({differing or 'their hash'})"
     for name, place in (("BASE", base), ("NEW", new)):
         if place.unfinished:
             count = f"{len(place.unfinished)} of {len(place.runs)}"

@@ -9,6 +9,10 @@ Two things are asked of them:
 - *Have all of them broken out?* For what hides behind its own spread: training that collapses, for
   each seed in another way. All must lie beyond any tail that the recorded ones let expect.
 
+Where the recorded seeds are all equal they have no spread, and both answers are yes however little
+has moved. What is asked then is whether chance would put all the seeds that differ among the new
+ones; where it may, that is not judged.
+
 One seed alone that has broken out is no alarm: where one run in ten goes astray whatever its size,
 one in three new ones does so in 27 % of the comparisons. It is reported, and ``--strict`` fails.
 
@@ -70,8 +74,11 @@ class Judgement:
     verdict: Verdict
     base: Summary
     new: Summary
+    """Of the new draws: not of seeds that only repeat recorded ones, unless there are no others."""
+    every: Summary
+    """Of all the new seeds."""
     difference: float
-    """Mean of the new seeds minus mean of the recorded ones."""
+    """Mean of the new draws minus mean of the recorded seeds; 0 where there are none."""
     tolerance: float
     """How large that may be by chance; NaN where there is no spread, or nothing to judge."""
     paired: int = 0
@@ -174,7 +181,8 @@ def judge(pairs: Sequence[Pair], level: float = LEVEL) -> list[Judgement]:
         level: Probability of an alarm about any of them where nothing has changed, at most.
     """
     judged = [pair for pair in pairs if _independent(pair) and len(pair.base) > 1]
-    return [_judge(pair, level, max(1, len(judged))) for pair in pairs]
+    surprising = _surprising(judged, level)
+    return [_judge(pair, level, max(1, len(judged)), surprising) for pair in pairs]
 
 
 def _independent(pair: Pair) -> dict[int, float]:
@@ -190,36 +198,66 @@ def _independent(pair: Pair) -> dict[int, float]:
     return {seed: v for seed, v in pair.new.items() if not repeated or seed not in common}
 
 
-def _judge(pair: Pair, level: float, numbers: int) -> Judgement:
+def _judge(pair: Pair, level: float, numbers: int, surprising: float) -> Judgement:
     new, base = _independent(pair), list(pair.base.values())
     paired = len(set(pair.base) & set(pair.new))
-    before = summarise(base)
+    before, every = summarise(base), summarise(list(pair.new.values()))
     if not new:
-        values = summarise(list(pair.new.values()))
-        return Judgement("identical", before, values, 0.0, math.nan, paired)
+        return Judgement("identical", before, every, every, 0.0, math.nan, paired)
     after = summarise(list(new.values()))
     difference = after.mean - before.mean
     if len(base) < 2:
-        return Judgement("unjudged", before, after, difference, math.nan, paired)
+        return Judgement("unjudged", before, after, every, difference, math.nan, paired)
     one = level * SHARE / numbers / (2 if pair.direction == "none" else 1)
     out = stray(base, list(new.values()), one)
     strayed = tuple(seed for seed, far in zip(new, out, strict=True) if far)
     if len(new) < 2:
         verdict: Verdict = "unjudged" if strayed else "within"
-        return Judgement(verdict, before, after, difference, math.nan, paired, strayed)
+        return Judgement(verdict, before, after, every, difference, math.nan, paired, strayed)
     found = move(base, list(new.values()), one)
     moved = abs(difference) > found.tolerance or (bool(out.all()) and len(new) >= LEAST)
     verdict = _verdict(pair.direction, difference) if moved else "within"
-    if verdict != "within" and _flat(base) and _flat(list(new.values())):
-        # Two constants: nothing but their numbers says how surprising that is.
-        verdict = verdict if 1 / math.comb(len(base) + len(new), len(new)) <= level else "unjudged"
+    if verdict != "within" and _flat(base) and _chance(base, list(new.values())) > surprising:
+        verdict = "unjudged"  # a constant has no spread: any change is beyond its tolerance
     least = noticeable(len(base), len(new), numbers, level) * float(found.spread)
     tolerance = float(found.tolerance)
-    return Judgement(verdict, before, after, difference, tolerance, paired, strayed, least)
+    return Judgement(verdict, before, after, every, difference, tolerance, paired, strayed, least)
 
 
 def _flat(values: Sequence[float]) -> bool:
     return max(values) - min(values) <= ROUNDING * max(abs(value) for value in values)
+
+
+def _surprising(pairs: Sequence[Pair], level: float) -> float:
+    """Return which chance is small enough, for recorded constants, to say that a number moved.
+
+    Simes's: the j-th smallest chance of k may be ``j / k`` of the level, as an error often changes
+    several numbers, and few seeds have no small chance to show: ten against three 1 in 286. Counted
+    are the numbers whose values, divided in another way, could be surprising.
+    """
+    divided = [(list(pair.base.values()), list(_independent(pair).values())) for pair in pairs]
+    count = sum(_least(*both) <= level for both in divided)
+    chances = sorted(_chance(*both) for both in divided if _flat(both[0]))
+    steps = (level * place / max(1, count) for place in range(1, count + 1))
+    return max((step for one, step in zip(chances, steps, strict=False) if one <= step), default=0)
+
+
+def _chance(constant: Sequence[float], new: Sequence[float]) -> float:
+    """Return how often chance would find all the seeds that differ from a constant among the new.
+
+    Equal stores are one draw, divided at random; nothing but the numbers of seeds says more.
+    """
+    off = sum(not _flat((constant[0], value)) for value in new)
+    return math.comb(len(new), off) / math.comb(len(constant) + len(new), off)
+
+
+def _least(base: Sequence[float], new: Sequence[float]) -> float:
+    """Return the smallest `_chance` that these values have, however they are divided."""
+    values = np.sort([*base, *new])
+    ends = ~np.isclose(values[1:], values[:-1], rtol=ROUNDING, atol=0)
+    equal = np.diff(np.flatnonzero([True, *ends, True]))
+    off = max((k for k in (len(values) - equal).tolist() if k <= len(new)), default=0)
+    return math.comb(len(new), off) / math.comb(len(values), off)
 
 
 def _verdict(direction: Direction, difference: float) -> Verdict:

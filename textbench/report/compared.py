@@ -57,8 +57,11 @@ def _headline(found: Comparison, strict: bool) -> str:
     if strict and found.incomplete:
         return "Incomplete, which --strict does not allow"
     if not found.judged:
-        return "Nothing could be judged"
-    return "No regression, but trained with other options" if found.altered else "No regression"
+        return f"Nothing{' that differs' * found.identical} could be judged"
+    unjudged = f"{len(found.unjudged)} of {len(found.compared)} numbers not judged"
+    limits = [f" in what could be judged: {unjudged}"] if found.unjudged else []
+    limits += [", but trained with other options"] if found.altered else []
+    return "No regression" + "".join(limits)
 
 
 def _store(role: str, name: str, store: Results) -> dict[str, str]:
@@ -72,15 +75,17 @@ def _store(role: str, name: str, store: Results) -> dict[str, str]:
 
 def _line(one: Compared) -> dict[str, object]:
     number, judgement = one
-    seeds = f"{judgement.base.n} / {judgement.new.n}"
+    seeds = f"{judgement.base.n} / {judgement.every.n}"
+    repeated = judgement.every.n - judgement.new.n
+    of = f" ({judgement.new.n} new seed{'s' * (judgement.new.n != 1)})" if repeated else ""
     return {
         "algorithm": number.row,
         "task": number.task,
         "metric": number.metric,
         "seeds": seeds + (f" ({judgement.paired} in both)" if judgement.paired else ""),
         "base": _mean(judgement.base),
-        "new": _mean(judgement.new),
-        "difference": _number(judgement.difference, signed=True),
+        "new": _mean(judgement.every),
+        "difference": _number(judgement.difference, signed=True) + of,
         "tolerance": _number(judgement.tolerance),
         "verdict": VERDICTS[judgement.verdict] + _strayed(judgement.strayed),
         "direction": {"none": "neither"}.get(number.direction, number.direction),
