@@ -302,6 +302,14 @@ def test_times_of_two_kinds_of_hardware_never_share_a_column(tmp_path: Path) -> 
     assert found == [{"0": "2.0"}, {"1": "9.0"}]
 
 
+def test_processor_seconds_beside_a_gpu_are_no_cost(tmp_path: Path) -> None:
+    on = {"device": "NVIDIA H100"}
+    make_run(tmp_path, spec("x"), points(1.0), epoch_seconds=(2.0,), env=on)
+    (cell,) = cells(tmp_path, replace(TIME, select="epoch_cpu_seconds"))["x"]
+    assert not cell["seeds"] and cell["reason"].startswith("a GPU did the work")
+    assert cells(tmp_path, TIME)["x"][0]["seeds"] == {"0": "2.0"}
+
+
 def test_a_run_that_moved_between_machines_has_no_time(tmp_path: Path) -> None:
     run = make_run(tmp_path, spec("x"), points(1.0))
     starts = run.read_json("env.json")["starts"]

@@ -15,6 +15,7 @@ import pandas as pd
 from textbench.judge.evaluations import Evaluations
 from textbench.judge.measures import best as best_evaluation
 from textbench.judge.measures import common_spacing, generator_epochs, usual
+from textbench.judge.target_costs import ACCELERATORS
 from textbench.report.definitions import ColumnSpec, Select
 from textbench.report.sections import Section
 
@@ -176,7 +177,11 @@ def epoch_times(section: Section, column: ColumnSpec) -> pd.DataFrame:
     found["protocol"] = f"{clock}/1 on " + where
     found["reason"] = ""
     found = _or_reason(section, found, "no epoch of generator training in its log")
-    nowhere = section.runs["hardware"].reindex(found.index) == ""
+    machine = section.runs["hardware"].reindex(found.index)
+    nowhere = machine == ""
+    if clock == "cpu_seconds":
+        waited = machine.str.contains(ACCELERATORS)
+        found.loc[waited, "reason"] = "a GPU did the work, which processor seconds do not show"
     found.loc[nowhere, "reason"] = "it ran on several kinds of hardware, or on an unknown one"
     return found
 
