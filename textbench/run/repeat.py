@@ -22,7 +22,7 @@ from textbench.run import conditions, worker
 from textbench.run.conditions import Conditions
 from textbench.store import kept
 from textbench.store.directory import RunDirectory
-from textbench.store.read import UNREADABLE
+from textbench.store.read import UNREADABLE, read_run
 from textbench.store.rows import CURVE, GENERATOR, METRICS
 
 PLACE = ("textbench", "torch", "cpu", "device", "threads")
@@ -151,8 +151,8 @@ def _replicates(directory: RunDirectory, spec: Spec) -> Iterator[dict[Key, float
     """Yield the records of the store's other runs of this spec, which have other seeds."""
     for other in RunDirectory.find(directory.store):
         try:
-            same = other.spec().group == spec.group and other.path != directory.path
-            if same:
+            recorded = read_run(other)
+            if recorded.group == spec.group and recorded.hash != spec.hash:
                 yield dict(_numbers(other))
         except UNREADABLE:
             continue  # a damaged run is no replicate

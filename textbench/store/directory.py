@@ -39,10 +39,16 @@ GONE = "its process is gone"
 
 
 class RunDirectory(Folder):
-    """The files of one run, and the only code that writes them."""
+    """The files of one run, and the only code that writes them.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: Where it is.
+        alone: Whether it was named by its path: then the folders above need not be a store's.
+    """
+
+    def __init__(self, path: Path, *, alone: bool = False) -> None:
         super().__init__(path)
+        self.alone = alone
         self._lock = Lock(path)
 
     @classmethod
