@@ -18,6 +18,8 @@ from textbench.run.conditions import Conditions
 from textbench.store import quick, records, seal
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, parse_object
+from textbench.store.frames import load_curves, load_results
+from textbench.store.rows import LEDGER_TAKEN
 
 CPU = torch.device("cpu")
 
@@ -166,6 +168,27 @@ def test_a_key_of_several_lines_is_told_in_one() -> None:
     row = {**EVALUATION, "ledger": {"a\n\tb": None}}
     with pytest.raises(DamagedError, match=r"^row: a b is None, not a count; "):
         records.evaluation(row, "row")
+
+
+@pytest.mark.parametrize("name", sorted(LEDGER_TAKEN))
+def test_no_count_takes_the_place_of_another_column(name: str) -> None:
+    for row, closely, at_once in (
+        (EVALUATION, records.evaluation, quick.evaluation),
+        (EPOCH, records.log_entry, quick.log_entry),
+    ):
+        wrong = {**row, "ledger": {"n": 1, name: 7}}
+        assert at_once(json.dumps(wrong).encode()) is None
+        with pytest.raises(DamagedError, match=f"row: no count may be called {name}, which is a"):
+            closely(wrong, "row")
+
+
+def test_the_names_that_no_count_may_have_are_those_of_every_frame(tmp_path: Path) -> None:
+    from stores import make_run, points, spec
+
+    make_run(tmp_path, spec(), points(1.0))
+    counts = {"generator_updates", "critic_updates"}
+    for frame in (load_results(tmp_path), load_curves(tmp_path)):
+        assert set(frame.columns) - counts <= LEDGER_TAKEN
 
 
 def test_sound_lines_are_taken_at_once() -> None:

@@ -27,6 +27,7 @@ from textbench.contracts.number import Direction
 from textbench.contracts.spec import Spec, digest
 from textbench.store.files import DamagedError
 from textbench.store.rows import (
+    LEDGER_TAKEN,
     EpochRow,
     EvaluationRow,
     LaterRow,
@@ -173,7 +174,7 @@ def evaluation(row: Unchecked, what: str) -> EvaluationRow:
         DamagedError: It is none.
     """
     _require(row, _EVALUATION, what)
-    _counts(row["ledger"], what)
+    _ledger(row["ledger"], what)
     _metrics(row["metrics"], what)
     return cast(EvaluationRow, row)
 
@@ -208,7 +209,7 @@ def log_entry(row: Unchecked, what: str) -> LossRow | EpochRow:
         return cast(LossRow, row)
     if kind == "epoch":
         _require(row, _EPOCH, what)
-        _counts(row["ledger"], what)
+        _ledger(row["ledger"], what)
         return cast(EpochRow, row)
     raise DamagedError(f"{what}: kind is {_shown(kind)}, not loss or epoch")
 
@@ -253,6 +254,13 @@ def _numbers(values: Unchecked, what: str) -> None:
     for name, value in values.items():
         if not (value is None or (type(value) in NUMBER and _fits(value))):
             raise DamagedError(f"{what}: {name} is {_shown(value)}, not a number")
+
+
+def _ledger(ledger: Unchecked, what: str) -> None:
+    _counts(ledger, what)
+    if not LEDGER_TAKEN.isdisjoint(ledger):
+        name = min(LEDGER_TAKEN & ledger.keys())
+        raise DamagedError(f"{what}: no count may be called {name}, which is a column")
 
 
 def _counts(ledger: Unchecked, what: str) -> None:
