@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import corpus
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
@@ -17,6 +18,7 @@ from textbench.cli import cli
 from textbench.plan import registry
 from textbench.plan.resolve import resolve_task
 from textbench.run.score import GivenEvaluation, score
+from textbench.store.directory import RunDirectory
 from textbench.store.frames import load_results
 from textbench.tasks.corpus import Corpus, CorpusConfig
 from textbench.tasks.references import References
@@ -98,6 +100,52 @@ def test_files_are_seeds_and_what_is_recorded_is_sound(call: Call, tmp_path: Pat
     assert set(nll["na_reason"]) == {"only samples were given, so there is no likelihood"}
     assert len(frame[frame["metric"] == "bleu2"]) == 2
     assert call("compare results results").exit_code == 0
+
+
+def test_what_is_not_computed_again_stays_on_record(call: Call) -> None:
+    line = "score s0.txt --references test.txt --name other --metrics"
+    assert call(f"{line} bleu,diversity").exit_code == 0
+    before = load_results("results")
+    again = call(f"{line} bleu,ngram_overlap")
+    assert again.exit_code == 0 and re.search(
+        r"recorded: .*, with \d+ numbers of before$", again.stdout, re.M
+    )
+    after = load_results("results")
+    values = after.set_index("metric")["value"]
+    pd.testing.assert_series_equal(
+        values.reindex(before["metric"]), before.set_index("metric")["value"]
+    )
+    assert "ms_jaccard4" in values and "ms_jaccard4" not in set(before["metric"])
+    assert call("status --verify").exit_code == 0
+    (path,) = Path("results").glob("*/other/*/env.json")
+    assert len(json.loads(path.read_text("utf-8"))["starts"]) == 2
+
+
+def test_scoring_again_may_be_killed_at_any_write(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "score s0.txt --references test.txt --name other --metrics"
+    assert call(f"{line} bleu").exit_code == 0
+    expected = set(load_results("results")["metric"])
+    real, left = RunDirectory.replace, 0
+
+    def killed(self: RunDirectory, name: str, content: bytes, keep: str = "") -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise SystemExit(137)
+        real(self, name, content, keep)
+
+    monkeypatch.setattr(RunDirectory, "replace", killed)
+    for number in range(20):
+        left = number
+        code = call(f"{line} diversity").exit_code
+        assert call("status --verify").exit_code == 0
+        assert expected <= set(load_results("results")["metric"])
+        if code == 0:
+            assert number > 4
+            return
+    pytest.fail("it never came to an end")
 
 
 def test_tables_are_read_by_a_named_column(call: Call, tmp_path: Path) -> None:

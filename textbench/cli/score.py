@@ -98,8 +98,9 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
         if name:
             spec = spec_of(common, name, words, seed)
             directory = RunDirectory(spec.directory(given["results"]))
-            record(directory, spec, measured, evaluation)
-            click.echo(f"recorded: {directory.path}")
+            left = record(directory, spec, measured, evaluation)
+            more = f", with {left} number{'s' * (left != 1)} of before" if left else ""
+            click.echo(f"recorded: {directory.path}{more}")
 
 
 def _read(files: Sequence[Path], column: str) -> list[list[str]]:
