@@ -170,6 +170,12 @@ def test_a_key_of_several_lines_is_told_in_one() -> None:
         records.evaluation(row, "row")
 
 
+def test_a_row_that_has_no_checksum_it_could_have_is_one_line() -> None:
+    row = parse_object('{"far": 1e999, "checksum": "x"}', "row")
+    with pytest.raises(DamagedError, match="row was changed: its checksum does not fit"):
+        records.later({**LATER, "time": "", "textbench": "", **row}, "row")
+
+
 @pytest.mark.parametrize("name", sorted(LEDGER_TAKEN))
 def test_no_count_takes_the_place_of_another_column(name: str) -> None:
     for row, closely, at_once in (

@@ -24,8 +24,8 @@ from typing import (
 )
 
 from textbench.contracts.number import Direction
-from textbench.contracts.spec import Spec, digest
-from textbench.store.files import DamagedError
+from textbench.contracts.spec import Spec
+from textbench.store.files import DamagedError, is_intact
 from textbench.store.rows import (
     LEDGER_TAKEN,
     EpochRow,
@@ -190,8 +190,7 @@ def later(row: Unchecked, what: str) -> LaterRow:
     for pair in row["options"]:
         if type(pair) is not list or [type(one) for one in pair] != [str, dict]:
             raise DamagedError(f"{what}: options must be pairs of a name and a table")
-    rest = {key: value for key, value in row.items() if key != "checksum"}
-    if "checksum" in row and row["checksum"] != digest(rest):
+    if "checksum" in row and not is_intact(row):
         raise DamagedError(f"{what} was changed: its checksum does not fit")
     return cast(LaterRow, row)
 
