@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -12,7 +13,9 @@ from click.testing import CliRunner, Result
 from stores import make_run, points, spec
 
 from textbench.cli import cli
+from textbench.store.directory import RunDirectory
 from textbench.store.read import read_store
+from textbench.store.rows import Status
 
 
 def call(*words: object) -> Result:
@@ -50,6 +53,40 @@ def test_a_copy_is_no_further_seed(store: Path, what: str) -> None:
     assert "2 done" in shown and f"{len(found.unreadable)} damaged" in shown
 
 
+def test_the_owner_of_a_run_does_not_own_its_copy(store: Path) -> None:
+    """A store that is copied while a run is under way."""
+    run = RunDirectory(store / name_of())
+    run.write_status(Status("running"))
+    assert run.acquire()
+    try:
+        other = Path(shutil.copytree(store, store.parent / "copy"))
+        copy = RunDirectory(other / name_of())
+        assert run.is_locked() and RunDirectory(run.path).is_locked()
+        assert not copy.is_locked() and copy.status().status == "interrupted"
+        assert copy.acquire()
+        copy.release()
+        assert not run.is_lost() and not RunDirectory(run.path).acquire()
+        moved = store.rename(store.parent / "moved") / name_of()
+        assert RunDirectory(moved).is_locked()
+    finally:
+        run.release()
+
+
+@pytest.mark.parametrize("told", ["nothing", "no inodes"])
+def test_an_owner_that_names_no_folder_owns_this_one(
+    store: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    run = RunDirectory(store / name_of())
+    if told == "no inodes":
+        monkeypatch.setattr("textbench.store.lock.Lock._place", lambda self: {})
+    assert run.acquire()
+    owner = run.read_json("owner.json")
+    left = {key: value for key, value in owner.items() if key not in ("device", "inode")}
+    (run.path / "owner.json").write_text(json.dumps(left), encoding="utf-8")
+    assert RunDirectory(run.path).is_locked()
+    run.release()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="where names may be any bytes")
 def test_a_folder_whose_name_is_no_text_is_left_out_in_words(store: Path) -> None:
     target = os.fsencode(store / "synthetic") + b"/m\xffe"
@@ -78,7 +115,6 @@ def test_a_run_alone_is_shown_wherever_it_lies(tmp_path: Path) -> None:
 def test_a_run_near_the_root_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As `/elsewhere/s0-...`, whose folder has no third one above it."""
     from textbench.cli.recorded import show_run
-    from textbench.store.directory import RunDirectory
 
     warmed = make_run(tmp_path / "results", spec("seqgan", warmup=spec()), points(2.0))
     folder = tmp_path / warmed.path.name
