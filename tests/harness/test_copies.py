@@ -87,6 +87,13 @@ def test_an_owner_that_names_no_folder_owns_this_one(
     run.release()
 
 
+@pytest.mark.parametrize("place", [".", "synthetic", "synthetic/mle"])
+def test_a_link_to_itself_hides_no_run(store: Path, place: str) -> None:
+    (store / place / "loop").symlink_to("loop")
+    found = read_store(store)
+    assert [run.name for run in found.runs] == [name_of(0), name_of(1)] and not found.unreadable
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="where names may be any bytes")
 def test_a_folder_whose_name_is_no_text_is_left_out_in_words(store: Path) -> None:
     target = os.fsencode(store / "synthetic") + b"/m\xffe"

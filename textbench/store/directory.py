@@ -63,7 +63,9 @@ class RunDirectory(Folder):
             inside = [folder for folder in folders if folder.name == "?"]
             for folder in folders:
                 try:
-                    inside += [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()]
+                    inside += [
+                        Path(entry.path) for entry in os.scandir(folder) if _is_folder(entry)
+                    ]
                 except (FileNotFoundError, NotADirectoryError):
                     continue
                 except OSError:
@@ -264,6 +266,13 @@ class RunDirectory(Folder):
         if not os.path.lexists(self.path / ENVIRONMENT):
             return []
         return records.starts(self.read_json(ENVIRONMENT))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a symbolic link that leads to itself leads nowhere
+        return False
 
 
 def _is_run(path: Path) -> bool:
