@@ -63,9 +63,7 @@ class RunDirectory(Folder):
             inside = [folder for folder in folders if folder.name == "?"]
             for folder in folders:
                 try:
-                    inside += [
-                        Path(entry.path) for entry in os.scandir(folder) if _is_folder(entry)
-                    ]
+                    inside += map(Path, filter(_is_folder, os.scandir(folder)))
                 except (FileNotFoundError, NotADirectoryError):
                     continue
                 except OSError:
