@@ -13,6 +13,8 @@ from damaged_stores import RUN, Store, call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textbench.contracts.errors import UserError
+from textbench.plan.arguments import parse_alphas
 from textbench.run import worker
 from textbench.run.conditions import Conditions
 from textbench.store import quick, records, seal
@@ -168,6 +170,18 @@ def test_a_key_of_several_lines_is_told_in_one() -> None:
     row = {**EVALUATION, "ledger": {"a\n\tb": None}}
     with pytest.raises(DamagedError, match=r"^row: a b is None, not a count; "):
         records.evaluation(row, "row")
+
+
+@pytest.mark.parametrize("alpha", [0, 0.0, 5e-324, -1, -0.5])
+def test_an_alpha_is_an_inverse_temperature(alpha: float) -> None:
+    row = {**LATER, "time": "", "textbench": ""}
+    assert records.later(row, "row")["alpha"] == 1.5
+    with pytest.raises(DamagedError, match=r"row: alpha is .*, not an inverse temperature"):
+        records.later({**row, "alpha": alpha}, "row")
+    with pytest.raises(DamagedError, match=r"row: alpha is .*, not an inverse temperature"):
+        records.spec({**kinds_spec(), "alpha": alpha}, "row")
+    with pytest.raises(UserError, match="all above 0"):
+        parse_alphas(str(alpha))
 
 
 def test_a_row_that_has_no_checksum_it_could_have_is_one_line() -> None:

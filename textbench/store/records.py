@@ -23,7 +23,7 @@ from typing import (
     get_type_hints,
 )
 
-from textbench.contracts.number import Direction
+from textbench.contracts.number import Direction, is_alpha
 from textbench.contracts.spec import Spec
 from textbench.store.files import DamagedError, is_intact
 from textbench.store.rows import (
@@ -120,6 +120,7 @@ def _spec(data: Unchecked, what: str, warmups: int) -> Unchecked:
             raise DamagedError(f"{what}: {key} is {_shown(name)}, which is no name")
     if known["seed"] < 0 or not all(type(file) is str for file in known.get("plugins", [])):
         raise DamagedError(f"{what}: seed or plugins are not what they must be")
+    _alpha(known.get("alpha", 1.0), what)
     _counts(known["backbone"], f"{what}: backbone")
     if not all(type(table) is dict for table in known.get("metrics", {}).values()):
         raise DamagedError(f"{what}: metrics must be tables of options")
@@ -186,6 +187,7 @@ def later(row: Unchecked, what: str) -> LaterRow:
         DamagedError: It is none.
     """
     _require(row, _LATER, what)
+    _alpha(row["alpha"], what)
     _metrics(row["metrics"], what)
     for pair in row["options"]:
         if type(pair) is not list or [type(one) for one in pair] != [str, dict]:
@@ -253,6 +255,11 @@ def _numbers(values: Unchecked, what: str) -> None:
     for name, value in values.items():
         if not (value is None or (type(value) in NUMBER and _fits(value))):
             raise DamagedError(f"{what}: {name} is {_shown(value)}, not a number")
+
+
+def _alpha(value: float, what: str) -> None:
+    if not is_alpha(value):
+        raise DamagedError(f"{what}: alpha is {_shown(value)}, not an inverse temperature")
 
 
 def _ledger(ledger: Unchecked, what: str) -> None:
