@@ -258,6 +258,14 @@ def rows(parts: list[tuple[str, int, float]]) -> Iterator[LossRow | EpochRow]:
         }
 
 
+def test_thinning_leaves_out_what_has_no_value() -> None:
+    def row(**values: float | None) -> LossRow:
+        return {"kind": "loss", "step": 1, "phase": "a", "epoch": 0, "values": values}
+
+    (thin,) = thinned([row(nll=None, a=1.0, b=1.7e308), row(nll=None, a=None, b=1.7e308)])
+    assert thin["kind"] == "loss" and thin["values"] == {"a": 1.0, "b": 1.7e308}
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.floats(-1e6, 1e6, allow_nan=False)),

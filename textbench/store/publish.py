@@ -142,12 +142,20 @@ def thinned(rows: Iterable[LossRow | EpochRow]) -> Iterator[LossRow | EpochRow]:
             yield from group
             continue
         losses = [row for row in group if row["kind"] == "loss"]
-        names = dict.fromkeys(name for row in losses for name in row["values"])
-        means = {
-            name: statistics.fmean(row["values"][name] for row in losses if name in row["values"])
-            for name in names
-        }
+        logged: dict[str, list[float]] = {}
+        for row in losses:
+            for name, value in row["values"].items():
+                if value is not None:
+                    logged.setdefault(name, []).append(value)
+        means: dict[str, float | None] = {name: _mean(values) for name, values in logged.items()}
         yield {**losses[-1], "values": means}
+
+
+def _mean(values: Sequence[float]) -> float:
+    try:
+        return statistics.fmean(values)
+    except OverflowError:  # of their sum
+        return float(statistics.mean(values))
 
 
 def with_generators(runs: Iterable[RecordedRun], store: Path) -> set[str]:

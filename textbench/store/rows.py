@@ -126,7 +126,8 @@ class LossRow(TypedDict):
     step: int
     phase: str
     epoch: int
-    values: dict[str, float]
+    values: dict[str, float | None]
+    """None where it is no number; ours never are."""
 
 
 class EpochRow(TypedDict):
