@@ -202,6 +202,7 @@ def test_long_sentences_are_counted_before_they_are_cut(call: Call, tmp_path: Pa
         ("none.txt --references test.txt", "FILE 1: cannot read none.txt: No such file"),
         ("s0.txt --references none.txt", "--references: cannot read none.txt: No such file"),
         ("s0.txt --references test.txt --name mle", "--name mle is a trainer"),
+        ("s0.txt --references test.txt --preset a/b", "unknown preset 'a/b'"),
         ("s0.txt --references test.txt --name a/b", "--name a/b: expected letters"),
         ("s0.txt --references test.txt --metrics blue", "unknown metric 'blue'; did you mean"),
         ("s0.txt --references test.txt --set mle.epochs=3", "--set mle: neither references nor"),

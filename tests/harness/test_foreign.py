@@ -78,7 +78,7 @@ def test_the_trainer_of_a_plug_in_is_asked_for(store: Store, tmp_path: Path) -> 
     assert "--plugin FILE" in refused.stderr
 
 
-@pytest.mark.parametrize("key", ["task", "trainer", "variant"])
+@pytest.mark.parametrize("key", ["task", "trainer", "variant", "preset"])
 @pytest.mark.parametrize("name", ["../../x", "/etc/x", "..", "a\\b", "a\0b", "x" * 400, ".hidden"])
 def test_names_of_a_record_lead_nowhere(store: Store, tmp_path: Path, key: str, name: str) -> None:
     good = json.loads(json.dumps(kinds.specs()[0].to_json()))

@@ -15,7 +15,7 @@ from textbench.cli.evaluate import parse_metrics
 from textbench.cli.terminal import warn
 from textbench.contracts.errors import UserError, printable
 from textbench.contracts.plain import grouped
-from textbench.plan import registry
+from textbench.plan import presets, registry
 from textbench.plan.arguments import parse_settings
 from textbench.store.directory import RunDirectory
 
@@ -149,7 +149,7 @@ def scored(
     """Return what the sentences are compared with, and the task's part of a spec.
 
     Raises:
-        UserError: There is no such task, it is not text, or options are wrong.
+        UserError: There is no such task or preset, it is not text, or options are wrong.
     """
     from textbench.plan.resolve import resolve_task
     from textbench.tasks.corpus import Corpus
@@ -171,6 +171,7 @@ def _references(
     from textbench.tasks.references import References
     from textbench.tasks.sentences import read_lines, tokenise
 
+    presets.path(preset)  # it has no options here, and is recorded
     layer = parse_settings(settings)
     config = validate(CorpusConfig, layer.pop(REFERENCES, {}), REFERENCES)
     sections = registry.metric_sections()

@@ -49,7 +49,9 @@ _NAMES: dict[type, str] = {
     list: "a list",
     type(None): "null",
 }
-_NAME = re.compile(r"\w[^/\\\x00-\x1f\x7f]{0,199}")
+_NAME = re.compile(r"\w[^/\\\x00-\x1f\x7f]*")
+_LONGEST = {"trainer": 200, "variant": 200, "task": 100, "preset": 60}
+"""Bytes of names at most: folders have them, and files of a report begin with the last two."""
 _LARGEST = 2**63
 _WARMUPS = 4
 """How many warm-ups may have warm-ups of their own."""
@@ -114,9 +116,10 @@ def spec(data: Unchecked, what: str = "spec.json") -> Spec:
 def _spec(data: Unchecked, what: str, warmups: int) -> Unchecked:
     known: dict[str, Any] = {one.name: data[one.name] for one in fields(Spec) if one.name in data}
     _require(known, _SPEC, what)
-    for key in ("trainer", "task", "variant"):
+    for key, most in _LONGEST.items():
         name = known.get(key, "")
-        if not (_NAME.fullmatch(name) or (name == "" and key == "variant")):
+        optional = key in ("variant", "preset") and not name
+        if not (optional or _NAME.fullmatch(name)) or len(name.encode("utf-8", "replace")) > most:
             raise DamagedError(f"{what}: {key} is {_shown(name)}, which is no name")
     if known["seed"] < 0 or not all(type(file) is str for file in known.get("plugins", [])):
         raise DamagedError(f"{what}: seed or plugins are not what they must be")
