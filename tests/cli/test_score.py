@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import corpus
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
@@ -17,6 +18,7 @@ from textbench.cli import cli
 from textbench.plan import registry
 from textbench.plan.resolve import resolve_task
 from textbench.run.score import GivenEvaluation, score
+from textbench.store.directory import RunDirectory
 from textbench.store.frames import load_results
 from textbench.tasks.corpus import Corpus, CorpusConfig
 from textbench.tasks.references import References
@@ -100,6 +102,51 @@ def test_files_are_seeds_and_what_is_recorded_is_sound(call: Call, tmp_path: Pat
     assert call("compare results results").exit_code == 0
 
 
+def test_what_is_not_computed_again_stays_on_record(call: Call) -> None:
+    line = "score s0.txt --references test.txt --name other --metrics"
+    assert call(f"{line} bleu,diversity").exit_code == 0
+    before = load_results("results")
+    again = call(f"{line} bleu,ngram_overlap")
+    assert again.exit_code == 0
+    assert re.search(r"^recorded: .*, with \d+ numbers of before$", again.stdout, flags=re.M)
+    after = load_results("results")
+    values = after.set_index("metric")["value"]
+    pd.testing.assert_series_equal(
+        values.reindex(before["metric"]), before.set_index("metric")["value"]
+    )
+    assert "ms_jaccard4" in values and "ms_jaccard4" not in set(before["metric"])
+    assert call("status --verify").exit_code == 0
+    (path,) = Path("results").glob("*/other/*/env.json")
+    assert len(json.loads(path.read_text("utf-8"))["starts"]) == 2
+
+
+def test_scoring_again_may_be_killed_at_any_write(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "score s0.txt --references test.txt --name other --metrics"
+    assert call(f"{line} bleu").exit_code == 0
+    expected = set(load_results("results")["metric"])
+    real, left = RunDirectory.replace, 0
+
+    def killed(self: RunDirectory, name: str, content: bytes, keep: str = "") -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise SystemExit(137)
+        real(self, name, content, keep)
+
+    monkeypatch.setattr(RunDirectory, "replace", killed)
+    for number in range(20):
+        left = number
+        code = call(f"{line} diversity").exit_code
+        assert call("status --verify").exit_code == 0
+        assert expected <= set(load_results("results")["metric"])
+        if code == 0:
+            assert number > 4
+            return
+    pytest.fail("it never came to an end")
+
+
 def test_tables_are_read_by_a_named_column(call: Call, tmp_path: Path) -> None:
     lines = corpus.sentences(30, 4)
     corpus.write(tmp_path / "plain.txt", lines)
@@ -155,6 +202,7 @@ def test_long_sentences_are_counted_before_they_are_cut(call: Call, tmp_path: Pa
         ("none.txt --references test.txt", "FILE 1: cannot read none.txt: No such file"),
         ("s0.txt --references none.txt", "--references: cannot read none.txt: No such file"),
         ("s0.txt --references test.txt --name mle", "--name mle is a trainer"),
+        ("s0.txt --references test.txt --preset a/b", "unknown preset 'a/b'"),
         ("s0.txt --references test.txt --name a/b", "--name a/b: expected letters"),
         ("s0.txt --references test.txt --metrics blue", "unknown metric 'blue'; did you mean"),
         ("s0.txt --references test.txt --set mle.epochs=3", "--set mle: neither references nor"),

@@ -37,6 +37,24 @@ def call(*words: str) -> str:
     return result.output
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell's")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_a_stream_that_is_closed_leads_nowhere(tmp_path: Path, closed: str) -> None:
+    run(tmp_path, 0, Status("done"))
+    command = f"{sys.executable} -m textbench status --results {tmp_path} {closed}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("1 done" in done.stdout) == (not closed.startswith(">"))
+
+
+def test_status_says_the_same_in_json(tmp_path: Path) -> None:
+    directory = run(tmp_path, 0, Status("interrupted"))
+    (directory.path / "metrics.jsonl").write_text("not json\n")
+    (row,) = json.loads(call("status", "--json", "--results", str(tmp_path)))
+    assert row["status"] == "damaged" and row["reason"].startswith("metrics.jsonl line 1 ")
+    assert "1 damaged" in call("status", "--results", str(tmp_path))
+
+
 # -- names ----------------------------------------------------------------------------------------
 
 

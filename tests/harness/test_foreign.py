@@ -13,11 +13,15 @@ from damaged_stores import RUN, Store, call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textbench.contracts.errors import UserError
+from textbench.plan.arguments import parse_alphas
 from textbench.run import worker
 from textbench.run.conditions import Conditions
 from textbench.store import quick, records, seal
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, parse_object
+from textbench.store.frames import load_curves, load_results
+from textbench.store.rows import LEDGER_TAKEN
 
 CPU = torch.device("cpu")
 
@@ -74,7 +78,7 @@ def test_the_trainer_of_a_plug_in_is_asked_for(store: Store, tmp_path: Path) -> 
     assert "--plugin FILE" in refused.stderr
 
 
-@pytest.mark.parametrize("key", ["task", "trainer", "variant"])
+@pytest.mark.parametrize("key", ["task", "trainer", "variant", "preset"])
 @pytest.mark.parametrize("name", ["../../x", "/etc/x", "..", "a\\b", "a\0b", "x" * 400, ".hidden"])
 def test_names_of_a_record_lead_nowhere(store: Store, tmp_path: Path, key: str, name: str) -> None:
     good = json.loads(json.dumps(kinds.specs()[0].to_json()))
@@ -166,6 +170,45 @@ def test_a_key_of_several_lines_is_told_in_one() -> None:
     row = {**EVALUATION, "ledger": {"a\n\tb": None}}
     with pytest.raises(DamagedError, match=r"^row: a b is None, not a count; "):
         records.evaluation(row, "row")
+
+
+@pytest.mark.parametrize("alpha", [0, 0.0, 5e-324, -1, -0.5])
+def test_an_alpha_is_an_inverse_temperature(alpha: float) -> None:
+    row = {**LATER, "time": "", "textbench": ""}
+    assert records.later(row, "row")["alpha"] == 1.5
+    with pytest.raises(DamagedError, match=r"row: alpha is .*, not an inverse temperature"):
+        records.later({**row, "alpha": alpha}, "row")
+    with pytest.raises(DamagedError, match=r"row: alpha is .*, not an inverse temperature"):
+        records.spec({**kinds_spec(), "alpha": alpha}, "row")
+    with pytest.raises(UserError, match="all above 0"):
+        parse_alphas(str(alpha))
+
+
+def test_a_row_that_has_no_checksum_it_could_have_is_one_line() -> None:
+    row = parse_object('{"far": 1e999, "checksum": "x"}', "row")
+    with pytest.raises(DamagedError, match="row was changed: its checksum does not fit"):
+        records.later({**LATER, "time": "", "textbench": "", **row}, "row")
+
+
+@pytest.mark.parametrize("name", sorted(LEDGER_TAKEN))
+def test_no_count_takes_the_place_of_another_column(name: str) -> None:
+    for row, closely, at_once in (
+        (EVALUATION, records.evaluation, quick.evaluation),
+        (EPOCH, records.log_entry, quick.log_entry),
+    ):
+        wrong = {**row, "ledger": {"n": 1, name: 7}}
+        assert at_once(json.dumps(wrong).encode()) is None
+        with pytest.raises(DamagedError, match=f"row: no count may be called {name}, which is a"):
+            closely(wrong, "row")
+
+
+def test_the_names_that_no_count_may_have_are_those_of_every_frame(tmp_path: Path) -> None:
+    from stores import make_run, points, spec
+
+    make_run(tmp_path, spec(), points(1.0))
+    counts = {"generator_updates", "critic_updates"}
+    for frame in (load_results(tmp_path), load_curves(tmp_path)):
+        assert set(frame.columns) - counts <= LEDGER_TAKEN
 
 
 def test_sound_lines_are_taken_at_once() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from textbench.contracts.errors import UserError, one_line
-from textbench.store import files, lock
+from textbench.store import files, lock, printed
 from textbench.store.directory import RunDirectory
 from textbench.store.process import identity, started
 
@@ -263,11 +263,11 @@ def test_a_log_of_what_was_printed_is_bounded_and_read_from_its_end(tmp_path: Pa
     path = tmp_path / "log.txt"
     path.write_bytes(b"x" * 5_000_000 + b"\nthe end\n")
     with open(path, "ab") as writer:  # who goes on writing appends to what is left
-        files.bound(path, 1_000_000)
+        printed.bound(path, 1_000_000)
         writer.write(b"and more\n")
     assert path.stat().st_size < 600_000
-    assert files.tail(path, 100).endswith("\nthe end\nand more\n")
-    assert files.tail(tmp_path / "absent") == ""
+    assert printed.tail(path, 100).endswith("\nthe end\nand more\n")
+    assert printed.tail(tmp_path / "absent") == ""
 
 
 def test_an_error_without_words_is_named() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from textbench import load_curves, load_results
 from textbench.cli import cli
 from textbench.store import publish
+from textbench.store.files import host, temporary
 from textbench.store.publish import SAMPLE_LINES, thinned
 from textbench.store.rows import EpochRow, LossRow
 
@@ -101,6 +104,26 @@ def test_a_published_store_says_what_the_runs_said(store: Path) -> None:
 )
 def test_the_page_has_the_commands_for_another_place(given: list[str], expected: list[str]) -> None:
     assert publish.commands(given) == expected
+
+
+def test_what_a_killed_publish_left_half_written_goes(store: Path) -> None:
+    code = "import sys; from pathlib import Path; from textbench.store.files import temporary\n"
+    code += "print(temporary(Path(sys.argv[1])))"
+    kept = Path("kept/mine")
+    places = [run_of(store, "mle/s0").relative_to(store) / "status.json", Path("README.md")]
+    left = []
+    for place in places:
+        (kept / place).parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-c", code, str(kept / place)]
+        left.append(Path(subprocess.run(command, capture_output=True, text=True).stdout.strip()))
+    of_the_living = temporary(kept / "README.md")
+    of_another_host = kept / ".README.md.elsewhere.1.0.tmp"
+    odd = [kept / ".a.tmp", kept / f".a.{host()}.x.0.tmp", kept / f".a.{host()}.{'9' * 30}.0.tmp"]
+    for path in (*left, of_the_living, of_another_host, *odd):
+        path.write_text("half")
+    assert call("publish results mine --to kept").exit_code == 0
+    found = set(kept.rglob(".*.tmp"))
+    assert {of_the_living, of_another_host, *odd} <= found and not found & set(left)
 
 
 def test_no_folder_of_the_machine_goes_along(store: Path) -> None:
@@ -256,6 +279,14 @@ def rows(parts: list[tuple[str, int, float]]) -> Iterator[LossRow | EpochRow]:
             "epoch": epoch,
             "values": {"nll": value, phase: 2 * value},
         }
+
+
+def test_thinning_leaves_out_what_has_no_value() -> None:
+    def row(**values: float | None) -> LossRow:
+        return {"kind": "loss", "step": 1, "phase": "a", "epoch": 0, "values": values}
+
+    (thin,) = thinned([row(nll=None, a=1.0, b=1.7e308), row(nll=None, a=None, b=1.7e308)])
+    assert thin["kind"] == "loss" and thin["values"] == {"a": 1.0, "b": 1.7e308}
 
 
 @given(

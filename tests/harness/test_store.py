@@ -136,6 +136,22 @@ def test_a_line_cut_off_by_a_crash_is_left_out(
     assert [row["step"] for row in run.rows("curve.jsonl")] == [0]
 
 
+@pytest.mark.parametrize("left", [b"", b'{"step": 2, "che', b'{"step": 2}', b"x", b"[]"])
+def test_a_last_line_that_lacks_its_newline_alone_is_a_line(
+    directory: RunDirectory, left: bytes
+) -> None:
+    """As an editor leaves it; its checksum shows that it is whole."""
+    rows = [{"step": step, "checksum": specs.digest({"step": step})} for step in (0, 1)]
+    name = "evaluations.jsonl"
+    for row in rows:
+        directory.append(name, row)
+    path = directory.path / name
+    path.write_bytes(path.read_bytes() + left if left else path.read_bytes().rstrip(b"\n"))
+    assert directory.rows(name) == rows
+    RunDirectory(directory.path).append(name, {"step": 3})
+    assert directory.rows(name) == [*rows, {"step": 3}]
+
+
 def test_not_a_number_cannot_be_logged(directory: RunDirectory) -> None:
     """JSON has no NaN; a missing value is null with a reason."""
     with pytest.raises(ValueError, match="not JSON compliant"):

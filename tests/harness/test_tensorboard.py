@@ -50,6 +50,13 @@ def test_without_the_extra_one_line_says_how_to_get_it(
     assert not list(tmp_path.iterdir())  # nothing was begun
 
 
+def test_what_has_no_value_is_no_point(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    row = {"kind": "loss", "step": 3, "phase": "mle", "epoch": 0, "values": {"a": None, "b": 1.5}}
+    run.append("curve.jsonl", row)
+    assert list(tensorboard.losses(run)) == [("train/b", 1.5, 3)]
+
+
 def test_a_run_needs_no_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tensorboard, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="needs an extra"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 from collections.abc import Callable
@@ -103,6 +104,35 @@ def test_a_run_starts_from_its_warm_up_of_the_store(copied: Path) -> None:
     result = verify(copied, "policy_gradient/s0", "--steps 2")
     assert result.exit_code == 2
     assert "whose generator.pt is not in" in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_nothing_but_the_record_of_a_warm_up_is_read(copied: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (path_of(copied) / "junk").symlink_to(tmp_path / "outside")
+    os.mkfifo(path_of(copied) / "pipe")  # whoever reads it waits for ever
+    result = verify(copied, "policy_gradient/s0", "--steps 2")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("name", ["generator.pt", "metrics.jsonl", "curve.jsonl"])
+def test_a_damaged_warm_up_is_one_line(copied: Path, name: str) -> None:
+    file = path_of(copied) / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(bytes(content))
+    result = verify(copied, "policy_gradient/s0", "--steps 2")
+    assert result.exit_code == 2, result.output
+    name_of_warmup = "/".join(path_of(copied).parts[-3:])
+    assert f"error: the run starts from {name_of_warmup}: " in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_nothing_compared_is_not_the_same(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A phase that logs nothing in its first steps."""
+    monkeypatch.setattr(repeat, "_numbers", lambda directory: iter(()))
+    result = verify(store, "mle/s0", "--steps 1")
+    assert result.exit_code == 2, result.output
+    assert "has no number on record of its first 1 step(s)" in result.stderr
 
 
 @pytest.mark.parametrize("name", LOGS)

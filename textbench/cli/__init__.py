@@ -129,7 +129,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
-    from textbench.cli.terminal import replace_what_cannot_be_shown
+    from textbench.cli.terminal import open_missing_streams, replace_what_cannot_be_shown
 
+    open_missing_streams()
     replace_what_cannot_be_shown()
     cli.main(prog_name="textbench")

@@ -54,6 +54,7 @@ def command(store: Path, name: str, folder: Path, only: tuple[str, ...]) -> None
     target = folder / name
     if target.resolve() == store.resolve():
         raise UserError(f"{store} would be published into itself; name another store")
+    publish.sweep(target)
     sound, left_out = _sound(store, only)
     counts = {True: 0, False: 0}
     chosen = publish.with_generators(sound, target)

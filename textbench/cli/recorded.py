@@ -25,7 +25,7 @@ def find_run(part: str, results: Path) -> RunDirectory:
         UserError: No run, or several.
     """
     if os.path.lexists(Path(part) / SPEC):
-        return RunDirectory(Path(part).resolve())
+        return RunDirectory(Path(part).resolve(), alone=True)
     runs = list(RunDirectory.find(results))
     found = [run for run in runs if run.name == part.strip("/")]
     folder = part.replace(":", "-")
@@ -103,7 +103,7 @@ def show_run(run: RunDirectory) -> None:
     for title, pairs in sections.items():
         _show_section(title, pairs)
     if spec.warmup is not None:
-        warmup = RunDirectory(spec.warmup.directory(run.path.parents[2]))
+        warmup = RunDirectory(spec.warmup.directory(run.store))
         standing = warmup.standing()
         damage = standing.reason if standing.status == "interrupted" else ""
         _show_section("Warm-up", {warmup.name: f"{standing.status}{damage and f': {damage}'}"})
@@ -143,7 +143,7 @@ def _show_evidence(
     warmup = run.spec.warmup
     if warmup is None:
         return
-    source = RunDirectory(warmup.directory(run.directory.path.parents[2]))
+    source = RunDirectory(warmup.directory(run.directory.store))
     try:
         before = source.evaluations()
     except UNREADABLE as error:

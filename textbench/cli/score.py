@@ -15,7 +15,7 @@ from textbench.cli.evaluate import parse_metrics
 from textbench.cli.terminal import warn
 from textbench.contracts.errors import UserError, printable
 from textbench.contracts.plain import grouped
-from textbench.plan import registry
+from textbench.plan import presets, registry
 from textbench.plan.arguments import parse_settings
 from textbench.store.directory import RunDirectory
 
@@ -98,8 +98,9 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
         if name:
             spec = spec_of(common, name, words, seed)
             directory = RunDirectory(spec.directory(given["results"]))
-            record(directory, spec, measured, evaluation)
-            click.echo(f"recorded: {directory.path}")
+            left = record(directory, spec, measured, evaluation)
+            more = f", with {left} number{'s' * (left != 1)} of before" if left else ""
+            click.echo(f"recorded: {directory.path}{more}")
 
 
 def _read(files: Sequence[Path], column: str) -> list[list[str]]:
@@ -148,7 +149,7 @@ def scored(
     """Return what the sentences are compared with, and the task's part of a spec.
 
     Raises:
-        UserError: There is no such task, it is not text, or options are wrong.
+        UserError: There is no such task or preset, it is not text, or options are wrong.
     """
     from textbench.plan.resolve import resolve_task
     from textbench.tasks.corpus import Corpus
@@ -170,6 +171,7 @@ def _references(
     from textbench.tasks.references import References
     from textbench.tasks.sentences import read_lines, tokenise
 
+    presets.path(preset)  # it has no options here, and is recorded
     layer = parse_settings(settings)
     config = validate(CorpusConfig, layer.pop(REFERENCES, {}), REFERENCES)
     sections = registry.metric_sections()

@@ -63,8 +63,7 @@ def command(results: Path, verify: bool, as_json: bool) -> None:
     counts: Counter[str] = Counter()
     for run in runs:
         try:
-            recorded = read_run(run)
-            run.evaluations()
+            recorded = _read(run)
         except UNREADABLE as error:
             counts["damaged"] += 1
             rows.append([run.name, "damaged", "", "", "", one_line(error)])
@@ -78,10 +77,17 @@ def command(results: Path, verify: bool, as_json: bool) -> None:
     click.echo(f"\n{len(runs)} run{'s' * (len(runs) != 1)}: {counted}")
 
 
+def _read(run: RunDirectory) -> RecordedRun:
+    """Read a run, its evaluations included: those of one that is not done have no checksum."""
+    recorded = read_run(run)
+    run.evaluations()
+    return recorded
+
+
 def _described(run: RunDirectory) -> dict[str, object]:
     """Return what scripts want to know of a run, as JSON data."""
     try:
-        recorded = read_run(run)
+        recorded = _read(run)
     except UNREADABLE as error:
         return {"run": run.name, "status": "damaged", "reason": one_line(error)}
     spec, status = recorded.spec, recorded.status

@@ -27,6 +27,18 @@ def say_left_out(reasons: Mapping[str, str]) -> None:
         click.echo(printable(f"textbench: {name} is left out: {reason}"), err=True)
 
 
+def open_missing_streams() -> None:
+    """Let a stream that the shell has closed (``>&-``) lead nowhere, for workers as well.
+
+    Else its number would be that of the next file that is opened.
+    """
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - it stays
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+
+
 def replace_what_cannot_be_shown() -> None:
     """Let a terminal of another encoding (latin-1, cp1252) show ``?`` instead of an error."""
     for stream in (sys.stdout, sys.stderr):

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from textbench.cli import options
-from textbench.contracts.errors import one_line, printable
+from textbench.contracts.errors import UserError, one_line, printable
 from textbench.plan import registry
 
 EPILOG = """\b
@@ -53,6 +53,11 @@ def command(run: str, steps: int, results: Path, device: str, plugins: tuple[Pat
 
     torch.set_num_threads(1)
     found = repeat(directory, steps, choose_devices(device)[0])
+    if not (found.compared or found.differences):
+        raise UserError(
+            f"nothing was compared: {directory.name} has no number on record of its first "
+            f"{found.steps} step(s); take more by --steps"
+        )
     agreed = f"{found.compared} numbers of {found.steps} steps are the same to the bit"
     if found.elsewhere:
         click.echo(printable(f"note    this is another place: {', '.join(found.elsewhere)}"))

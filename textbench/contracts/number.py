@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 Direction = Literal["lower", "higher", "none"]
@@ -19,3 +20,8 @@ class Number(NamedTuple):
     """One line for `textbench list` and the report's footnotes."""
     headline: bool = False
     """True where the terminal, which is narrow, should show it before others."""
+
+
+def is_alpha(value: float) -> bool:
+    """Tell whether a number is an inverse temperature: above 0, and finite as its inverse is."""
+    return 0 < value < math.inf and 1 / value < math.inf

@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from textbench.contracts.errors import UnknownNameError, UserError
+from textbench.contracts.number import is_alpha
 from textbench.contracts.plain import Json, JsonObject
 from textbench.plan import grids, product, registry
 from textbench.plan.toml import read_toml
@@ -181,8 +182,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def _is_alpha(number: Decimal) -> bool:
-    """Tell whether it is finite and positive, also as a float."""
-    return number.is_finite() and 0 < float(number) < math.inf
+    return number.is_finite() and is_alpha(float(number))
 
 
 def parse_alphas(text: str, *, single: bool = False) -> list[float]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 from pathlib import Path
 
 from textbench.contracts.errors import UserError
+from textbench.store import files
+from textbench.store.files import DamagedError
 
 MANIFEST = "manifest.json"
 """sha256 of every file that the report wrote, by name."""
@@ -44,23 +47,33 @@ class Output:
         return [self.folder / name for name in sorted(self._files, key=lambda n: n != "report.md")]
 
     def _remove_stale(self) -> None:
-        manifest = self.folder / MANIFEST
-        if not manifest.exists():
-            return
-        try:
-            before: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))
-        except ValueError:
-            return
-        for name in set(before) - set(self._files):
+        for name, digest in self._before().items():
             path = self.folder / Path(name).name
-            if path.is_file() and _digest(path.read_bytes()) == before[name]:
+            if name in self._files or not path.is_file():
+                continue
+            if _digest(path.read_bytes()) == digest:
                 path.unlink()
+
+    def _before(self) -> dict[str, str]:
+        """Return the last report's manifest; that of something else is empty."""
+        try:
+            content = files.read_bytes(self.folder / MANIFEST, files.LARGEST)
+            found = files.parse_object(content, MANIFEST)
+        except (FileNotFoundError, DamagedError):
+            return {}
+        digests = {name: digest for name, digest in found.items() if isinstance(digest, str)}
+        return digests if len(digests) == len(found) else {}
 
     @staticmethod
     def _replace(path: Path, content: bytes) -> None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
 
 
 def _digest(content: bytes) -> str:

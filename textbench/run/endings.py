@@ -9,7 +9,7 @@ from typing import Protocol
 
 from textbench.contracts.errors import UserError
 from textbench.store.directory import GONE, RunDirectory
-from textbench.store.files import tail
+from textbench.store.printed import tail
 from textbench.store.rows import BROKEN, FINISHED, PRINTED, Status, StatusName
 from textbench.store.verify import contradiction
 

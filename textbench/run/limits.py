@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from textbench.store.directory import RunDirectory
-from textbench.store.files import bound
+from textbench.store.printed import bound
 from textbench.store.rows import LOGS, PRINTED, StatusName
 
 GRACE = 60.0

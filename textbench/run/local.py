@@ -14,7 +14,8 @@ from textbench.run.engine import Engine
 from textbench.run.limits import Limits, Watch
 from textbench.run.provenance import PARENT
 from textbench.store.directory import RunDirectory
-from textbench.store.files import bound, open_safely
+from textbench.store.files import open_safely
+from textbench.store.printed import bound
 from textbench.store.rows import PRINTED, StatusName
 
 WORKER = (sys.executable, "-P", "-m", "textbench.run.worker")

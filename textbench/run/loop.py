@@ -162,7 +162,7 @@ class Run:
             "step": self.step,
             "phase": self._phase(),
             "epoch": self.schedule.epoch(self.step - 1),  # still under way
-            "values": values,
+            "values": {**values},
         }
         self.directory.append(CURVE, row)
 

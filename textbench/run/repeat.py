@@ -8,7 +8,7 @@ the run's replicates, as far as the store has any.
 from __future__ import annotations
 
 import math
-import shutil
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ from pathlib import Path
 
 import torch
 
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.spec import Spec
 from textbench.run import conditions, worker
 from textbench.run.conditions import Conditions
-from textbench.store import kept
+from textbench.store import files, kept
 from textbench.store.directory import RunDirectory
-from textbench.store.read import UNREADABLE
-from textbench.store.rows import CURVE, GENERATOR, METRICS
+from textbench.store.read import UNREADABLE, read_run
+from textbench.store.rows import CURVE, GENERATOR, METRICS, RECORD
 
 PLACE = ("textbench", "torch", "cpu", "device", "threads")
 """What of an environment may move the last bits."""
@@ -71,7 +71,7 @@ def repeat(directory: RunDirectory, steps: int, device: str = "cpu") -> Repetiti
         taken = _Steps(steps)
         worker.execute(again, Conditions(torch.device(device), math.inf, stop=taken.enough))
         status = again.status()
-        if status.status not in ("done", "interrupted"):
+        if status.status not in ("done", "interrupted") or not again.starts():
             raise UserError(f"{directory.name} cannot be made again: {status.reason}")
         found = Repetition(steps=taken.taken, elsewhere=_elsewhere(directory, again))
         _compare(found, directory, again, spec)
@@ -93,12 +93,22 @@ def _bring_warmup(spec: Spec, store: Path, target: Path) -> None:
     if spec.warmup is None:
         return
     source = RunDirectory(spec.warmup.directory(store))
-    if not (source.path / GENERATOR).is_file():
+    if not os.path.lexists(source.path / GENERATOR):
         raise UserError(
             f"the run starts from {source.name}, whose {GENERATOR} is not in {store}; "
             "it is needed to make the run again"
         )
-    shutil.copytree(source.path, spec.warmup.directory(target))
+    try:
+        status = read_run(source).status.status  # which checks all files of one that is done
+        copied = RunDirectory(spec.warmup.directory(target))
+        copied.path.mkdir(parents=True)
+        for name in RECORD:  # and nothing else: a store may be somebody else's
+            if os.path.lexists(source.path / name):
+                copied.replace(name, files.read_bytes(source.path / name))
+    except UNREADABLE as error:
+        raise UserError(f"the run starts from {source.name}: {one_line(error)}") from None
+    if status != "done":
+        raise UserError(f"the run starts from {source.name}, which is {status}")
 
 
 def _elsewhere(directory: RunDirectory, again: RunDirectory) -> list[str]:
@@ -151,8 +161,8 @@ def _replicates(directory: RunDirectory, spec: Spec) -> Iterator[dict[Key, float
     """Yield the records of the store's other runs of this spec, which have other seeds."""
     for other in RunDirectory.find(directory.store):
         try:
-            same = other.spec().group == spec.group and other.path != directory.path
-            if same:
+            recorded = read_run(other)
+            if recorded.group == spec.group and recorded.hash != spec.hash:
                 yield dict(_numbers(other))
         except UNREADABLE:
             continue  # a damaged run is no replicate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -21,7 +22,16 @@ from textbench.run.measure import measure, undisturbed
 from textbench.run.provenance import provenance
 from textbench.store import kept, verify
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import CURVE, ENVIRONMENT, METRICS, SAMPLES, Measurement, Status
+from textbench.store.read import UNREADABLE, read_run
+from textbench.store.rows import (
+    CURVE,
+    ENVIRONMENT,
+    METRICS,
+    SAMPLES,
+    EvaluationRow,
+    Measurement,
+    Status,
+)
 from textbench.tasks.corpus import Corpus, CorpusConfig
 from textbench.tasks.references import References
 
@@ -101,8 +111,11 @@ def record(
     spec: Spec,
     measured: Mapping[str, Measurement],
     evaluation: GivenEvaluation,
-) -> None:
-    """Write the row of given sentences as a finished run.
+) -> int:
+    """Write the row of given sentences as a finished run; return how many numbers it keeps.
+
+    What is on record of these very sentences and is not computed now stays. The folder holds a
+    finished run at every moment, of the old numbers or of the new ones.
 
     Raises:
         UserError: Another process is writing it.
@@ -111,24 +124,50 @@ def record(
     if not directory.acquire():
         raise UserError(f"{directory.name} is being written by another process")
     try:
-        for name in (METRICS, CURVE):
-            directory.replace(name, b"")
-        directory.write_json(ENVIRONMENT, {"starts": [provenance("cpu", "")]})
-        kept.keep(directory.store, spec, evaluation.task)
-        row = {
-            **{"step": 1, "phase": PHASE, "epoch": 0, "final": True},
-            **{"ledger": dict.fromkeys(LEDGER, 0), "seconds": 0.0, "cpu_seconds": 0.0},
-            "metrics": dict(measured),
-        }
-        directory.append(METRICS, row)
-        checkpoint.save_generator(directory, evaluation.generator, spec.hash)
-        task: TextTask[Config] = evaluation.text
-        lines = task.decode(evaluation.samples[:200])
-        directory.replace(SAMPLES, ("\n".join(lines) + "\n").encode())
-        known = {name: one["value"] for name, one in measured.items()}
-        values = {name: value for name, value in known.items() if value is not None}
-        status = Status("done", phase=PHASE, step=1, total=1, metrics=values)
-        status.checksums = verify.checksums(directory)
-        directory.write_status(status)
+        before = _before(directory)
+        known = before[-1]["metrics"] if before else {}
+        kept_ = {name: one for name, one in known.items() if name not in measured}
+        if before:  # its checksums would fit neither log in between
+            directory.write_status(replace(directory.status(), checksums={}))
+        _write(directory, spec, {**kept_, **measured}, evaluation, more=bool(kept_))
     finally:
         directory.release()
+    return sum(one["value"] is not None for one in kept_.values())
+
+
+def _before(directory: RunDirectory) -> list[EvaluationRow]:
+    """Return what is on record of the sentences, if that is sound: its folder is theirs alone."""
+    try:
+        return read_run(directory).evaluations() if directory.status().status == "done" else []
+    except UNREADABLE:
+        return []  # it is written anew
+
+
+def _write(
+    directory: RunDirectory,
+    spec: Spec,
+    measured: Mapping[str, Measurement],
+    evaluation: GivenEvaluation,
+    *,
+    more: bool,
+) -> None:
+    """Write every file, each whole; ``more`` keeps what the numbers of before were made with."""
+    starts = directory.starts() if more else []
+    directory.write_json(ENVIRONMENT, {"starts": [*starts, provenance("cpu", "")]})
+    kept.keep(directory.store, spec, evaluation.task)
+    checkpoint.save_generator(directory, evaluation.generator, spec.hash)
+    task: TextTask[Config] = evaluation.text
+    lines = task.decode(evaluation.samples[:200])
+    directory.replace(SAMPLES, ("\n".join(lines) + "\n").encode())
+    row = {
+        **{"step": 1, "phase": PHASE, "epoch": 0, "final": True},
+        **{"ledger": dict.fromkeys(LEDGER, 0), "seconds": 0.0, "cpu_seconds": 0.0},
+        "metrics": dict(measured),
+    }
+    directory.replace(CURVE, b"")
+    directory.replace(METRICS, (json.dumps(row, allow_nan=False) + "\n").encode())
+    known = {name: one["value"] for name, one in measured.items()}
+    values = {name: value for name, value in known.items() if value is not None}
+    status = Status("done", phase=PHASE, step=1, total=1, metrics=values)
+    status.checksums = verify.checksums(directory)
+    directory.write_status(status)

@@ -104,7 +104,8 @@ def losses(directory: RunDirectory) -> Iterator[Point]:
     for row in directory.curve():
         if row["kind"] == "loss":
             for name, value in row["values"].items():
-                yield f"train/{name}", value, row["step"]
+                if value is not None:
+                    yield f"train/{name}", value, row["step"]
         else:
             yield "epoch/seconds", row["seconds"], row["step"]
 

@@ -250,7 +250,7 @@ def prepare(directory: RunDirectory, options: Conditions) -> Run:
 def _warmed_up(spec: Spec, directory: RunDirectory, options: Conditions) -> Warmup:
     """Return the end of the warm-up run, executing it here if nobody has yet."""
     assert spec.warmup is not None  # noqa: S101 - for the type checker
-    source = RunDirectory(spec.warmup.directory(directory.path.parents[2]))
+    source = RunDirectory(spec.warmup.directory(directory.store))
     source.create(spec.warmup)
     if execute(source, options, generator=True) != 0:
         status = source.standing()

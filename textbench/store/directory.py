@@ -39,10 +39,16 @@ GONE = "its process is gone"
 
 
 class RunDirectory(Folder):
-    """The files of one run, and the only code that writes them."""
+    """The files of one run, and the only code that writes them.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: Where it is.
+        alone: Whether it was named by its path: then the folders above need not be a store's.
+    """
+
+    def __init__(self, path: Path, *, alone: bool = False) -> None:
         super().__init__(path)
+        self.alone = alone
         self._lock = Lock(path)
 
     @classmethod
@@ -57,7 +63,7 @@ class RunDirectory(Folder):
             inside = [folder for folder in folders if folder.name == "?"]
             for folder in folders:
                 try:
-                    inside += [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()]
+                    inside += map(Path, filter(_is_folder, os.scandir(folder)))
                 except (FileNotFoundError, NotADirectoryError):
                     continue
                 except OSError:
@@ -258,6 +264,13 @@ class RunDirectory(Folder):
         if not os.path.lexists(self.path / ENVIRONMENT):
             return []
         return records.starts(self.read_json(ENVIRONMENT))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a symbolic link that leads to itself leads nowhere
+        return False
 
 
 def _is_run(path: Path) -> bool:

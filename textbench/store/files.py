@@ -14,11 +14,13 @@ import json
 import os
 import socket
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.plain import JsonObject
+from textbench.contracts.spec import digest
 
 LARGEST = 64 * 2**20
 """Bytes of a JSON file that are read at most; ours have some thousands."""
@@ -157,6 +159,23 @@ def _kind(data: object) -> str:
     return names.get(type(data), "number")
 
 
+def is_intact(row: Mapping[str, object]) -> bool:
+    """Tell whether a row has the checksum of all the rest of it."""
+    rest = {key: value for key, value in row.items() if key != "checksum"}
+    try:
+        return row.get("checksum") == digest(rest)
+    except (ValueError, RecursionError):  # 1e999 is infinite
+        return False
+
+
+def is_whole(line: bytes) -> bool:
+    """Tell whether a last line without its newline, as an editor leaves it, is whole after all."""
+    try:
+        return is_intact(parse_object(line, "line"))
+    except DamagedError:
+        return False
+
+
 # -- writing -----------------------------------------------------------------------------------
 
 
@@ -204,6 +223,8 @@ def replace(path: Path, content: bytes, *, keep: Path | None = None) -> None:
 def append_line(path: Path, line: str) -> None:
     """Append a line in one piece, after taking back what an earlier writer left half written.
 
+    A last line that lacks nothing but its newline gets that.
+
     Only the holder of the run's lock may call this.
 
     Raises:
@@ -211,6 +232,9 @@ def append_line(path: Path, line: str) -> None:
     """
     with os.fdopen(open_safely(path, os.O_RDWR | os.O_CREAT), "r+b", buffering=0) as handle:
         end = _end_of_lines(handle)
+        handle.seek(end)
+        if is_whole(left := handle.read(LARGEST)):
+            end, line = end + len(left), f"\n{line}"
         handle.truncate(end)
         handle.seek(end)
         content = memoryview(line.encode("utf-8"))
@@ -256,24 +280,3 @@ def sync_folder(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def tail(path: Path, most: int = 65536) -> str:
-    """Return the last ``most`` bytes of a file as text; empty where it cannot be read."""
-    try:
-        with os.fdopen(open_safely(path), "rb") as handle:
-            handle.seek(max(0, handle.seek(0, os.SEEK_END) - most))
-            return handle.read().decode("utf-8", errors="replace")
-    except (OSError, DamagedError):
-        return ""
-
-
-def bound(path: Path, most: int) -> None:
-    """Cut a file that others append to down to its last half, if it is longer than ``most``."""
-    with contextlib.suppress(OSError, DamagedError):
-        if path.lstat().st_size <= most:
-            return
-        kept = tail(path, most // 2)
-        with os.fdopen(open_safely(path, os.O_WRONLY | os.O_APPEND), "ab") as handle:
-            handle.truncate(0)
-            handle.write(f"... (cut to its last {most // 2**20} MiB or less)\n{kept}".encode())

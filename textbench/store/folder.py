@@ -94,7 +94,7 @@ class Folder:
             return b""
 
     def rows(self, name: str) -> list[JsonObject]:
-        """Read a JSON Lines file; a last line cut off by a crash is left out.
+        """Read a JSON Lines file; see `checked`.
 
         Raises:
             DamagedError: A line is no JSON object; names it.
@@ -109,6 +109,9 @@ class Folder:
     ) -> list[T]:
         """Read a JSON Lines file row by row.
 
+        A last line without its newline was cut off by a crash and is left out, unless its checksum
+        shows that it is whole.
+
         Args:
             name: The file.
             check: Is told a row and what to call it; returns it, or raises.
@@ -118,7 +121,8 @@ class Folder:
         content = self.content(name)
         long = len(content) >= LONG
         found: list[T] = []
-        for number, line in enumerate(content.split(b"\n")[:-1], 1):
+        *lines, last = content.split(b"\n")
+        for number, line in enumerate([*lines, last] if files.is_whole(last) else lines, 1):
             row = quick(line) if long else None
             if row is None:
                 what = f"{name} line {number}"

@@ -26,19 +26,20 @@ from textbench.store.read import (
     product_rate,
     read_store,
 )
-from textbench.store.rows import CURVE, METRICS
+from textbench.store.rows import (
+    CURVE,
+    LOG_COLUMNS,
+    METRICS,
+)
+from textbench.store.rows import EVALUATION_COLUMNS as EVALUATION_COLUMNS
+from textbench.store.rows import METRIC_COLUMNS as METRIC_COLUMNS
+from textbench.store.rows import RUN_COLUMNS as RUN_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHORT = 12
 """Hex digits of a hash that a frame shows."""
-RUN_COLUMNS = (
-    *("run", "label", "title", "trainer", "variant", "overrides", "preset"),
-    *("task", "task_fingerprint", "group", "seed", "status", "reason"),
-    *("own_generator", "fresh_data", "warmup_label"),
-)
-"""What identifies the run; these columns open every frame."""
 DETAIL_COLUMNS = (
     *("phase", "step", "total", "warmup_run", "hardware", "product_rate", "hash"),
     *("version", "alpha"),
@@ -46,15 +47,6 @@ DETAIL_COLUMNS = (
     *("metrics", "changes", "warmup", "starts", "traceback", "headlines", "path"),
 )
 """What else `load_runs` says of a run."""
-EVALUATION_COLUMNS = (
-    *("evaluation", "warmup", "phase", "step"),
-    *("epoch", "final", "seconds", "cpu_seconds"),
-)
-METRIC_COLUMNS = (
-    *("metric", "value", "na_reason", "protocol"),
-    *("direction", "unit", "summary"),
-)
-LOG_COLUMNS = ("warmup", "kind", "phase", "step", "epoch", "name", "value")
 
 
 class Frames(NamedTuple):

@@ -4,7 +4,8 @@ Two things keep a second process out. The kernel's lock (``flock``) on ``lock`` 
 process. Beside it ``owner.json`` names host, process and its start, and its date is a heartbeat:
 that holds on file systems where locks are refused, or granted to everybody, and on Windows. An
 owner on this machine is dead when its process is; one on another machine when its heartbeat is
-older than `TAKEOVER`.
+older than `TAKEOVER`. It names the folder as well, by device and inode: in a copy that is made
+meanwhile it owns nothing.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ class Lock:
     def _own(self) -> bool:
         """Become the owner, unless a live process is."""
         path = self.folder / OWNER
-        mine = {**process.identity(), "token": os.urandom(8).hex()}
+        mine = {**process.identity(), "token": os.urandom(8).hex(), **self._place()}
         for _ in range(3):
             new = files.temporary(path)
             new.write_bytes((json.dumps(mine) + "\n").encode())
@@ -158,6 +159,11 @@ class Lock:
             finally:
                 new.unlink(missing_ok=True)
         return False
+
+    def _place(self) -> dict[str, int]:
+        """Return what tells the folder from a copy; nothing where the system does not say."""
+        found = self.folder.stat()
+        return {"device": found.st_dev, "inode": found.st_ino} if found.st_ino else {}
 
     def _held_by_the_living(self) -> bool:
         try:
@@ -185,6 +191,9 @@ class Lock:
         if all(owner.get(key) == here[key] for key in ("host", "boot", "namespace")):
             pid = owner.get("pid")
             if not isinstance(pid, int) or not 0 < pid < 2**31:
+                return False
+            place = self._place()
+            if "inode" in owner and place and any(owner.get(key) != place[key] for key in place):
                 return False
             return process.started(pid) == owner.get("start") != ""
         return self._age(path or self.folder / OWNER) < TAKEOVER

@@ -8,6 +8,7 @@ store of a hundred runs fits a repository.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import statistics
@@ -17,7 +18,7 @@ from itertools import groupby
 from pathlib import Path
 
 from textbench.contracts.errors import UserError, printable
-from textbench.store import kept, verify
+from textbench.store import files, kept, process, verify
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, checksum
 from textbench.store.read import RecordedRun, read_run
@@ -73,6 +74,16 @@ def checked(directory: RunDirectory) -> RecordedRun:
                 "were not committed; run it from a clean one"
             )
     return run
+
+
+def sweep(store: Path) -> None:
+    """Remove what publishing into ``store`` left half written when it was killed, on this host."""
+    for left in store.rglob(".*.tmp"):
+        host, pid, *_ = left.name.split(".")[-4:]
+        ours = host == files.host() and re.fullmatch(r"[0-9]{1,9}", pid)
+        if ours and not process.started(int(pid)):
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 def publish(run: RecordedRun, store: Path, *, generator: bool) -> bool:
@@ -142,12 +153,20 @@ def thinned(rows: Iterable[LossRow | EpochRow]) -> Iterator[LossRow | EpochRow]:
             yield from group
             continue
         losses = [row for row in group if row["kind"] == "loss"]
-        names = dict.fromkeys(name for row in losses for name in row["values"])
-        means = {
-            name: statistics.fmean(row["values"][name] for row in losses if name in row["values"])
-            for name in names
-        }
+        logged: dict[str, list[float]] = {}
+        for row in losses:
+            for name, value in row["values"].items():
+                if value is not None:
+                    logged.setdefault(name, []).append(value)
+        means: dict[str, float | None] = {name: _mean(values) for name, values in logged.items()}
         yield {**losses[-1], "values": means}
+
+
+def _mean(values: Sequence[float]) -> float:
+    try:
+        return statistics.fmean(values)
+    except OverflowError:  # of their sum
+        return float(statistics.mean(values))
 
 
 def with_generators(runs: Iterable[RecordedRun], store: Path) -> set[str]:

@@ -6,10 +6,11 @@ pydantic reads off `textbench.store.rows` what a line must be. A line that it do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
-from textbench.store.rows import EpochRow, EvaluationRow, LossRow
+from textbench.store.rows import LEDGER_TAKEN, EpochRow, EvaluationRow, LossRow
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -26,7 +27,7 @@ def evaluation(line: bytes) -> EvaluationRow | None:
         (row,) = _evaluations().validate_json(b"[%b]" % line)
     except ValueError:
         return None
-    return row if _fit(row["step"], *row["ledger"].values()) else None
+    return row if _fit(row["step"]) and _sound(row["ledger"]) else None
 
 
 def log_entry(line: bytes) -> LossRow | EpochRow | None:
@@ -35,12 +36,16 @@ def log_entry(line: bytes) -> LossRow | EpochRow | None:
         (row,) = _log_entries().validate_json(b"[%b]" % line)
     except ValueError:
         return None
-    counts = row["ledger"].values() if row["kind"] == "epoch" else ()
-    return row if _fit(row["step"], row["epoch"], *counts) else None
+    sound = row["kind"] == "loss" or _sound(row["ledger"])
+    return row if sound and _fit(row["step"], row["epoch"]) else None
+
+
+def _sound(ledger: Mapping[str, int]) -> bool:
+    return LEDGER_TAKEN.isdisjoint(ledger) and _fit(*ledger.values())
 
 
 def _fit(*counts: int) -> bool:
-    return max(map(abs, counts)) < _LARGEST
+    return max(map(abs, counts), default=0) < _LARGEST
 
 
 @cache

@@ -6,6 +6,7 @@ Nothing here needs torch or pandas. A directory that cannot be read is noted, ne
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,7 +109,10 @@ def read_store(directory: str | Path) -> Results:
         try:
             runs.append(read_run(found))
         except UNREADABLE as error:
-            unreadable[found.name] = one_line(error)
+            shown = os.fsencode(found.name).decode(
+                errors="backslashreplace"
+            )  # bytes may be no text
+            unreadable[shown] = one_line(error)
     return Results(runs, unreadable)
 
 
@@ -122,14 +126,23 @@ def read_run(directory: RunDirectory) -> RecordedRun:
     """
     directory.check_place("it is not read")
     spec, status = directory.spec(), directory.status()
-    if directory.path.name != spec.directory(directory.store).name:
-        raise DamagedError("its spec is another run's: the folder's name does not fit")
+    _check_folder(directory, spec)
     if status.status == "done" and (wrong := verify.contradiction(directory, spec.hash, status)):
         raise DamagedError(f"it is not done: {wrong}")
     starts = directory.starts()
     if any(row.get("run", spec.hash) != spec.hash for row in directory.later()):
         raise DamagedError(f"{EVALUATIONS} is another run's", "remove that file")
     return RecordedRun(directory, spec, status, starts, spec.hash, spec.group)
+
+
+def _check_folder(directory: RunDirectory, spec: Spec) -> None:
+    """Refuse a run that lies in another's place: a copy must not count as one more seed."""
+    place = spec.directory(directory.store)
+    if directory.path.name != place.name:
+        raise DamagedError("its spec is another run's: the folder's name does not fit")
+    if not directory.alone and directory.path.parts[-3:] != place.parts[-3:]:
+        name = RunDirectory(place).name
+        raise DamagedError(f"it is {name}, copied or moved", "move it back, or out of the store")
 
 
 def problems(directory: RunDirectory) -> list[str]:

@@ -23,10 +23,11 @@ from typing import (
     get_type_hints,
 )
 
-from textbench.contracts.number import Direction
-from textbench.contracts.spec import Spec, digest
-from textbench.store.files import DamagedError
+from textbench.contracts.number import Direction, is_alpha
+from textbench.contracts.spec import Spec
+from textbench.store.files import DamagedError, is_intact
 from textbench.store.rows import (
+    LEDGER_TAKEN,
     EpochRow,
     EvaluationRow,
     LaterRow,
@@ -48,7 +49,9 @@ _NAMES: dict[type, str] = {
     list: "a list",
     type(None): "null",
 }
-_NAME = re.compile(r"\w[^/\\\x00-\x1f\x7f]{0,199}")
+_NAME = re.compile(r"\w[^/\\\x00-\x1f\x7f]*")
+_LONGEST = {"trainer": 200, "variant": 200, "task": 100, "preset": 60}
+"""Bytes of names at most: folders have them, and files of a report begin with the last two."""
 _LARGEST = 2**63
 _WARMUPS = 4
 """How many warm-ups may have warm-ups of their own."""
@@ -113,12 +116,14 @@ def spec(data: Unchecked, what: str = "spec.json") -> Spec:
 def _spec(data: Unchecked, what: str, warmups: int) -> Unchecked:
     known: dict[str, Any] = {one.name: data[one.name] for one in fields(Spec) if one.name in data}
     _require(known, _SPEC, what)
-    for key in ("trainer", "task", "variant"):
+    for key, most in _LONGEST.items():
         name = known.get(key, "")
-        if not (_NAME.fullmatch(name) or (name == "" and key == "variant")):
+        optional = key in ("variant", "preset") and not name
+        if not (optional or _NAME.fullmatch(name)) or len(name.encode("utf-8", "replace")) > most:
             raise DamagedError(f"{what}: {key} is {_shown(name)}, which is no name")
     if known["seed"] < 0 or not all(type(file) is str for file in known.get("plugins", [])):
         raise DamagedError(f"{what}: seed or plugins are not what they must be")
+    _alpha(known.get("alpha", 1.0), what)
     _counts(known["backbone"], f"{what}: backbone")
     if not all(type(table) is dict for table in known.get("metrics", {}).values()):
         raise DamagedError(f"{what}: metrics must be tables of options")
@@ -173,7 +178,7 @@ def evaluation(row: Unchecked, what: str) -> EvaluationRow:
         DamagedError: It is none.
     """
     _require(row, _EVALUATION, what)
-    _counts(row["ledger"], what)
+    _ledger(row["ledger"], what)
     _metrics(row["metrics"], what)
     return cast(EvaluationRow, row)
 
@@ -185,12 +190,12 @@ def later(row: Unchecked, what: str) -> LaterRow:
         DamagedError: It is none.
     """
     _require(row, _LATER, what)
+    _alpha(row["alpha"], what)
     _metrics(row["metrics"], what)
     for pair in row["options"]:
         if type(pair) is not list or [type(one) for one in pair] != [str, dict]:
             raise DamagedError(f"{what}: options must be pairs of a name and a table")
-    rest = {key: value for key, value in row.items() if key != "checksum"}
-    if "checksum" in row and row["checksum"] != digest(rest):
+    if "checksum" in row and not is_intact(row):
         raise DamagedError(f"{what} was changed: its checksum does not fit")
     return cast(LaterRow, row)
 
@@ -208,7 +213,7 @@ def log_entry(row: Unchecked, what: str) -> LossRow | EpochRow:
         return cast(LossRow, row)
     if kind == "epoch":
         _require(row, _EPOCH, what)
-        _counts(row["ledger"], what)
+        _ledger(row["ledger"], what)
         return cast(EpochRow, row)
     raise DamagedError(f"{what}: kind is {_shown(kind)}, not loss or epoch")
 
@@ -253,6 +258,18 @@ def _numbers(values: Unchecked, what: str) -> None:
     for name, value in values.items():
         if not (value is None or (type(value) in NUMBER and _fits(value))):
             raise DamagedError(f"{what}: {name} is {_shown(value)}, not a number")
+
+
+def _alpha(value: float, what: str) -> None:
+    if not is_alpha(value):
+        raise DamagedError(f"{what}: alpha is {_shown(value)}, not an inverse temperature")
+
+
+def _ledger(ledger: Unchecked, what: str) -> None:
+    _counts(ledger, what)
+    if not LEDGER_TAKEN.isdisjoint(ledger):
+        name = min(LEDGER_TAKEN & ledger.keys())
+        raise DamagedError(f"{what}: no count may be called {name}, which is a column")
 
 
 def _counts(ledger: Unchecked, what: str) -> None:

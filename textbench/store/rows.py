@@ -57,6 +57,25 @@ BROKEN: frozenset[StatusName] = frozenset({"failed", "diverged"})
 """These have no final result, and nothing is coming."""
 
 
+RUN_COLUMNS = (
+    *("run", "label", "title", "trainer", "variant", "overrides", "preset"),
+    *("task", "task_fingerprint", "group", "seed", "status", "reason"),
+    *("own_generator", "fresh_data", "warmup_label"),
+)
+"""What identifies a run; these columns open every frame (`textbench.store.frames`)."""
+EVALUATION_COLUMNS = (
+    *("evaluation", "warmup", "phase", "step"),
+    *("epoch", "final", "seconds", "cpu_seconds"),
+)
+METRIC_COLUMNS = (
+    *("metric", "value", "na_reason", "protocol"),
+    *("direction", "unit", "summary"),
+)
+LOG_COLUMNS = ("warmup", "kind", "phase", "step", "epoch", "name", "value")
+LEDGER_TAKEN = frozenset((*RUN_COLUMNS, *EVALUATION_COLUMNS, *METRIC_COLUMNS, *LOG_COLUMNS))
+"""What no count of a ledger may be called: each count is a column beside these."""
+
+
 class Measurement(TypedDict):
     """One number of an evaluation, with all that is needed to judge it."""
 
@@ -107,7 +126,8 @@ class LossRow(TypedDict):
     step: int
     phase: str
     epoch: int
-    values: dict[str, float]
+    values: dict[str, float | None]
+    """None where it is no number; ours never are."""
 
 
 class EpochRow(TypedDict):

@@ -1,0 +1,55 @@
+"""The report's folder: what an earlier report left goes, and nothing that is not its own."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from textbench.contracts.errors import UserError
+from textbench.report.output import MANIFEST, Output
+
+
+def written(folder: Path, **files: str) -> None:
+    output = Output(folder)
+    for name, content in files.items():
+        output.add(name, content)
+    output.write()
+
+
+def inside(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_an_earlier_report_wrote_goes_unless_it_was_edited(tmp_path: Path) -> None:
+    written(tmp_path, a="1", b="2", c="3")
+    (tmp_path / "b").write_text("mine")
+    written(tmp_path, c="4")
+    assert inside(tmp_path) == ["b", "c", MANIFEST]
+
+
+@pytest.mark.parametrize(
+    "content", [b"[1,2]", b"7", b"", b"\xff", b'{"a": [], "name": "My app"}', b"[" * 100_000]
+)
+def test_another_manifest_is_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a").write_text("mine")
+    (tmp_path / MANIFEST).write_bytes(content)
+    written(tmp_path, c="4")
+    assert inside(tmp_path) == ["a", "c", MANIFEST]
+    assert json.loads((tmp_path / MANIFEST).read_text()).keys() == {"c"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are none")
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / MANIFEST)
+    written(tmp_path, c="4")
+    assert (tmp_path / MANIFEST).is_file()
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing_half(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    with pytest.raises(UserError, match="cannot write the report to"):
+        written(tmp_path, c="4")
+    assert inside(tmp_path) == ["c"]
