@@ -14,6 +14,7 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import reproduction
@@ -553,6 +554,32 @@ def test_readme_and_the_page_say_what_reproduces_of_texygens_table() -> None:
     assert places.loc["bleu5"].loc[list(rows)].eq(1).all()
     nll = means.loc["mle", ["nll_train", "nll_test"]]
     assert "NLL is {:.2f} on training captions and {:.2f} on test captions".format(*nll) in page
+
+
+def test_at_equal_quality_adversarial_samples_are_less_diverse_than_mles() -> None:
+    found = results("coco")
+    found = found[found["final"] & found["metric"].isin(["bleu5", "self_bleu5"])]
+    parts = found["label"].str.partition(" alpha=")
+    found = found.assign(row=parts[0], alpha=parts[2].where(parts[2] != "", "1").astype(float))
+    values = found.pivot_table(index=["row", "seed", "alpha"], columns="metric", values="value")
+
+    def more(row: str, seed: int) -> list[float]:
+        """How much more alike samples are than MLE's of equal BLEU-5, where those are known."""
+        own = values.loc[row, seed]
+        mle = values.loc["mle", seed].sort_values("bleu5")
+        line = np.interp(own["bleu5"], mle["bleu5"], mle["self_bleu5"], left=np.nan, right=np.nan)
+        assert list(own.index) == [0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0]
+        return (own["self_bleu5"] - line).dropna().to_list()
+
+    page = on_the_page()
+    seqgan = [one for seed in range(3) for one in more("seqgan", seed)]
+    assert len(seqgan) == 21
+    assert f"by {min(seqgan):.2f} to {max(seqgan):.2f} in Self-BLEU-5" in page
+    assert min(seqgan) > 0
+    assert sum(min(more("maligan:texygen", seed)) > 0 for seed in range(3)) == 2
+    ends_ = ends("coco")
+    assert ends_.loc["professor_forcing"].iloc[0].equals(ends_.loc["mle"].loc[0])
+    assert ends_.groupby("label").size()[["cot", "professor_forcing"]].tolist() == [2, 1]
 
 
 def test_readme_says_what_is_not_separated() -> None:
