@@ -173,6 +173,15 @@ def test_plugin_registers_what_it_defines(tmp_path: Path) -> None:
         (PLUGIN.replace("def step(", "def stepp("), "Mine does not define step"),
         (PLUGIN.replace("    config_schema", "    schema"), "Mine does not define config_schema"),
         (PLUGIN.replace('    direction = "none"\n', ""), "Zero does not define direction"),
+        (
+            PLUGIN.replace('"none"', '"up"'),
+            r"Zero says of zero direction = 'up'; one of 'lower', 'higher', 'none' is right",
+        ),
+        (PLUGIN.replace('"nothing, nats"', "3"), "Zero says of zero summary = 3; it must be text"),
+        (PLUGIN.replace('"none"', '"none"\n    unit = None'), "zero unit = None; it must be text"),
+        (PLUGIN.replace('"none"', '"none"\n    numbers = ("a",)'), "'a' among its numbers"),
+        (PLUGIN.replace('"zero"', '"zero"\n    section = 4'), "Zero has section = 4"),
+        (PLUGIN.replace('"mine"\n', '"mine"\n    title = 3\n', 1), "Mine has title = 3"),
     ],
 )
 def test_broken_plugin_is_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -108,13 +108,6 @@ class Mute(Candid):
         return f"mute/1 {evaluation.sampling} least={self.config.least}"
 
 
-class Upward(Candid):
-    name = "upward"
-    breaks = "numbers"
-    says = "upward: direction 'up'"
-    direction: ClassVar[Any] = "up"
-
-
 class Wordless(Candid):
     name = "wordless"
     breaks = "numbers"

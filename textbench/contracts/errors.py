@@ -53,6 +53,16 @@ def _message(error: BaseException) -> str:
         return "(its message cannot be shown)"
 
 
+def shown(value: object, most: int = 60) -> str:
+    """Show what somebody's code returned, in a part of a line: ``None``, ``2.5``, or its type."""
+    try:
+        text = repr(value)
+    except Exception:  # that code may be anybody's
+        text = ""
+    whole = text and len(text) <= most and text.isprintable()
+    return text if whole else f"a {type(value).__name__}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'a' or 'b'?"``, or every known name when none is near."""
     options = sorted(set(known))

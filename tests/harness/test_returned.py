@@ -1,0 +1,150 @@
+"""What plug-ins return is looked at where the harness takes it: one line, before it is recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import damage as kinds
+import pytest
+import torch
+
+from textbench.backbone.lstm import LSTMLanguageModel
+from textbench.contracts.errors import UserError
+from textbench.contracts.evaluation import Evaluation
+from textbench.contracts.metric import Metric
+from textbench.contracts.number import Number
+from textbench.contracts.streams import stream
+from textbench.plan import registry
+from textbench.run.local import LocalEngine
+from textbench.run.measure import measure
+from textbench.store.directory import RunDirectory
+from textbench.store.files import checksum
+from textbench.store.read import problems
+from textbench.tasks.synthetic import SyntheticTiny
+
+
+@pytest.fixture(autouse=True)
+def _forget_plugins() -> Iterator[None]:
+    yield
+    registry._plugins.clear()
+
+
+# -- metrics -----------------------------------------------------------------------------------
+
+
+class Odd(Metric):
+    """Returns what it is told to."""
+
+    name = "odd"
+    direction = "higher"
+    summary = "whatever"
+    value: Any = 1.0
+    line: Any = "odd/1"
+
+    def protocol(self, evaluation: Evaluation) -> Any:
+        return self.line
+
+    def compute(self, evaluation: Evaluation) -> Any:
+        return self.value
+
+
+class OddPair(Odd):
+    """The same of two numbers."""
+
+    name = "odd_pair"
+    numbers = (Number("left", "higher", "", "left"), Number("right", "lower", "", "right"))
+    value: Any = {"left": 1.0, "right": 2.0}  # noqa: RUF012
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> Evaluation:
+    registry.load_task("synthetic-tiny")
+    task = SyntheticTiny(SyntheticTiny.config_schema(vocab_size=4, length=3, train_size=8))
+    model = LSTMLanguageModel(4, 3, 2, 2)
+    model.initialise(stream(0, "test"))
+    return Evaluation(model, task, seed=0, moment="epoch 1", samples=4)
+
+
+def told(kind: type[Odd], **returned: object) -> Odd:
+    metric: Odd = type(kind.__name__, (kind,), returned)()
+    return metric
+
+
+@pytest.mark.parametrize("line", [None, 3, "", "two\nlines", b"odd/1"])
+def test_a_protocol_is_a_line_of_text(evaluation: Evaluation, line: object) -> None:
+    said = r"metric odd: protocol\(\) returned .*; one line of text for each number is needed"
+    with pytest.raises(UserError, match=said):
+        measure([told(Odd, line=line)], evaluation)
+
+
+@pytest.mark.parametrize("lines", [None, {"left": "left/1"}, {"left": "left/1", "right": 7}])
+def test_every_number_has_a_protocol(evaluation: Evaluation, lines: object) -> None:
+    with pytest.raises(UserError, match=r"odd_pair: protocol\(\) returned .* for (left|right);"):
+        measure([told(OddPair, line=lines)], evaluation)
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        (None, "None"),
+        ("1.5", "'1.5'"),
+        ([1.0], r"\[1.0\]"),
+        (torch.zeros(3), r"tensor\(\[0., 0., 0.\]\)"),
+        (10**400, "a int"),
+        (1j, "1j"),
+    ],
+)
+def test_a_value_is_a_number(evaluation: Evaluation, value: object, seen: str) -> None:
+    said = rf"metric odd: compute\(\) returned {seen} for odd; it must be a number, or a NotApplic"
+    with pytest.raises(UserError, match=said):
+        measure([told(Odd, value=value)], evaluation)
+
+
+@pytest.mark.parametrize("value", [2, 2.0, torch.tensor(2.0), torch.tensor([2.0])])
+def test_whatever_is_one_number_is_taken_as_a_float(evaluation: Evaluation, value: object) -> None:
+    found = measure([told(Odd, value=value)], evaluation)["odd"]["value"]
+    assert type(found) is float and found == 2.0
+
+
+# -- records that were written before that was looked at ----------------------------------------
+
+
+@pytest.fixture
+def unreadable(tmp_path: Path) -> RunDirectory:
+    """A run that is done by its checksums, and whose record holds what no reader takes."""
+    run = kinds.make(tmp_path / "results", kinds.specs("0")[0])
+    path = run.path / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        row["metrics"]["nll_test"]["direction"] = "up"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    status = json.loads((run.path / "status.json").read_text())
+    status["checksums"]["metrics.jsonl"] = checksum(path.read_bytes())
+    (run.path / "status.json").write_text(json.dumps(status))
+    return run
+
+
+def mapped(run: RunDirectory) -> Any:
+    engine = LocalEngine(run.store, jobs=1, devices=["cpu"])
+    ((_, status),) = engine.map(kinds.specs("0"))
+    return status
+
+
+def test_a_run_that_nobody_can_read_is_made_again(unreadable: RunDirectory) -> None:
+    status = mapped(unreadable)
+    assert status.status == "done"
+    assert "not described as it must be: started again, what there was is in aside-1" in status.note
+    assert problems(unreadable) == []
+    assert '"up"' in (unreadable.path / "aside-1" / "metrics.jsonl").read_text()
+
+
+def test_what_is_damaged_beside_a_finished_run_is_said(tmp_path: Path) -> None:
+    run = kinds.make(tmp_path / "results", kinds.specs("0")[0])
+    before = (run.path / "metrics.jsonl").read_bytes()
+    (run.path / "evaluations.jsonl").write_text('{"alpha": "none"}\n')
+    status = mapped(run)
+    assert status.status == "done" and "remove that file and repeat" in status.reason
+    assert (run.path / "metrics.jsonl").read_bytes() == before
