@@ -182,6 +182,10 @@ def test_plugin_registers_what_it_defines(tmp_path: Path) -> None:
         (PLUGIN.replace('"none"', '"none"\n    numbers = ("a",)'), "'a' among its numbers"),
         (PLUGIN.replace('"zero"', '"zero"\n    section = 4'), "Zero has section = 4"),
         (PLUGIN.replace('"mine"\n', '"mine"\n    title = 3\n', 1), "Mine has title = 3"),
+        (
+            PLUGIN.replace('"mine"\n', '"mine"\n    version = "two"\n', 1),
+            "Mine has version = 'two'; it must be a whole number from 0",
+        ),
     ],
 )
 def test_broken_plugin_is_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,17 @@ from typing import Any
 import damage as kinds
 import pytest
 import torch
+from click.testing import CliRunner
 
 from textbench.backbone.lstm import LSTMLanguageModel
+from textbench.cli import cli
 from textbench.contracts.errors import UserError
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric
 from textbench.contracts.number import Number
 from textbench.contracts.streams import stream
 from textbench.plan import registry
+from textbench.plan.resolve import Request, expand
 from textbench.run.local import LocalEngine
 from textbench.run.measure import measure
 from textbench.store.directory import RunDirectory
@@ -107,6 +111,102 @@ def test_a_value_is_a_number(evaluation: Evaluation, value: object, seen: str) -
 def test_whatever_is_one_number_is_taken_as_a_float(evaluation: Evaluation, value: object) -> None:
     found = measure([told(Odd, value=value)], evaluation)["odd"]["value"]
     assert type(found) is float and found == 2.0
+
+
+# -- trainers ------------------------------------------------------------------------------------
+
+PLUGIN = """
+from textbench import Phase
+from textbench.algorithms.mle import MLE
+
+
+class Smooth(MLE):
+    name = "smooth"
+
+    def phases(self):
+        return {phases}
+
+    def step(self, at):
+        found = super().step(at)
+        return {step}
+"""
+NUMBERS = "it must return a dict of names and numbers"
+PHASES = r"it must return a list of Phase\(name, epochs, steps\), whole numbers from 0"
+
+
+def specs(
+    folder: Path, phases: str = "super().phases()", step: str = "found", **given: bool
+) -> Any:
+    plugin = folder / "smooth.py"
+    plugin.write_text(PLUGIN.format(phases=phases, step=step))
+    request = Request(
+        algos="smooth",
+        task="synthetic-tiny",
+        preset="ci",
+        settings=(*kinds.SETTINGS[:-1], "smooth.epochs=1"),
+        plugins=(plugin,),
+    )
+    return expand(request, **given)
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("None", rf"step\(\) returned None; {NUMBERS}"),
+        ("2.5", rf"step\(\) returned 2.5; {NUMBERS}"),
+        ("{'nll': 'low'}", rf"step\(\) returned 'low' for nll; {NUMBERS}"),
+        ("{'nll': None}", rf"step\(\) returned None for nll; {NUMBERS}"),
+        ("{'nll': found['nll'].expand(2)}", rf"step\(\) returned .* for nll; {NUMBERS}"),
+    ],
+)
+def test_a_step_returns_names_and_numbers(tmp_path: Path, step: str, said: str) -> None:
+    status = kinds.make(tmp_path / "results", specs(tmp_path, step=step)[0]).status()
+    assert status.status == "failed" and re.match(f"smooth: {said}", status.reason), status.reason
+    assert not status.traceback
+
+
+@pytest.mark.parametrize(
+    ("phases", "seen"),
+    [
+        ("None", "None"),
+        ("Phase('train', 2, 2)", r"Phase\(name='train', .*\)"),
+        ("[('train', 2, 2)]", r"\('train', 2, 2\) in its list"),
+        ("[Phase('train', 2.5, 2)]", r"Phase\(.*epochs=2.5.* in its list"),
+        ("[Phase('train', 2, -1)]", r"Phase\(.*steps=-1.* in its list"),
+        ("[Phase('train', True, 1)]", r"Phase\(.*epochs=True.* in its list"),
+    ],
+)
+def test_phases_are_whole_and_known_before_anything_runs(
+    tmp_path: Path, phases: str, seen: str
+) -> None:
+    said = rf"smooth: phases\(\) returned {seen}; {PHASES}"
+    with pytest.raises(UserError, match=said):
+        specs(tmp_path, phases=phases, schedules=True)
+    status = kinds.make(tmp_path / "results", specs(tmp_path, phases=phases)[0]).status()
+    assert status.status == "failed" and re.match(said, status.reason) and not status.traceback
+
+
+def test_phases_that_raise_are_one_line_of_the_dry_run(tmp_path: Path) -> None:
+    specs(tmp_path, phases="[][0]")
+    line = "run --algos smooth --task synthetic-tiny --preset ci --dry-run"
+    line += f" --plugin {tmp_path / 'smooth.py'}"
+    done = CliRunner().invoke(cli, line.split(), prog_name="textbench")
+    assert done.exit_code == 2 and done.output.count("\n") == 1
+    assert "smooth: phases() failed: " in done.output and "smooth.py:10: IndexError" in done.output
+
+
+def test_a_number_that_is_not_finite_names_its_run(tmp_path: Path) -> None:
+    run = kinds.make(tmp_path / "results", kinds.specs("0")[0])
+    plugin = tmp_path / "nowhere.py"
+    plugin.write_text(
+        "from textbench import Metric\nclass M(Metric):\n    name = 'nowhere'\n"
+        "    direction = 'none'\n    summary = 'nan'\n    def protocol(self, e): return 'm/1'\n"
+        "    def compute(self, e): return float('nan')\n"
+    )
+    line = f"evaluate --metrics nowhere --plugin {plugin} --results {run.store}"
+    done = CliRunner().invoke(cli, line.split(), prog_name="textbench")
+    assert done.exit_code == 2
+    assert done.output == f"textbench: error: {run.name}: nowhere is nan\n"
 
 
 # -- records that were written before that was looked at ----------------------------------------

@@ -143,6 +143,44 @@ class Endless(Candid):
         return float("inf")
 
 
+class Void(Candid):
+    name = "void"
+    breaks = "values"
+    says = "void is a NoneType"
+
+    def compute(self, evaluation: Evaluation) -> Any:
+        self.share(evaluation)
+
+
+class Vectorial(Candid):
+    name = "vectorial"
+    breaks = "values"
+    says = "vectorial is a Tensor"
+
+    def compute(self, evaluation: Evaluation) -> Any:
+        return torch.full((3,), self.share(evaluation))
+
+
+class Textual(Candid):
+    name = "textual"
+    breaks = "values"
+    says = "textual is a str"
+
+    def compute(self, evaluation: Evaluation) -> Any:
+        return str(self.share(evaluation))
+
+
+class Absentminded(Candid):
+    """Its protocol fails where its value does not."""
+
+    name = "absentminded"
+    breaks = "protocol"
+    says = "it raised KeyError: 'lost' (broken_metrics.py:"
+
+    def protocol(self, evaluation: Evaluation) -> str:
+        return {"found": "absentminded/1"}["lost"]
+
+
 class Tensorial(Candid):
     name = "tensorial"
     breaks = "values"

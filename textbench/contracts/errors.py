@@ -35,7 +35,7 @@ class UnknownNameError(UserError):
 
 def one_line(error: BaseException) -> str:
     """Name an exception in one line."""
-    if isinstance(error, UserError):
+    if isinstance(error, UserError | DivergedError):
         return " ".join(_message(error).split())
     if isinstance(error, OSError) and error.strerror:
         name = f"{Path(os.fsdecode(error.filename)).name}: " if error.filename else ""

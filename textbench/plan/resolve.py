@@ -101,7 +101,9 @@ class Request:
     plugins: Sequence[Path] = ()
 
 
-def expand(request: Request, warn: Callable[[str], None] | None = None) -> list[Spec]:
+def expand(
+    request: Request, warn: Callable[[str], None] | None = None, *, schedules: bool = False
+) -> list[Spec]:
     """Return every run that the request means, each once, warm-ups before their dependants.
 
     Seeds vary slowest, so that an interrupted command leaves whole comparisons behind.
@@ -109,6 +111,7 @@ def expand(request: Request, warn: Callable[[str], None] | None = None) -> list[
     Args:
         request: What was asked for.
         warn: Is told what may make numbers on the task's data mean little (`Task.warnings`).
+        schedules: Whether every row is asked for its schedule, which only its own code knows.
 
     Raises:
         UserError: Unknown names, options, or values out of range.
@@ -133,12 +136,23 @@ def expand(request: Request, warn: Callable[[str], None] | None = None) -> list[
             spec = resolution.spec(row, seed)
             for run in (spec.warmup, spec):
                 if run is not None:
+                    if schedules and seed == seeds[0]:
+                        resolution.check_schedule(run)
                     specs.setdefault((run.label, run.hash), run)
     resolution.options.refuse_unheeded()
     if warn:
         for line in resolution.built_task.warnings:
             warn(f"{resolution.task}: {line}")
     return list(specs.values())
+
+
+def resolve_task_options(task: str, preset: str, settings: Sequence[str]) -> Config:
+    """Return a task's options without building it.
+
+    Raises:
+        UserError: Unknown names, options, or values out of range.
+    """
+    return _Resolution(registry.entry("task", task).name, preset, {}, settings, ()).task_options
 
 
 def resolve_task(
@@ -164,6 +178,12 @@ class _Resolution:
         self.task, self.preset = task, preset
         self.plugins = tuple(str(Path(plugin).resolve()) for plugin in plugins)
         self.options = Options(task, preset, file, parse_settings(settings))
+
+    def check_schedule(self, spec: Spec) -> None:
+        """See `textbench.plan.build.check_schedule`."""
+        from textbench.plan import build  # which imports torch
+
+        build.check_schedule(spec, registry.load_trainer(spec.trainer), self.built_task)
 
     def spec(self, row: str, seed: int, changed: Mapping[str, object] | None = None) -> Spec:
         """Resolve one run; ``changed`` are the options that a dependant wants otherwise."""
@@ -196,13 +216,21 @@ class _Resolution:
     @cached_property
     def built_task(self) -> Task[Config]:
         """The task."""
-        task_class = registry.load_task(self.task)
-        options = values(self.options.choose(self.task))
-        return task_class(validate(task_class.config_schema, options, self.task))
+        from textbench.plan import build
+
+        return build.task(registry.load_task(self.task), self.task_options)
+
+    @cached_property
+    def task_options(self) -> Config:
+        """The task's options."""
+        schema = registry.load_task(self.task).config_schema
+        return validate(schema, values(self.options.choose(self.task)), self.task)
 
     @cached_property
     def _common(self) -> Spec:
         """The part of the spec that does not depend on the trainer or the seed."""
+        from textbench.plan import build
+
         sections = (self.task, "backbone", "evaluation", *registry.metric_sections())
         chosen = {section: self.options.choose(section) for section in sections}
         backbone = validate(BackboneConfig, values(chosen["backbone"]), "backbone")
@@ -214,7 +242,7 @@ class _Resolution:
             config={},
             task=self.task,
             task_config=task.config.model_dump(mode="json"),
-            task_fingerprint=task.fingerprint(),
+            task_fingerprint=build.fingerprint(task),
             task_note=task.note,
             oracle=task.oracle_name,
             backbone=backbone.model_dump(mode="json"),
