@@ -268,6 +268,47 @@ def test_a_warm_up_is_the_run_the_user_would_have_got(plugin: Path, preset: Path
     assert [spec.label for spec in asked] == ["plain", "warm"]
 
 
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ('"plain"', r"odd: warmup\(\) returned 'plain'; it must return \(\"TRAINER\", "),
+        ('("plain", 3)', r"odd: warmup\(\) returned \('plain', 3\); it must return"),
+        ('("plane", {})', r"odd: warmup\(\) names no trainer: 'plane'; did you mean 'plain'"),
+        ('("plain", {"epoch": 2})', "odd: its warm-up: plain.epoch is not an option; did you mean"),
+        ('("odd", {})', r"odd: its warm-ups never end \(odd, odd, odd, odd, odd, odd\)"),
+    ],
+)
+def test_a_warm_up_that_is_none_is_one_line(
+    plugin: Path, preset: Path, tmp_path: Path, returned: str, said: str
+) -> None:
+    odd = tmp_path / "odd.py"
+    odd.write_text(
+        "from textbench.algorithms.mle import MLE\n\n\nclass Odd(MLE):\n    name = 'odd'\n\n"
+        f"    @classmethod\n    def warmup(cls, config):\n        return {returned}\n"
+    )
+    registry.load_plugin(odd)
+    with pytest.raises(UserError, match=said):
+        runs(plugin, "odd")
+
+
+def test_a_warm_up_may_have_a_warm_up(plugin: Path, preset: Path, tmp_path: Path) -> None:
+    chain = tmp_path / "chain.py"
+    chain.write_text(
+        "from textbench.algorithms.mle import MLE\n\n\nclass Chain(MLE):\n    name = 'chain'\n\n"
+        "    @classmethod\n    def warmup(cls, config):\n"
+        "        return ('chain', {'epochs': config.epochs - 1}) if config.epochs > 1 else None\n"
+    )
+    registry.load_plugin(chain)
+    last = runs(plugin, "chain", settings=["chain.epochs=5"])[-1]
+    epochs = []
+    while last:
+        epochs.append(last.config["epochs"])
+        last = last.warmup
+    assert epochs == [5, 4, 3, 2, 1]
+    with pytest.raises(UserError, match="chain: its warm-ups never end"):
+        runs(plugin, "chain", settings=["chain.epochs=6"])
+
+
 def test_a_warm_up_of_another_length_is_another_run(plugin: Path, preset: Path) -> None:
     specs = runs(plugin, "warm,plain")
     assert [(spec.label, spec.config["epochs"]) for spec in specs] == [

@@ -183,6 +183,18 @@ def test_plugin_registers_what_it_defines(tmp_path: Path) -> None:
         (PLUGIN.replace('"zero"', '"zero"\n    section = 4'), "Zero has section = 4"),
         (PLUGIN.replace('"mine"\n', '"mine"\n    title = 3\n', 1), "Mine has title = 3"),
         (
+            PLUGIN + "\n\nMine.warmup = lambda self, config: None\n",
+            "Mine defines warmup as a method of an instance; put @classmethod above it",
+        ),
+        (
+            PLUGIN.replace("MineConfig(Config)", "MineConfig(__import__('pydantic').BaseModel)"),
+            "Mine has config_schema = MineConfig, which is no subclass of textbench.Config",
+        ),
+        (
+            PLUGIN.replace("rate: float = Field(0.5, gt=0)", "rate: object = object()"),
+            "Mine has an option rate whose default JSON cannot hold",
+        ),
+        (
             PLUGIN.replace('"mine"\n', '"mine"\n    version = "two"\n', 1),
             "Mine has version = 'two'; it must be a whole number from 0",
         ),

@@ -49,6 +49,15 @@ def wrong_logged(values: object) -> str:
     return ""
 
 
+def wrong_warmup(asked: object) -> str:
+    """Look at what `Trainer.warmup` returned."""
+    match asked:
+        case None | (str(), Mapping()):
+            return ""
+    right = '("TRAINER", {"OPTION": value}), or None for no warm-up'
+    return f"warmup() returned {shown(asked)}; it must return {right}"
+
+
 def wrong_task(task: Task[Config]) -> str:
     """Look at what a task has when it is built."""
     if not isinstance(getattr(task, "config", None), Config):

@@ -28,14 +28,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from textbench.contracts.config import Config, validate
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, did_you_mean
 from textbench.contracts.grid import is_due
 from textbench.contracts.plain import JsonObject
+from textbench.contracts.returned import wrong_warmup
 from textbench.contracts.spec import Spec
 from textbench.plan import registry
 from textbench.plan.arguments import (
@@ -47,6 +48,9 @@ from textbench.plan.arguments import (
     read_text,
 )
 from textbench.plan.precedence import Choices, Options, overrides, values
+
+MAX_WARMUPS = 4
+"""How many runs may start from one another before the one that is asked for."""
 
 if TYPE_CHECKING:
     from textbench.contracts.task import Task
@@ -185,20 +189,29 @@ class _Resolution:
 
         build.check_schedule(spec, registry.load_trainer(spec.trainer), self.built_task)
 
-    def spec(self, row: str, seed: int, changed: Mapping[str, object] | None = None) -> Spec:
-        """Resolve one run; ``changed`` are the options that a dependant wants otherwise."""
+    def spec(
+        self,
+        row: str,
+        seed: int,
+        changed: Mapping[str, object] | None = None,
+        dependants: tuple[str, ...] = (),
+    ) -> Spec:
+        """Resolve one run; of a warm-up, ``changed`` are the options that its dependant decides.
+
+        ``dependants`` are the rows that start from it, the one that was asked for first.
+        """
         name, _, variant = row.partition(":")
         trainer = registry.load_trainer(name)
         sections = (name, row) if variant else (name,)
         chosen = self.options.choose(*sections, decided=changed)
         options = values(chosen) | dict(changed or {})
-        config = validate(trainer.config_schema, options, row)
+        whose = f"{dependants[-1]}: its warm-up: " if dependants else ""
+        config = validate(trainer.config_schema, options, whose + row)
         if trainer.fresh_data(config) and not self.built_task.draws_fresh:
             raise UserError(
                 f"{row} needs fresh training data, which task {self.task} does not have: "
                 "the law of its sequences is not known"
             )
-        warmup = trainer.warmup(config)
         return replace(
             self._common,
             trainer=name,
@@ -208,10 +221,27 @@ class _Resolution:
             seed=seed,
             overrides=overrides(chosen) | self._common.overrides,
             title=trainer.title or name,
-            fresh_data=trainer.fresh_data(config),
-            own_generator=trainer.brings_generator(config),
-            warmup=self.spec(warmup[0], seed, warmup[1]) if warmup else None,
+            fresh_data=bool(trainer.fresh_data(config)),
+            own_generator=bool(trainer.brings_generator(config)),
+            warmup=self._warmup(trainer.warmup(config), seed, (*dependants, row)),
         )
+
+    def _warmup(self, asked: Any, seed: int, dependants: tuple[str, ...]) -> Spec | None:
+        """Resolve what `Trainer.warmup` of the last of ``dependants`` asks for."""
+        if wrong := wrong_warmup(asked):
+            raise UserError(f"{dependants[-1]}: {wrong}")
+        if asked is None:
+            return None
+        name, changed = asked
+        if len(dependants) > MAX_WARMUPS:
+            raise UserError(
+                f"{dependants[0]}: its warm-ups never end ({', '.join((*dependants, name))}): "
+                f"one of the first {MAX_WARMUPS} must return None from warmup()"
+            )
+        if name.partition(":")[0] not in registry.names("trainer"):
+            nearest = did_you_mean(name, registry.names("trainer"))
+            raise UserError(f"{dependants[-1]}: warmup() names no trainer: {name!r}{nearest}")
+        return self.spec(name, seed, changed, dependants)
 
     @cached_property
     def built_task(self) -> Task[Config]:
