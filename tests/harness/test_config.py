@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import Field
 
-from textbench.contracts.config import validate
+from textbench.contracts.config import Config, validate
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.plan import presets, registry
@@ -429,7 +430,11 @@ def test_a_section_for_a_preset_counts_only_under_it(
         ("[variants]\nplain = 3\n", "'plain' must be a table of variants"),
         ("[variants.plian.new]\nlr = 1\n", "unknown trainer 'plian'; did you mean 'plain'"),
         ('seeds = "x"\n', "neither a seed nor a range"),
-        ("seeds = 1.5\n", "neither a seed nor a range"),
+        ("seeds = 1.5\n", r"config file: seeds = 1\.5: '1\.5' is neither a seed nor a range"),
+        ("plain = 3\n", r"c.toml: plain must be a table, \[plain\] \(given 3\)"),
+        ("evaluation = true\n", r"evaluation must be a table, \[evaluation\] \(given True\)"),
+        ('"plain:v" = 3\n', r'plain:v must be a table, \["plain:v"\] \(given 3\)'),
+        ('algos = ["plain", 3]\n', "algos must be a string or a list of strings"),
         ("seeds = {from = 1}\n", "neither a seed nor a range"),
     ],
 )
@@ -442,6 +447,48 @@ def test_broken_config_file_is_one_line(
     algos = "" if text.startswith("algos") else "plain"
     with pytest.raises(UserError, match=message):
         expand(Request(algos=algos, plugins=[plugin], config=config, preset="p", task=task))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("algos = 3\n", "config file: algos must be a string or a list of strings"),
+        ("task = 3\n", "config file: task must be a string"),
+        ("preset = 3\n", "config file: preset must be a string"),
+        ("seeds = 1.5\n", "config file: seeds = 1.5"),
+    ],
+)
+def test_what_the_command_line_says_otherwise_is_checked_as_well(
+    plugin: Path, preset: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        runs(plugin, config=tmp_path / "c.toml", seeds="0")
+
+
+class BadDefaults(Config):
+    """Options whose author made two mistakes."""
+
+    rate: float = Field(2.0, le=1)
+    """Too large."""
+
+
+class NoDefault(Config):
+    """An option that nobody has said anything of."""
+
+    rate: float
+    """None."""
+
+
+def test_mistakes_of_an_author_are_not_the_users() -> None:
+    with pytest.raises(
+        UserError, match=r"^s\.rate: .* to 1 \(its default, 2\.0, is no value for it"
+    ):
+        validate(BadDefaults, {}, "s")
+    with pytest.raises(UserError, match=r"^s\.rate: .* to 1 \(given 3\.0\)$"):
+        validate(BadDefaults, {"rate": 3.0}, "s")
+    with pytest.raises(UserError, match=r"^s\.rate has no default; every option needs one"):
+        validate(NoDefault, {}, "s")
 
 
 def test_absent_config_file(tmp_path: Path) -> None:

@@ -163,6 +163,7 @@ def test_plugin_registers_what_it_defines(tmp_path: Path) -> None:
     [
         ("import textbench\n\n1 / 0\n", r"bad.py is broken: .*bad.py:3: ZeroDivisionError"),
         ("def f(:\n", r"bad.py is broken: .*bad.py:1: SyntaxError"),
+        ("x = 1\n\0", r"bad.py is broken: /.*bad.py: SyntaxError: source code.* null bytes"),
         ("import no_such_module_here\n", r"bad.py:1: ModuleNotFoundError"),
         ("raise SystemExit('no')\n", r"bad.py:1: SystemExit: no"),
         ("x = 1\n", "defines no Trainer, Metric or Task"),

@@ -75,7 +75,8 @@ def run_file(file: str | Path) -> ModuleType:
 def where(error: BaseException, file: Path | None) -> str:
     """Describe an exception in one line, with the last line of ``file`` it came through."""
     if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
+        line = f":{error.lineno}" if error.lineno else ""  # of a file with NUL bytes there is none
+        return f"{error.filename or file}{line}: {type(error).__name__}: {error.msg}"
     described = one_line(error)
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f.lineno for f in frames if file is not None and f.filename == str(file)]

@@ -122,7 +122,8 @@ def expand(
     """
     registry.load_plugins(request.plugins)
     top, file = read_config(request.config) if request.config else ({}, {})
-    rows = parse_rows(request.algos or top.get("algos", ""))
+    in_file = top.get("algos", "")
+    rows = parse_rows(request.algos) if request.algos else parse_rows(in_file, "config file: algos")
     seeds = parse_seeds(request.seeds or top.get("seeds", "0"))
     task = request.task or read_text(top, "task")
     if not task:
