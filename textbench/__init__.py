@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from textbench.backbone.generator import Generator
-    from textbench.contracts.config import Config
+    from textbench.contracts.config import Config, tunable
     from textbench.contracts.errors import UserError
     from textbench.contracts.evaluation import Evaluation
     from textbench.contracts.metric import Metric, NotApplicableError
@@ -43,6 +43,7 @@ __all__ = [
     "load_results",
     "load_runs",
     "stream",
+    "tunable",
 ]
 
 
@@ -61,7 +62,7 @@ __path__ = _homes_of_submodules(__path__[0])
 
 _HOMES = {
     "backbone.generator": ("Generator",),
-    "contracts.config": ("Config",),
+    "contracts.config": ("Config", "tunable"),
     "contracts.errors": ("UserError",),
     "contracts.evaluation": ("Evaluation",),
     "contracts.metric": ("Metric", "NotApplicableError"),

@@ -91,6 +91,13 @@ def store(tmp_path: Path) -> Callable[..., RunDirectory]:
         (f"{TINY} --algos cot:hed", "unknown variant of cot 'hed'; did you mean 'head'?"),
         (f"{TINY} --algos mle --preset fast", "unknown preset 'fast'"),
         ("run --algos mle --task synthetik", "unknown task 'synthetik'; did you mean 'synthetic'"),
+        (f"{TINY} --algos mle --seeds ''", "--seeds is empty; leave it out, or give it a value"),
+        (f"{TINY} --algos mle --preset ' '", "--preset is empty"),
+        (
+            f"{TINY} --algos mle --set mle.epochs=3 --set mle.epochs=4",
+            "--set mle.epochs is given twice, as 3 and as 4; give one",
+        ),
+        (f"{TINY} --algos mle --memory 4", "--memory 4: expected a size with its unit"),
         (f"{TINY} --algos mle --set mle.epoch=3", "mle.epoch is not an option; did you mean"),
         (
             f"{TINY} --algos mle --set mle.epochs=many",

@@ -70,6 +70,15 @@ def test_a_broken_metric_fails_what_it_breaks_and_nothing_else(name: str, tmp_pa
     assert_breaks_nothing_else(found, METRIC_CHECKS, kind.breaks, kind.says)
 
 
+def test_a_direction_that_is_none_is_found_where_no_plugin_was_loaded() -> None:
+    """One that is loaded is refused at once (`tests/harness/test_registry.py`)."""
+    kind: Any = registry.load_metric("candid")
+    upward = type("Upward", (kind,), {"name": "upward", "direction": "up"})
+    task, _ = resolve_task("synthetic-tiny", "ci", SMALL)
+    found = {f.check: f for f in check_metric(upward, kind.config_schema(), task)}
+    assert_breaks_nothing_else(found, METRIC_CHECKS, "numbers", "upward: direction 'up'")
+
+
 def test_the_guide_lists_every_check() -> None:
     assert_guide_lists(GUIDE, NAMES)
 

@@ -113,6 +113,15 @@ def test_a_broken_promise_is_exit_code_1() -> None:
     assert result.output.endswith("wishful: 1 checks not passed\n")
 
 
+@pytest.mark.parametrize("name", ["unbuilt", "orphan", "unsized"])
+def test_what_cannot_be_built_is_a_finding_and_for_others_one_line(name: str) -> None:
+    result = call(name, "--plugin", str(BROKEN))
+    assert result.exit_code == 1 and "FAILED  runs" in result.output
+    result = call("mle", "--task", name, "--plugin", str(BROKEN))
+    assert result.exit_code == 2 and f"task {name}" in result.output
+    assert result.output.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import Field
 
-from textbench.contracts.config import validate
+from textbench.contracts.config import Config, validate
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.plan import presets, registry
@@ -268,6 +269,47 @@ def test_a_warm_up_is_the_run_the_user_would_have_got(plugin: Path, preset: Path
     assert [spec.label for spec in asked] == ["plain", "warm"]
 
 
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ('"plain"', r"odd: warmup\(\) returned 'plain'; it must return \(\"TRAINER\", "),
+        ('("plain", 3)', r"odd: warmup\(\) returned \('plain', 3\); it must return"),
+        ('("plane", {})', r"odd: warmup\(\) names no trainer: 'plane'; did you mean 'plain'"),
+        ('("plain", {"epoch": 2})', "odd: its warm-up: plain.epoch is not an option; did you mean"),
+        ('("odd", {})', r"odd: its warm-ups never end \(odd, odd, odd, odd, odd, odd\)"),
+    ],
+)
+def test_a_warm_up_that_is_none_is_one_line(
+    plugin: Path, preset: Path, tmp_path: Path, returned: str, said: str
+) -> None:
+    odd = tmp_path / "odd.py"
+    odd.write_text(
+        "from textbench.algorithms.mle import MLE\n\n\nclass Odd(MLE):\n    name = 'odd'\n\n"
+        f"    @classmethod\n    def warmup(cls, config):\n        return {returned}\n"
+    )
+    registry.load_plugin(odd)
+    with pytest.raises(UserError, match=said):
+        runs(plugin, "odd")
+
+
+def test_a_warm_up_may_have_a_warm_up(plugin: Path, preset: Path, tmp_path: Path) -> None:
+    chain = tmp_path / "chain.py"
+    chain.write_text(
+        "from textbench.algorithms.mle import MLE\n\n\nclass Chain(MLE):\n    name = 'chain'\n\n"
+        "    @classmethod\n    def warmup(cls, config):\n"
+        "        return ('chain', {'epochs': config.epochs - 1}) if config.epochs > 1 else None\n"
+    )
+    registry.load_plugin(chain)
+    last = runs(plugin, "chain", settings=["chain.epochs=5"])[-1]
+    epochs = []
+    while last:
+        epochs.append(last.config["epochs"])
+        last = last.warmup
+    assert epochs == [5, 4, 3, 2, 1]
+    with pytest.raises(UserError, match="chain: its warm-ups never end"):
+        runs(plugin, "chain", settings=["chain.epochs=6"])
+
+
 def test_a_warm_up_of_another_length_is_another_run(plugin: Path, preset: Path) -> None:
     specs = runs(plugin, "warm,plain")
     assert [(spec.label, spec.config["epochs"]) for spec in specs] == [
@@ -388,7 +430,11 @@ def test_a_section_for_a_preset_counts_only_under_it(
         ("[variants]\nplain = 3\n", "'plain' must be a table of variants"),
         ("[variants.plian.new]\nlr = 1\n", "unknown trainer 'plian'; did you mean 'plain'"),
         ('seeds = "x"\n', "neither a seed nor a range"),
-        ("seeds = 1.5\n", "neither a seed nor a range"),
+        ("seeds = 1.5\n", r"config file: seeds = 1\.5: '1\.5' is neither a seed nor a range"),
+        ("plain = 3\n", r"c.toml: plain must be a table, \[plain\] \(given 3\)"),
+        ("evaluation = true\n", r"evaluation must be a table, \[evaluation\] \(given True\)"),
+        ('"plain:v" = 3\n', r'plain:v must be a table, \["plain:v"\] \(given 3\)'),
+        ('algos = ["plain", 3]\n', "algos must be a string or a list of strings"),
         ("seeds = {from = 1}\n", "neither a seed nor a range"),
     ],
 )
@@ -401,6 +447,48 @@ def test_broken_config_file_is_one_line(
     algos = "" if text.startswith("algos") else "plain"
     with pytest.raises(UserError, match=message):
         expand(Request(algos=algos, plugins=[plugin], config=config, preset="p", task=task))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("algos = 3\n", "config file: algos must be a string or a list of strings"),
+        ("task = 3\n", "config file: task must be a string"),
+        ("preset = 3\n", "config file: preset must be a string"),
+        ("seeds = 1.5\n", "config file: seeds = 1.5"),
+    ],
+)
+def test_what_the_command_line_says_otherwise_is_checked_as_well(
+    plugin: Path, preset: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        runs(plugin, config=tmp_path / "c.toml", seeds="0")
+
+
+class BadDefaults(Config):
+    """Options whose author made two mistakes."""
+
+    rate: float = Field(2.0, le=1)
+    """Too large."""
+
+
+class NoDefault(Config):
+    """An option that nobody has said anything of."""
+
+    rate: float
+    """None."""
+
+
+def test_mistakes_of_an_author_are_not_the_users() -> None:
+    with pytest.raises(
+        UserError, match=r"^s\.rate: .* to 1 \(its default, 2\.0, is no value for it"
+    ):
+        validate(BadDefaults, {}, "s")
+    with pytest.raises(UserError, match=r"^s\.rate: .* to 1 \(given 3\.0\)$"):
+        validate(BadDefaults, {"rate": 3.0}, "s")
+    with pytest.raises(UserError, match=r"^s\.rate has no default; every option needs one"):
+        validate(NoDefault, {}, "s")
 
 
 def test_absent_config_file(tmp_path: Path) -> None:

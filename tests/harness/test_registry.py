@@ -163,6 +163,7 @@ def test_plugin_registers_what_it_defines(tmp_path: Path) -> None:
     [
         ("import textbench\n\n1 / 0\n", r"bad.py is broken: .*bad.py:3: ZeroDivisionError"),
         ("def f(:\n", r"bad.py is broken: .*bad.py:1: SyntaxError"),
+        ("x = 1\n\0", r"bad.py is broken: /.*bad.py: SyntaxError: source code.* null bytes"),
         ("import no_such_module_here\n", r"bad.py:1: ModuleNotFoundError"),
         ("raise SystemExit('no')\n", r"bad.py:1: SystemExit: no"),
         ("x = 1\n", "defines no Trainer, Metric or Task"),
@@ -173,6 +174,31 @@ def test_plugin_registers_what_it_defines(tmp_path: Path) -> None:
         (PLUGIN.replace("def step(", "def stepp("), "Mine does not define step"),
         (PLUGIN.replace("    config_schema", "    schema"), "Mine does not define config_schema"),
         (PLUGIN.replace('    direction = "none"\n', ""), "Zero does not define direction"),
+        (
+            PLUGIN.replace('"none"', '"up"'),
+            r"Zero says of zero direction = 'up'; one of 'lower', 'higher', 'none' is right",
+        ),
+        (PLUGIN.replace('"nothing, nats"', "3"), "Zero says of zero summary = 3; it must be text"),
+        (PLUGIN.replace('"none"', '"none"\n    unit = None'), "zero unit = None; it must be text"),
+        (PLUGIN.replace('"none"', '"none"\n    numbers = ("a",)'), "'a' among its numbers"),
+        (PLUGIN.replace('"zero"', '"zero"\n    section = 4'), "Zero has section = 4"),
+        (PLUGIN.replace('"mine"\n', '"mine"\n    title = 3\n', 1), "Mine has title = 3"),
+        (
+            PLUGIN + "\n\nMine.warmup = lambda self, config: None\n",
+            "Mine defines warmup as a method of an instance; put @classmethod above it",
+        ),
+        (
+            PLUGIN.replace("MineConfig(Config)", "MineConfig(__import__('pydantic').BaseModel)"),
+            "Mine has config_schema = MineConfig, which is no subclass of textbench.Config",
+        ),
+        (
+            PLUGIN.replace("rate: float = Field(0.5, gt=0)", "rate: object = object()"),
+            "Mine has an option rate whose default JSON cannot hold",
+        ),
+        (
+            PLUGIN.replace('"mine"\n', '"mine"\n    version = "two"\n', 1),
+            "Mine has version = 'two'; it must be a whole number from 0",
+        ),
     ],
 )
 def test_broken_plugin_is_one_line(tmp_path: Path, text: str, message: str) -> None:

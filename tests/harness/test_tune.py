@@ -127,6 +127,48 @@ def test_every_trainer_gets_the_same_number_of_trials(
     assert result.output.count("(mle seed") == 2  # GOLD's warm-up, once for all its trials
 
 
+OWN = """
+from pydantic import Field
+from textbench import Config, Phase, Trainer, tunable
+
+
+class MineConfig(Config):
+    rate: float = Field(0.1, json_schema_extra=tunable("log", 1e-3, 0.5))
+
+
+class Mine(Trainer[MineConfig]):
+    name = "mine"
+    config_schema = MineConfig
+
+    def phases(self):
+        return {phases}
+
+    def setup(self):
+        self.generator = self.context.initial_generator()
+
+    def step(self, at):
+        return {{}}
+"""
+
+
+@pytest.mark.parametrize("phases", ["[Phase('train', 1, 1)]", "None"])
+def test_a_trainer_of_ones_own_is_tuned_like_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phases: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_plugins", {})
+    (tmp_path / "mine.py").write_text(OWN.format(phases=phases))
+    line = "tune --algos mine,mle --task synthetic-tiny --preset ci --trials 3 --plugin mine.py"
+    result = call(f"{line} --seeds 100 --dry-run")
+    if phases == "None":
+        assert result.exit_code == 2 and "mine:trial0-of3: phases() returned None" in result.output
+        return
+    assert result.exit_code == 0, result.output
+    assert result.output.count("(mine:trial") == result.output.count("(mle:trial") == 3
+    text = (tmp_path / "tuned.trials.toml").read_text()
+    assert "# Its trainers need --plugin mine.py.\n" in text
+
+
 ARGUMENTS = "--algos mle --task synthetic-tiny --preset ci --trials 2 --seeds 100 --device cpu"
 
 

@@ -108,13 +108,6 @@ class Mute(Candid):
         return f"mute/1 {evaluation.sampling} least={self.config.least}"
 
 
-class Upward(Candid):
-    name = "upward"
-    breaks = "numbers"
-    says = "upward: direction 'up'"
-    direction: ClassVar[Any] = "up"
-
-
 class Wordless(Candid):
     name = "wordless"
     breaks = "numbers"
@@ -148,6 +141,44 @@ class Endless(Candid):
 
     def compute(self, evaluation: Evaluation) -> float:
         return float("inf")
+
+
+class Void(Candid):
+    name = "void"
+    breaks = "values"
+    says = "void is a NoneType"
+
+    def compute(self, evaluation: Evaluation) -> Any:
+        self.share(evaluation)
+
+
+class Vectorial(Candid):
+    name = "vectorial"
+    breaks = "values"
+    says = "vectorial is a Tensor"
+
+    def compute(self, evaluation: Evaluation) -> Any:
+        return torch.full((3,), self.share(evaluation))
+
+
+class Textual(Candid):
+    name = "textual"
+    breaks = "values"
+    says = "textual is a str"
+
+    def compute(self, evaluation: Evaluation) -> Any:
+        return str(self.share(evaluation))
+
+
+class Absentminded(Candid):
+    """Its protocol fails where its value does not."""
+
+    name = "absentminded"
+    breaks = "protocol"
+    says = "it raised KeyError: 'lost' (broken_metrics.py:"
+
+    def protocol(self, evaluation: Evaluation) -> str:
+        return {"found": "absentminded/1"}["lost"]
 
 
 class Tensorial(Candid):

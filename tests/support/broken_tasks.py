@@ -75,6 +75,43 @@ class Sound(Task[Options]):
         return [" ".join(map(str, row)) for row in tokens.tolist()]
 
 
+class Unsized(Sound):
+    name = "unsized"
+    breaks = "runs"
+    says = "vocab_size is None"
+
+    def __init__(self, config: Options) -> None:
+        super().__init__(config)
+        del self.vocab_size
+
+
+class Unbuilt(Sound):
+    name = "unbuilt"
+    breaks = "runs"
+    says = "building it raised IndexError: on purpose (broken_tasks.py:"
+
+    def __init__(self, config: Options) -> None:
+        raise IndexError("on purpose")
+
+
+class Orphan(Sound):
+    name = "orphan"
+    breaks = "runs"
+    says = "it has no config: its __init__ must call super().__init__(config)"
+
+    def __init__(self, config: Options) -> None:
+        self.vocab_size, self.length = 9, 5
+
+
+class Listed(Sound):
+    name = "listed"
+    breaks = "runs"
+    says = "train is a list"
+
+    def train(self, seed: int, number: int) -> Any:
+        return super().train(seed, number).tolist()
+
+
 class FileOptions(Config):
     """Options of those that read a file."""
 

@@ -124,6 +124,24 @@ class Crashing(Honest):
         return super().step(at)
 
 
+class Mute(Honest):
+    name = "mute"
+    breaks = "runs"
+    says = "step() returned None"
+
+    def step(self, at: Position) -> Any:
+        super().step(at)
+
+
+class Planless(Honest):
+    name = "planless"
+    breaks = "runs"
+    says = "planless: phases() returned ('train', 1, 2) in its list"
+
+    def phases(self) -> Any:
+        return [("train", 1, 2)]
+
+
 # -- randomness -----------------------------------------------------------------------------------
 
 
@@ -250,6 +268,18 @@ class Fickle(Wrapping):
     kind = FickleGenerator
 
 
+class Doubled(Honest):
+    """Computes in a precision that evaluation does not."""
+
+    name = "doubled"
+    breaks = "evaluation"
+    says = "it raised RuntimeError: Expected out tensor to have dtype double"
+
+    def setup(self) -> None:
+        super().setup()
+        self.generator.double()
+
+
 class TiredGenerator(Wrapped):
     """Counts how often it was asked, for its trainer to see."""
 
@@ -283,6 +313,15 @@ class Infinite(Honest):
 
     def step(self, at: Position) -> dict[str, float | Tensor]:
         return {**super().step(at), "ratio": float("inf") if at.epoch == 2 else 1.0}
+
+
+class Wordy(Honest):
+    name = "wordy"
+    breaks = "losses"
+    says = "step 0 logs nll = 'small'"
+
+    def step(self, at: Position) -> dict[str, Any]:
+        return {**super().step(at), "nll": "small"}
 
 
 class Hoarding(Honest):

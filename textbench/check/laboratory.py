@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import io
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,8 @@ from textbench.backbone.generator import Generator
 from textbench.check.promise import Violation, raised
 from textbench.check.trap import TrappedTask
 from textbench.contracts.config import Config
+from textbench.contracts.errors import UserError, one_line, shown
+from textbench.contracts.returned import LOGGED
 from textbench.contracts.spec import Spec
 from textbench.contracts.task import Task
 from textbench.contracts.trainer import Phase, State
@@ -84,7 +88,11 @@ class Laboratory:
     def __init__(self, spec: Spec, folder: Path, steps: int) -> None:
         self.spec, self.folder, self.limit = spec, folder, steps
         self.trainer_class, self.task = assemble.trainer_class(spec), assemble.task(spec)
-        self.warmup = self._warm_up(spec.warmup) if spec.warmup else None
+
+    @cached_property
+    def warmup(self) -> Warmup | None:
+        """What it starts from, if it asked for that."""
+        return self._warm_up(self.spec.warmup) if self.spec.warmup else None
 
     def _warm_up(self, spec: Spec) -> Warmup:
         source = Laboratory(replace(spec, seed=self.spec.seed), self.folder, self.limit)
@@ -131,8 +139,10 @@ class Laboratory:
             Violation: The trainer raises an exception.
         """
         trap = TrappedTask(self.task, self.spec.seed)
-        where = "phases()"
+        where = "its warm-up"
         try:
+            _ = self.warmup
+            where = "phases()"
             run = self.build(self.spec, trap)
             where, phases = "setup()", run.trainer.phases()
             checkpoint.seed_global_random(0)
@@ -147,10 +157,15 @@ class Laboratory:
                 self._note_before(record, step)
                 began = time.perf_counter()
                 with run.meter:
-                    record.losses.append(run.trainer.step(run.schedule.at(step)))
+                    record.losses.append(_logged(run.trainer.step(run.schedule.at(step))))
                 record.longest = max(record.longest, time.perf_counter() - began)
                 if step + 1 in run.schedule.ends:
                     record.at_phase_ends[step + 1] = parameters(run.trainer.generator)
+        except Violation:
+            raise
+        except UserError as error:
+            seen, _, right = one_line(error).partition("; it must return ")
+            raise Violation(seen, right or "it trains on this task") from error
         except Exception as error:
             raise Violation(f"{where} raised {raised(error)}", "it trains on this task") from error
         self._note_before(record, steps)
@@ -164,6 +179,13 @@ class Laboratory:
                 record.snapshots[step] = Snapshot.of(record.run)
             except Exception as error:  # whatever pickling may run into
                 record.unsaved = f"at step {step}: {error}".splitlines()[0]
+
+
+def _logged(values: object) -> dict[str, float | Tensor]:
+    """Return what a step returned; of what it holds, the promise about losses is the judge."""
+    if not isinstance(values, Mapping):
+        raise Violation(f"step() returned {shown(values)}", LOGGED)
+    return dict(values)
 
 
 def train(run: Run, first: int, end: int) -> None:

@@ -14,6 +14,7 @@ from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.check.promise import Violation, raised
 from textbench.check.task_laboratory import not_for_training
 from textbench.contracts.config import Config
+from textbench.contracts.errors import shown
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric, NotApplicableError, Values
 from textbench.contracts.streams import stream
@@ -52,11 +53,15 @@ class Record:
     @property
     def summary(self) -> str:
         """The values, in one line."""
-        shown = (
-            f"{name} {'n/a' if isinstance(value, Exception) else f'{value:.4g}'}"
-            for name, value in self.values.items()
-        )
-        return f"on {self.task}: {', '.join(shown)}"
+        found = (f"{name} {_brief(value)}" for name, value in self.values.items())
+        return f"on {self.task}: {', '.join(found)}"
+
+
+def _brief(value: object) -> str:
+    """Show a value; whether it is one at all, other promises say."""
+    if isinstance(value, NotApplicableError):
+        return "n/a"
+    return f"{value:.4g}" if isinstance(value, float | int) else shown(value)
 
 
 class Laboratory:

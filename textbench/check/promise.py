@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from textbench.contracts.config import Config
-from textbench.contracts.errors import one_line
+from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.metric import NotApplicableError
+from textbench.plan import registry
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -68,15 +69,24 @@ class Finding:
 def findings(laboratory: Laboratory[Recorded], checks: Sequence[Check]) -> Iterator[Finding]:
     """Yield the findings about one plug-in, as they are made."""
     judged: dict[str, Finding] = {}
-    record: Recorded | None = None
-    try:
-        record = laboratory.reference()
-        yield Finding("runs", "ok", record.summary)
-    except Violation as violation:
-        yield Finding("runs", "FAILED", violation.seen, violation.right)
+    record, first = _tried(laboratory)
+    yield first
     for one in checks:
         finding = judged[one.name] = _judge(one, laboratory, record, judged)
         yield finding
+
+
+def _tried(laboratory: Laboratory[Recorded]) -> tuple[Recorded | None, Finding]:
+    """Try the plug-in once; return what was noted, if it runs, and the finding about that."""
+    try:
+        record = laboratory.reference()
+        return record, Finding("runs", "ok", record.summary)
+    except Violation as violation:
+        return None, Finding("runs", "FAILED", violation.seen, violation.right)
+    except UserError:
+        raise  # the options it was given are of no use: that is the caller's to mend
+    except Exception as error:
+        return None, Finding("runs", "FAILED", f"it raised {raised(error)}", "no exception")
 
 
 def _judge(
@@ -98,6 +108,8 @@ def _judge(
         return Finding(one.name, "FAILED", violation.seen, violation.right)
     except NotApplicableError as error:
         return Finding(one.name, "n/a", str(error))
+    except Exception as error:  # whatever the plug-in's code does that no promise foresees
+        return Finding(one.name, "FAILED", f"it raised {raised(error)}", "no exception")
 
 
 def expect_options(schema: type[Config], values: Mapping[str, object]) -> str:
@@ -150,6 +162,12 @@ def _others(value: object, annotation: object) -> list[object]:
 
 
 def raised(error: BaseException) -> str:
-    """Name an exception and where it was raised: ``ValueError: too few (mine.py:12)``."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
+    """Name an exception and where it was raised: ``ValueError: too few (mine.py:12)``.
+
+    That is the last line of a plug-in that it came through; of any file where there is none.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    found = (entry.file for kind in registry.KINDS for entry in registry.entries(kind).values())
+    files = {str(file) for file in found if file}
+    last = next((frame for frame in reversed(frames) if frame.filename in files), frames[-1])
     return f"{one_line(error)} ({Path(last.filename).name}:{last.lineno})"

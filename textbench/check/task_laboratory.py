@@ -11,8 +11,9 @@ from torch import Tensor
 
 from textbench.check.promise import Violation, raised
 from textbench.contracts.config import Config
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, shown
 from textbench.contracts.metric import NotApplicableError
+from textbench.contracts.returned import wrong_task
 from textbench.contracts.task import Task
 from textbench.run import checkpoint
 
@@ -72,11 +73,14 @@ class Laboratory:
             checkpoint.seed_global_random(0)
             start = checkpoint.global_random_state()
             task = self.kind(self.config)
+            if wrong := wrong_task(task):
+                seen, _, right = wrong.partition("; it must be ")
+                raise Violation(seen, right or "what every task has")
             where = "asking for its data"
             found = Record(task, task.fingerprint(), splits(task))
             found.world = {"before": start, "after": checkpoint.global_random_state()}
             return found
-        except UserError:
+        except (UserError, Violation):
             raise
         except Exception as error:
             raise Violation(
@@ -90,6 +94,9 @@ class Laboratory:
 def splits(task: Task[Config], seed: int = 0) -> dict[str, Tensor]:
     """Return copies of a task's sequences, of one seed."""
     found = {"train": task.train(seed, 0), **not_for_training(task)}
+    for name, tokens in found.items():
+        if not isinstance(tokens, Tensor):
+            raise Violation(f"{name} is {shown(tokens)}", f"a tensor (N, {task.length}), int64")
     return {name: tokens.clone() for name, tokens in found.items()}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from itertools import pairwise
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -21,9 +22,10 @@ from textbench.check.laboratory import (
     train,
 )
 from textbench.check.promise import Check, Violation, expect_options
-from textbench.contracts.errors import one_line
+from textbench.contracts.errors import one_line, shown
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import NotApplicableError
+from textbench.contracts.returned import LOGGED
 from textbench.contracts.trainer import Phase
 from textbench.run.loop import Run
 from textbench.run.measure import undisturbed
@@ -201,6 +203,8 @@ def losses(laboratory: Laboratory, record: Record) -> str:
                     f"{' with its graph' if value.requires_grad else ''}",
                     "a float, or a detached tensor of no dimensions",
                 )
+            if not isinstance(value, Tensor | Real):
+                raise Violation(f"step {step} logs {name} = {shown(value)}", LOGGED)
             if not math.isfinite(value):
                 raise Violation(f"step {step} logs {name} = {float(value)}", "finite losses")
             names[name] = float(value)

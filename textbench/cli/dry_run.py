@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from textbench.contracts.errors import one_line, printable
+from textbench.run.standing import not_done
 from textbench.store.directory import RunDirectory
 from textbench.store.read import UNREADABLE
 from textbench.store.rows import FINISHED, SPEC, Status
-from textbench.store.verify import contradiction
 
 if TYPE_CHECKING:
     from textbench.contracts.spec import Spec
@@ -38,8 +38,7 @@ def _looked_at(results: Path, spec: Spec) -> tuple[Status, str]:
             directory.spec()
         if status.status != "done":
             return status, ""
-        whole = bool(status.checksums)
-        wrong = contradiction(directory, spec.hash, status, generator=whole)
+        wrong = not_done(directory, spec.hash, status)
     except UNREADABLE as error:
         status, wrong = Status("interrupted"), one_line(error)
     return (Status("interrupted"), wrong) if wrong else (status, "")

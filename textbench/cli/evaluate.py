@@ -97,7 +97,8 @@ def command(
             line = one_line(error)
             where = "" if directory.name in line else f"{directory.name}: "
             if len(found) == 1:
-                raise UserError(where * isinstance(error, OSError) + line) from error
+                whose = where * isinstance(error, OSError | DivergedError)
+                raise UserError(whose + line) from error
             broken += 1
             click.echo(printable(f"textbench: error: {where}{line}"), err=True)
     if broken:

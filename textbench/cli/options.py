@@ -7,14 +7,36 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
+
+from textbench.contracts.errors import UserError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def text(*names: str, metavar: str, use: str, default: str = "") -> Decorator:
-    """Text that the command takes apart itself; empty unless given."""
+    """Text that the command takes apart itself; empty unless given, and then not."""
     shown = bool(default)
-    return click.option(*names, default=default, show_default=shown, metavar=metavar, help=use)
+    return click.option(
+        *names,
+        default=default,
+        show_default=shown,
+        metavar=metavar,
+        help=use,
+        callback=_refuse_empty,
+    )
+
+
+def _refuse_empty(context: click.Context, option: click.Parameter, value: str) -> str:
+    """Refuse what was given and says nothing: an empty variable of a script, most likely.
+
+    Raises:
+        UserError: It is empty.
+    """
+    source = context.get_parameter_source(str(option.name))
+    if not value.strip() and source is ParameterSource.COMMANDLINE:
+        raise UserError(f"{option.opts[0]} is empty; leave it out, or give it a value")
+    return value
 
 
 def count(
@@ -79,8 +101,31 @@ def plugins(use: str) -> Decorator:
 def settings(use: str) -> Decorator:
     """``--set KEY=VALUE``, given as ``settings``."""
     return click.option(
-        "--set", "settings", multiple=True, metavar="KEY=VALUE", help=f"{use}; may be repeated."
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help=f"{use}; may be repeated.",
+        callback=_refuse_twice,
     )
+
+
+def _refuse_twice(
+    context: click.Context, option: click.Parameter, settings: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Refuse two values of one option, of which one would be ignored.
+
+    Raises:
+        UserError: There are two.
+    """
+    seen: dict[str, str] = {}
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        key = key.strip()
+        if key in seen:
+            raise UserError(f"--set {key} is given twice, as {seen[key]} and as {value}; give one")
+        seen[key] = value
+    return settings
 
 
 def device(use: str, default: str = "auto") -> Decorator:

@@ -127,7 +127,7 @@ def command(**given: Any) -> None:
     shard = parse_shard(given["shard"]) if given["shard"] else (0, 1)
     keys = ("algos", "task", "preset", "seeds", "settings", "config", "plugins")
     request = Request(**{key: given[key] for key in keys})
-    specs = expand(request, warn)[shard[0] :: shard[1]]
+    specs = expand(request, warn, schedules=True)[shard[0] :: shard[1]]
     for spec in specs:
         check_memory(spec)
     results: Path = given["results"]

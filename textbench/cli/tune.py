@@ -10,6 +10,7 @@ import click
 
 from textbench.cli import options
 from textbench.contracts.errors import UserError
+from textbench.plan import registry
 from textbench.plan.arguments import parse_seeds
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ EPILOG = """\b
 Examples:
   textbench tune --algos mle,cot --task synthetic --trials 16 --out tuned.toml
   textbench run --config tuned.toml --seeds 0:5
+  textbench tune --algos mine,mle --task synthetic --plugin mine.py
 
 \b
 Exit codes: as of `textbench run`. Repeating a command skips the trials that are finished."""
@@ -41,12 +43,14 @@ Exit codes: as of `textbench run`. Repeating a command skips the trials that are
 )
 @options.file(
     "--out",
-    use="The config file of what was chosen; FILE.trials.toml has all that is tried.",
+    use="The config file of what was chosen; of tuned.toml, tuned.trials.toml has all that is "
+    "tried.",
     default="tuned.toml",
 )
 @options.count("--jobs", use="Runs at once.")
 @options.device("Where to train.")
-@click.option("--dry-run", is_flag=True, help="Write FILE.trials.toml; say what would run.")
+@options.plugins("Python file with a trainer of yours")
+@click.option("--dry-run", is_flag=True, help="Only write what would be tried; say what would run.")
 def command(**given: Any) -> None:
     """Try K configurations of every trainer and write the best of each as a config file.
 
@@ -59,11 +63,13 @@ def command(**given: Any) -> None:
     from textbench.plan.resolve import Request, expand
     from textbench.run.local import LocalEngine
 
+    registry.load_plugins(given["plugins"])
     names = [name.strip() for name in given["algos"].split(",") if name.strip()]
     target, rules = _target(given["target"], given["task"])
     seeds = ",".join(map(str, parse_seeds(given["seeds"])))
     trials = _write_trials(names, target, given)
-    specs = expand(Request(config=trials, seeds=seeds))
+    request = Request(config=trials, seeds=seeds, plugins=given["plugins"])
+    specs = expand(request, schedules=True)
     if given["dry_run"]:
         say_what_would_run(given["results"], specs)
         return
@@ -97,11 +103,18 @@ def _write_trials(names: list[str], target: Target, given: dict[str, Any]) -> Pa
         for number, options in enumerate(draw(name, count))
     }
     comment = [f"{count} configurations of each trainer, drawn by `textbench tune`."]
+    comment += _plugins_wanted(given)
     path: Path = given["out"].with_suffix(".trials.toml")
     top = {"task": given["task"], "preset": given["preset"]}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(config_file(comment, top, variants), encoding="utf-8")
     return path
+
+
+def _plugins_wanted(given: dict[str, Any]) -> list[str]:
+    """Say in a config file what it is of no use without."""
+    files = " ".join(f"--plugin {file}" for file in given["plugins"])
+    return [f"Its trainers need {files}."] if files else []
 
 
 def _choose(names: list[str], target: Target, rules: int, given: dict[str, Any]) -> None:
@@ -125,6 +138,7 @@ def _choose(names: list[str], target: Target, rules: int, given: dict[str, Any])
         f"Tuned: the best of {count} configurations of each trainer at target {target.name},",
         f"rules {rules}, on validation data and seeds {given['seeds']} (`textbench tune`).",
         "Report other seeds.",
+        *_plugins_wanted(given),
         "",
     ]
     top = {"task": given["task"], "preset": given["preset"]}

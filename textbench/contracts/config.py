@@ -66,9 +66,15 @@ def validate(schema: type[C], values: Mapping[str, object], where: str) -> C:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing" and len(first["loc"]) == 1:
+            wrong = f"{where}.{key} has no default; every option needs one"
+            raise UserError(f"{wrong}, or a value: {where}.{key}=VALUE") from None
         if first["type"] == "extra_forbidden":
             known = schema.model_fields
             raise UserError(f"{where}.{key} is not an option{did_you_mean(key, known)}") from None
-        given = f" (given {first['input']!r})" if key else ""
+        told = bool(key) and first["loc"][0] in values
+        given = f" (given {first['input']!r})" if told else ""
+        if key and not told:  # nobody gave it: the author's own default is refused
+            given = f" (its default, {first['input']!r}, is no value for it)"
         message = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{where}.{key}: {message}{given}".replace(".:", ":")) from None

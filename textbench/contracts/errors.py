@@ -35,7 +35,7 @@ class UnknownNameError(UserError):
 
 def one_line(error: BaseException) -> str:
     """Name an exception in one line."""
-    if isinstance(error, UserError):
+    if isinstance(error, UserError | DivergedError):
         return " ".join(_message(error).split())
     if isinstance(error, OSError) and error.strerror:
         name = f"{Path(os.fsdecode(error.filename)).name}: " if error.filename else ""
@@ -51,6 +51,16 @@ def _message(error: BaseException) -> str:
         return str(said())
     except Exception:
         return "(its message cannot be shown)"
+
+
+def shown(value: object, most: int = 60) -> str:
+    """Show what somebody's code returned, in a part of a line: ``None``, ``2.5``, or its type."""
+    try:
+        text = repr(value)
+    except Exception:  # that code may be anybody's
+        text = ""
+    whole = text and len(text) <= most and text.isprintable()
+    return text if whole else f"a {type(value).__name__}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from textbench.contracts.errors import UnknownNameError, UserError
 from textbench.contracts.number import is_alpha
 from textbench.contracts.plain import Json, JsonObject
 from textbench.plan import grids, product, registry
+from textbench.plan.plugins import is_name
 from textbench.plan.toml import read_toml
 
 MAX_SEEDS = 10_000
@@ -27,8 +28,8 @@ TOP_LEVEL = ("algos", "task", "preset", "seeds", "summary")
 """Keys of a config file outside its sections."""
 
 
-def parse_rows(given: Json) -> list[str]:
-    """Return the rows of ``--algos``: ``"mle,cot:head"`` or a list of them.
+def parse_rows(given: Json, where: str = "--algos") -> list[str]:
+    """Return the rows of ``--algos``, or of a file: ``"mle,cot:head"`` or a list of them.
 
     Raises:
         UserError: None given, one twice, or unknown trainers (variants are checked later).
@@ -42,13 +43,13 @@ def parse_rows(given: Json) -> list[str]:
     for row in rows:
         registry.entry("trainer", row.partition(":")[0])
         if rows.count(row) > 1:
-            raise UserError(f"--algos names {row!r} twice")
+            raise UserError(f"{where} names {row!r} twice")
         if row.endswith(":"):
-            raise UserError(f"--algos: {row!r} lacks the variant after its colon")
+            raise UserError(f"{where}: {row!r} lacks the variant after its colon")
     return rows
 
 
-def parse_seeds(given: Json) -> list[int]:
+def parse_seeds(given: Json, where: str = "--seeds") -> list[int]:
     """Return the seeds of ``"0:5"`` (half-open), ``"0,3,7"``, ``"0:3,7"``, or a list.
 
     Raises:
@@ -60,18 +61,18 @@ def parse_seeds(given: Json) -> list[int]:
         match = re.fullmatch(r"\s*(\d{1,18})(?::(\d{1,18}))?\s*", part)
         if match is None:
             raise UserError(
-                f"--seeds {text}: {part.strip()!r} is neither a seed nor a range; "
+                f"{where} {text}: {part.strip()!r} is neither a seed nor a range; "
                 "say 0:5 or 0,3,7 (seeds are whole numbers from 0)"
             )
         first, end = int(match[1]), int(match[2] or int(match[1]) + 1)
         if end <= first:
-            raise UserError(f"--seeds {text}: {part.strip()!r} is empty (its end is not included)")
+            raise UserError(f"{where} {text}: {part.strip()!r} is empty (its end is not included)")
         if len(seeds) + end - first > MAX_SEEDS:
-            raise UserError(f"--seeds {text}: more than {MAX_SEEDS} seeds")
+            raise UserError(f"{where} {text}: more than {MAX_SEEDS} seeds")
         seeds.extend(range(first, end))
     seed, times = Counter(seeds).most_common(1)[0]
     if times > 1:
-        raise UserError(f"--seeds {text}: seed {seed} is given twice")
+        raise UserError(f"{where} {text}: seed {seed} is given twice")
     return seeds
 
 
@@ -138,21 +139,22 @@ def parse_timeout(text: str) -> tuple[float, float]:
     return first, parse_duration(total, "--timeout") if total.strip() or not idle.strip() else 0.0
 
 
-_SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_SIZES = {"b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
 def parse_size(text: str, option: str) -> int:
     """Return the bytes of ``"4GB"``, ``"500M"`` or ``"2.5g"``; empty is 0.
 
     Raises:
-        UserError: Not of that form, or none at all.
+        UserError: Not of that form, or none at all; also a number alone, which some read as bytes
+            and others as gigabytes.
     """
     if not text.strip():
         return 0
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([kmgt]?)b?", text.strip().lower())
-    size = int(float(match[1]) * _SIZES[match[2]]) if match else 0
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(b|[kmgt]b?)", text.strip().lower())
+    size = int(float(match[1]) * _SIZES[match[2][0]]) if match else 0
     if size <= 0:
-        raise UserError(f"{option} {text}: expected a size such as 500MB or 4GB")
+        raise UserError(f"{option} {text}: expected a size with its unit, such as 500MB or 4GB")
     return size
 
 
@@ -222,7 +224,24 @@ def read_config(path: Path) -> tuple[JsonObject, Layer]:
         path = grids.path(name)
     data = read_toml(path)
     top = {key: data.pop(key) for key in TOP_LEVEL if key in data}
+    check_choices(top)
     return product.spread(top, read_sections(data, name), name)
+
+
+def check_choices(top: JsonObject) -> None:
+    """Check the choices of a config file, also those that the command line makes otherwise.
+
+    Raises:
+        UserError: One is of no use.
+    """
+    algos = top.get("algos", "")
+    rows = algos if isinstance(algos, list) else [algos]
+    if not all(isinstance(row, str) for row in rows):
+        right = "a string or a list of strings"
+        raise UserError(f"config file: algos must be {right} (given {algos!r})")
+    parse_seeds(top.get("seeds", "0"), "config file: seeds =")
+    for key in ("task", "preset", "summary"):
+        read_text(top, key)
 
 
 def read_sections(data: JsonObject, where: str) -> Layer:
@@ -231,10 +250,19 @@ def read_sections(data: JsonObject, where: str) -> Layer:
     for section, table in data.items():
         if isinstance(table, dict):
             sections[section] = table
+        elif section.partition("@")[0].partition(":")[0] in _sections():
+            key = section if is_name(section) else f'"{section}"'
+            raise UserError(f"{where}: {section} must be a table, [{key}] (given {table!r})")
         elif section != "summary":
             known = f"known outside sections: {', '.join(TOP_LEVEL)}"
             raise UserError(f"{where}: {section!r} is not a section; {known}")
     return sections
+
+
+def _sections() -> set[str]:
+    """Return what options may be of."""
+    found = {*registry.names("trainer"), *registry.names("task"), *registry.metric_sections()}
+    return {*found, "backbone", "evaluation"}
 
 
 def read_text(top: JsonObject, key: str) -> str:

@@ -16,35 +16,11 @@ from typing import Any
 from textbench.contracts.errors import UserError, one_line
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_REQUIRED = {
-    "trainer": ("name", "config_schema"),
-    "metric": ("name",),
-    "task": ("name", "config_schema"),
-}
 
 
 def is_name(text: str) -> bool:
     """Tell whether a thing may be called so: letters, digits, ``-`` and ``_``."""
     return _NAME.fullmatch(text) is not None
-
-
-def base_class(kind: str) -> type[object]:
-    """Return `Trainer`, `Metric` or `Task`."""
-    base: type[object] = getattr(import_module(f"textbench.contracts.{kind}"), kind.capitalize())
-    return base
-
-
-def complaint(kind: str, loaded: object) -> str:
-    """Return why ``loaded`` cannot be registered as a ``kind``, or an empty string."""
-    base = base_class(kind)
-    if not (isinstance(loaded, type) and issubclass(loaded, base)):
-        return f"is not a {base.__name__}"
-    missing = sorted(getattr(loaded, "__abstractmethods__", ()))
-    required = _REQUIRED[kind]
-    if kind == "metric" and not getattr(loaded, "numbers", ()):
-        required = (*required, "direction", "summary")
-    missing += [name for name in required if not hasattr(loaded, name)]
-    return f"does not define {', '.join(missing)}" if missing else ""
 
 
 def import_class(module: str, qualname: str, file: Path | None, what: str) -> type[Any]:
@@ -99,7 +75,8 @@ def run_file(file: str | Path) -> ModuleType:
 def where(error: BaseException, file: Path | None) -> str:
     """Describe an exception in one line, with the last line of ``file`` it came through."""
     if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
+        line = f":{error.lineno}" if error.lineno else ""  # of a file with NUL bytes there is none
+        return f"{error.filename or file}{line}: {type(error).__name__}: {error.msg}"
     described = one_line(error)
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f.lineno for f in frames if file is not None and f.filename == str(file)]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from textbench.contracts.errors import UnknownNameError, UserError
 from textbench.contracts.plain import JsonObject
 from textbench.plan import source
-from textbench.plan.plugins import base_class, complaint, import_class, is_name, run_file
+from textbench.plan.complaint import base_class, complaint
+from textbench.plan.plugins import import_class, is_name, run_file
 from textbench.plan.toml import read_toml
 
 if TYPE_CHECKING:

@@ -28,14 +28,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from textbench.contracts.config import Config, validate
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, did_you_mean
 from textbench.contracts.grid import is_due
 from textbench.contracts.plain import JsonObject
+from textbench.contracts.returned import wrong_warmup
 from textbench.contracts.spec import Spec
 from textbench.plan import registry
 from textbench.plan.arguments import (
@@ -47,6 +48,9 @@ from textbench.plan.arguments import (
     read_text,
 )
 from textbench.plan.precedence import Choices, Options, overrides, values
+
+MAX_WARMUPS = 4
+"""How many runs may start from one another before the one that is asked for."""
 
 if TYPE_CHECKING:
     from textbench.contracts.task import Task
@@ -101,7 +105,9 @@ class Request:
     plugins: Sequence[Path] = ()
 
 
-def expand(request: Request, warn: Callable[[str], None] | None = None) -> list[Spec]:
+def expand(
+    request: Request, warn: Callable[[str], None] | None = None, *, schedules: bool = False
+) -> list[Spec]:
     """Return every run that the request means, each once, warm-ups before their dependants.
 
     Seeds vary slowest, so that an interrupted command leaves whole comparisons behind.
@@ -109,13 +115,15 @@ def expand(request: Request, warn: Callable[[str], None] | None = None) -> list[
     Args:
         request: What was asked for.
         warn: Is told what may make numbers on the task's data mean little (`Task.warnings`).
+        schedules: Whether every row is asked for its schedule, which only its own code knows.
 
     Raises:
         UserError: Unknown names, options, or values out of range.
     """
     registry.load_plugins(request.plugins)
     top, file = read_config(request.config) if request.config else ({}, {})
-    rows = parse_rows(request.algos or top.get("algos", ""))
+    in_file = top.get("algos", "")
+    rows = parse_rows(request.algos) if request.algos else parse_rows(in_file, "config file: algos")
     seeds = parse_seeds(request.seeds or top.get("seeds", "0"))
     task = request.task or read_text(top, "task")
     if not task:
@@ -133,12 +141,23 @@ def expand(request: Request, warn: Callable[[str], None] | None = None) -> list[
             spec = resolution.spec(row, seed)
             for run in (spec.warmup, spec):
                 if run is not None:
+                    if schedules and seed == seeds[0]:
+                        resolution.check_schedule(run)
                     specs.setdefault((run.label, run.hash), run)
     resolution.options.refuse_unheeded()
     if warn:
         for line in resolution.built_task.warnings:
             warn(f"{resolution.task}: {line}")
     return list(specs.values())
+
+
+def resolve_task_options(task: str, preset: str, settings: Sequence[str]) -> Config:
+    """Return a task's options without building it.
+
+    Raises:
+        UserError: Unknown names, options, or values out of range.
+    """
+    return _Resolution(registry.entry("task", task).name, preset, {}, settings, ()).task_options
 
 
 def resolve_task(
@@ -165,20 +184,35 @@ class _Resolution:
         self.plugins = tuple(str(Path(plugin).resolve()) for plugin in plugins)
         self.options = Options(task, preset, file, parse_settings(settings))
 
-    def spec(self, row: str, seed: int, changed: Mapping[str, object] | None = None) -> Spec:
-        """Resolve one run; ``changed`` are the options that a dependant wants otherwise."""
+    def check_schedule(self, spec: Spec) -> None:
+        """See `textbench.plan.build.check_schedule`."""
+        from textbench.plan import build  # which imports torch
+
+        build.check_schedule(spec, registry.load_trainer(spec.trainer), self.built_task)
+
+    def spec(
+        self,
+        row: str,
+        seed: int,
+        changed: Mapping[str, object] | None = None,
+        dependants: tuple[str, ...] = (),
+    ) -> Spec:
+        """Resolve one run; of a warm-up, ``changed`` are the options that its dependant decides.
+
+        ``dependants`` are the rows that start from it, the one that was asked for first.
+        """
         name, _, variant = row.partition(":")
         trainer = registry.load_trainer(name)
         sections = (name, row) if variant else (name,)
         chosen = self.options.choose(*sections, decided=changed)
         options = values(chosen) | dict(changed or {})
-        config = validate(trainer.config_schema, options, row)
+        whose = f"{dependants[-1]}: its warm-up: " if dependants else ""
+        config = validate(trainer.config_schema, options, whose + row)
         if trainer.fresh_data(config) and not self.built_task.draws_fresh:
             raise UserError(
                 f"{row} needs fresh training data, which task {self.task} does not have: "
                 "the law of its sequences is not known"
             )
-        warmup = trainer.warmup(config)
         return replace(
             self._common,
             trainer=name,
@@ -188,21 +222,46 @@ class _Resolution:
             seed=seed,
             overrides=overrides(chosen) | self._common.overrides,
             title=trainer.title or name,
-            fresh_data=trainer.fresh_data(config),
-            own_generator=trainer.brings_generator(config),
-            warmup=self.spec(warmup[0], seed, warmup[1]) if warmup else None,
+            fresh_data=bool(trainer.fresh_data(config)),
+            own_generator=bool(trainer.brings_generator(config)),
+            warmup=self._warmup(trainer.warmup(config), seed, (*dependants, row)),
         )
+
+    def _warmup(self, asked: Any, seed: int, dependants: tuple[str, ...]) -> Spec | None:
+        """Resolve what `Trainer.warmup` of the last of ``dependants`` asks for."""
+        if wrong := wrong_warmup(asked):
+            raise UserError(f"{dependants[-1]}: {wrong}")
+        if asked is None:
+            return None
+        name, changed = asked
+        if len(dependants) > MAX_WARMUPS:
+            raise UserError(
+                f"{dependants[0]}: its warm-ups never end ({', '.join((*dependants, name))}): "
+                f"one of the first {MAX_WARMUPS} must return None from warmup()"
+            )
+        if name.partition(":")[0] not in registry.names("trainer"):
+            nearest = did_you_mean(name, registry.names("trainer"))
+            raise UserError(f"{dependants[-1]}: warmup() names no trainer: {name!r}{nearest}")
+        return self.spec(name, seed, changed, dependants)
 
     @cached_property
     def built_task(self) -> Task[Config]:
         """The task."""
-        task_class = registry.load_task(self.task)
-        options = values(self.options.choose(self.task))
-        return task_class(validate(task_class.config_schema, options, self.task))
+        from textbench.plan import build
+
+        return build.task(registry.load_task(self.task), self.task_options)
+
+    @cached_property
+    def task_options(self) -> Config:
+        """The task's options."""
+        schema = registry.load_task(self.task).config_schema
+        return validate(schema, values(self.options.choose(self.task)), self.task)
 
     @cached_property
     def _common(self) -> Spec:
         """The part of the spec that does not depend on the trainer or the seed."""
+        from textbench.plan import build
+
         sections = (self.task, "backbone", "evaluation", *registry.metric_sections())
         chosen = {section: self.options.choose(section) for section in sections}
         backbone = validate(BackboneConfig, values(chosen["backbone"]), "backbone")
@@ -214,7 +273,7 @@ class _Resolution:
             config={},
             task=self.task,
             task_config=task.config.model_dump(mode="json"),
-            task_fingerprint=task.fingerprint(),
+            task_fingerprint=build.fingerprint(task),
             task_note=task.note,
             oracle=task.oracle_name,
             backbone=backbone.model_dump(mode="json"),

@@ -11,18 +11,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from textbench.contracts.config import Config, validate
-from textbench.contracts.data import training_data
 from textbench.contracts.errors import UnknownNameError, UserError, one_line
 from textbench.contracts.metric import Metric
 from textbench.contracts.plain import JsonObject
 from textbench.contracts.spec import Spec
-from textbench.contracts.streams import stream
 from textbench.contracts.task import Kept, Task
-from textbench.contracts.trainer import Context, State, Trainer
-from textbench.plan import registry
+from textbench.contracts.trainer import Trainer
+from textbench.plan import build, registry
+from textbench.plan.build import trainer as trainer
 from textbench.store import kept
 
 
@@ -102,44 +99,13 @@ def _kept(spec: Spec, store: Path) -> tuple[Kept | None, str]:
 
 
 def _built(kind: type[Task[Config]], spec: Spec) -> Task[Config]:
-    built = kind(validate(kind.config_schema, spec.task_config, spec.task))
+    built = build.task(kind, validate(kind.config_schema, spec.task_config, spec.task))
     if built.fingerprint() != spec.task_fingerprint:
         raise UserError(
             f"task {spec.task} is no longer the one that {spec.label} seed {spec.seed} was made "
             "for: its data, or how they are read, have changed"
         )
     return built
-
-
-def trainer(
-    spec: Spec,
-    kind: type[Trainer[Config]],
-    built: Task[Config],
-    device: torch.device,
-    warmup: State | None = None,
-) -> Trainer[Config]:
-    """Return a trainer with its context, not yet set up.
-
-    Args:
-        spec: The run.
-        kind: Its `trainer_class`.
-        built: Its `task`.
-        device: Where it trains.
-        warmup: The parameters it starts from, if it asked for a warm-up.
-    """
-    config = validate(kind.config_schema, spec.config, spec.label)
-    context = Context(
-        vocab_size=built.vocab_size,
-        length=built.length,
-        data=training_data(built, spec.seed, device, fresh=kind.fresh_data(config)),
-        rng=stream(spec.seed, "training", device=device),
-        device=device,
-        seed=spec.seed,
-        backbone=spec.backbone,
-        warmup=warmup,
-        first_word=built.first_word,
-    )
-    return kind(config, context)
 
 
 def metrics(

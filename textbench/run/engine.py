@@ -23,9 +23,9 @@ from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.spec import Spec
 from textbench.run.endings import Process, ending, write
 from textbench.run.limits import GRACE, UNLIMITED, Limits
+from textbench.run.standing import damage_beside, not_done, start_again
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import BROKEN, FINISHED, Status
-from textbench.store.verify import contradiction
 
 POLL = 0.1
 """Seconds between two looks at the workers."""
@@ -195,6 +195,8 @@ class Engine(ABC):
         status = directory.standing()
         if status.status == "done" and self._is_broken(directory, spec, status):
             status.status, status.reason = "interrupted", self._broken[directory.path]
+        elif status.status == "done":
+            status.reason = damage_beside(directory)
         if status.status in FINISHED or self._closed():
             return status
         path = self._warmup(spec, awaited)
@@ -212,12 +214,7 @@ class Engine(ABC):
     def _is_broken(self, directory: RunDirectory, spec: Spec, status: Status) -> bool:
         """Tell whether a run that says it is done is not; its worker mends that."""
         if directory.path not in self._broken or status.heartbeat != self._looked[directory.path]:
-            generator = bool(status.checksums)  # of textbench 0.1.0 they may be elsewhere
-            try:
-                wrong = contradiction(directory, spec.hash, status, generator=generator)
-            except (OSError, UserError) as error:
-                wrong = one_line(error)
-            self._broken[directory.path] = wrong
+            self._broken[directory.path] = not_done(directory, spec.hash, status)
             self._looked[directory.path] = status.heartbeat
         return bool(self._broken[directory.path])
 
@@ -247,6 +244,8 @@ class Engine(ABC):
         taken = {job.slot for job in self._running}
         slot = next(slot for slot in count() if slot not in taken)
         try:
+            if self._broken.get(directory.path):
+                start_again(directory)
             process = self.place(spec, directory, slot)
         except (OSError, UserError) as error:
             self._refused[directory.path] = Status("failed", reason=one_line(error))

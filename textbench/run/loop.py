@@ -17,6 +17,7 @@ from textbench.contracts.config import Config
 from textbench.contracts.errors import DivergedError, UserError
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric, NotApplicableError
+from textbench.contracts.returned import wrong_logged, wrong_phases
 from textbench.contracts.schedule import Schedule
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import derive, stream
@@ -85,7 +86,10 @@ class Run:
         self.context = self.trainer.context
         self.meter = Meter(self.trainer)
         start = int(warmup.last["epoch"]) if warmup else 0
-        self.schedule = Schedule(self.trainer.phases(), start_epoch=start)
+        phases = self.trainer.phases()
+        if wrong := wrong_phases(phases):
+            raise UserError(f"{trainer_class.name}: {wrong}")
+        self.schedule = Schedule(phases, start_epoch=start)
         if not self.schedule.total:
             raise UserError(f"{trainer_class.name}: with these options its schedule has no steps")
         if self.schedule.total >= 2**63:
@@ -134,9 +138,9 @@ class Run:
         with self.meter, self.clock:
             values = self.trainer.step(self.schedule.at(self.step))
         self.step += 1
+        if wrong := wrong_logged(values):
+            raise UserError(f"{self.spec.trainer}: {wrong}")
         for key, value in values.items():
-            if not (isinstance(key, str) and key.isprintable()):
-                raise UserError(f"{self.spec.trainer}: it logs {key!a}, which is no name")
             total, count = self.sums.get(key, (0.0, 0))
             self.sums[key] = (total + value, count + 1)
         ends_epoch = self.schedule.ends_epoch(self.step)

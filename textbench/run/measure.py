@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from textbench.backbone.generator import Generator
-from textbench.contracts.errors import DivergedError, UserError
+from textbench.contracts.errors import DivergedError, UserError, shown
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric, NotApplicableError
 from textbench.contracts.number import Number
@@ -37,7 +37,8 @@ def measure(metrics: list[Metric], evaluation: Evaluation) -> dict[str, Measurem
 
     Raises:
         DivergedError: A number that applies is not finite.
-        UserError: A metric returns other numbers than it declares.
+        UserError: A metric returns other numbers than it declares, what is no number, or no line
+            of protocol: nothing of it may reach the record, where it would make a run unreadable.
     """
     found: dict[str, Measurement] = {}
     for metric in metrics:
@@ -60,13 +61,22 @@ def _measure(metric: Metric, evaluation: Evaluation) -> dict[str, Measurement]:
     applies = any(not isinstance(value, NotApplicableError) for value in values.values())
     protocol = metric.protocol(evaluation) if applies else ""
     protocols = protocol if isinstance(protocol, Mapping) else dict.fromkeys(described, protocol)
-    return {
-        name: _measurement(described[name], value, protocols[name])
-        for name, value in values.items()
-    }
+    found = {}
+    for name, value in values.items():
+        line = protocols.get(name)
+        if not isinstance(value, NotApplicableError) and not _is_line(line):
+            of = f" for {name}" if len(described) > 1 else ""
+            raise UserError(
+                f"metric {metric.name}: protocol() returned {shown(line)}{of}; "
+                "one line of text for each number is needed"
+            )
+        found[name] = _measurement(metric.name, described[name], value, str(line))
+    return found
 
 
-def _measurement(number: Number, value: float | NotApplicableError, protocol: str) -> Measurement:
+def _measurement(
+    metric: str, number: Number, value: float | NotApplicableError, protocol: str
+) -> Measurement:
     known: Measurement = {
         "value": None,
         "protocol": "",
@@ -76,6 +86,24 @@ def _measurement(number: Number, value: float | NotApplicableError, protocol: st
     }
     if isinstance(value, NotApplicableError):
         return {**known, "reason": str(value)}
-    if not math.isfinite(value):
-        raise DivergedError(f"{number.name} is {value}")
-    return {**known, "value": float(value), "protocol": protocol}
+    plain = _number(metric, number, value)
+    if not math.isfinite(plain):
+        raise DivergedError(f"{number.name} is {plain}")
+    return {**known, "value": plain, "protocol": protocol}
+
+
+def _is_line(text: object) -> bool:
+    return isinstance(text, str) and len(text.splitlines()) == 1
+
+
+def _number(metric: str, number: Number, value: object) -> float:
+    """Return a value as a float; numpy's numbers and tensors of one value are such."""
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError  # float() would read it
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise UserError(
+            f"metric {metric}: compute() returned {shown(value)} for {number.name}; "
+            "it must be a number, or a NotApplicableError that says why there is none"
+        ) from None

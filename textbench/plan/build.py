@@ -1,0 +1,120 @@
+"""From classes to tasks and trainers; what their authors got wrong is one line, with file and line.
+
+Only this module and the conformance kit make instances of somebody's task.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from textbench.contracts.config import Config, validate
+from textbench.contracts.data import training_data
+from textbench.contracts.errors import UserError, shown
+from textbench.contracts.returned import wrong_phases, wrong_task
+from textbench.contracts.spec import Spec
+from textbench.contracts.streams import stream
+from textbench.contracts.task import Task
+from textbench.contracts.trainer import Context, State, Trainer
+from textbench.plan.plugins import where
+
+T = TypeVar("T")
+
+
+class BrokenPluginError(UserError):
+    """A plug-in's own code raised, or gave something that nothing can be done with."""
+
+
+def task(kind: type[Task[Config]], config: Config) -> Task[Config]:
+    """Build a task.
+
+    Raises:
+        BrokenPluginError: Its code raises, or leaves out what every task has.
+        UserError: What the task itself says of these options.
+        OSError: A file of it cannot be read.
+    """
+    built = _tried(lambda: kind(config), kind, f"task {kind.name} cannot be built")
+    if wrong := wrong_task(built):
+        raise BrokenPluginError(f"task {kind.name}: {wrong}")
+    return built
+
+
+def fingerprint(built: Task[Config]) -> str:
+    """Return a task's fingerprint.
+
+    Raises:
+        BrokenPluginError: It is none.
+    """
+    name = built.name
+    found: object = _tried(built.fingerprint, type(built), f"task {name}: fingerprint() failed")
+    if not isinstance(found, str) or not found:
+        right = "it must return a hash of the data, as text"
+        raise BrokenPluginError(f"task {name}: fingerprint() returned {shown(found)}; {right}")
+    return found
+
+
+def trainer(
+    spec: Spec,
+    kind: type[Trainer[Config]],
+    built: Task[Config],
+    device: torch.device,
+    warmup: State | None = None,
+) -> Trainer[Config]:
+    """Return a trainer with its context, not yet set up.
+
+    Args:
+        spec: The run.
+        kind: Its class.
+        built: Its task.
+        device: Where it trains.
+        warmup: The parameters it starts from, if it asked for a warm-up.
+    """
+    config = validate(kind.config_schema, spec.config, spec.label)
+    context = Context(
+        vocab_size=built.vocab_size,
+        length=built.length,
+        data=training_data(built, spec.seed, device, fresh=kind.fresh_data(config)),
+        rng=stream(spec.seed, "training", device=device),
+        device=device,
+        seed=spec.seed,
+        backbone=spec.backbone,
+        warmup=warmup,
+        first_word=built.first_word,
+    )
+    return kind(config, context)
+
+
+def check_schedule(spec: Spec, kind: type[Trainer[Config]], built: Task[Config]) -> None:
+    """Ask a run for its schedule, before anything is trained.
+
+    Raises:
+        BrokenPluginError: The trainer has none.
+        UserError: What the trainer itself says of these options.
+    """
+    cpu = torch.device("cpu")
+    phases = _tried(
+        lambda: trainer(spec, kind, built, cpu).phases(), kind, f"{spec.label}: phases() failed"
+    )
+    if wrong := wrong_phases(phases):
+        raise BrokenPluginError(f"{spec.label}: {wrong}")
+
+
+def _tried(make: Callable[[], T], kind: type[object], what: str) -> T:
+    """Call a plug-in's code; say in one line where it raised."""
+    try:
+        return make()
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        raise BrokenPluginError(f"{what}: {where(error, _file(kind))}") from error
+
+
+def _file(kind: type[object]) -> Path | None:
+    try:
+        return Path(inspect.getfile(kind))
+    except (TypeError, OSError):
+        return None
