@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import corpus
@@ -13,6 +14,7 @@ from promises import assert_breaks_nothing_else, assert_guide_lists
 
 from textbench.check import TASK_CHECKS, Finding, check_task, task_fingerprint
 from textbench.cli import cli
+from textbench.contracts.metric import NotApplicableError
 from textbench.plan import registry, source
 from textbench.plan.resolve import resolve_task
 
@@ -111,6 +113,18 @@ def test_a_broken_promise_is_exit_code_1() -> None:
     result = call("wishful", "--plugin", str(BROKEN))
     assert result.exit_code == 1
     assert result.output.endswith("wishful: 1 checks not passed\n")
+
+
+def test_a_task_of_a_file_that_no_store_keeps_says_so(sentences: Path) -> None:
+    kind: Any = registry.load_task("written")
+    record = SimpleNamespace(task=SimpleNamespace(kept=lambda: None))
+    laboratory = SimpleNamespace(kind=kind, config=kind.config_schema(file=str(sentences)))
+    (kept,) = [check for check in TASK_CHECKS if check.name == "kept"]
+    with pytest.raises(NotApplicableError, match=r"runs need the file of written\.file for good"):
+        kept.judge(laboratory, record)
+    laboratory.config = kind.config_schema()
+    with pytest.raises(NotApplicableError, match="its configuration says it all"):
+        kept.judge(laboratory, record)
 
 
 @pytest.mark.parametrize("name", ["unbuilt", "orphan", "unsized"])

@@ -20,6 +20,7 @@ PROMISED = {
     *("Trainer", "Phase", "Position", "Context", "Config", "Generator"),
     *("Metric", "Number", "Evaluation", "NotApplicableError"),
     *("Task", "TextTask", "UserError", "stream", "load_results", "load_curves", "load_runs"),
+    "tunable",
 }
 HEAVY = ("torch", "numpy", "pandas", "pydantic", "scipy", "nltk", "matplotlib")
 

@@ -19,6 +19,7 @@ from textbench.contracts.errors import UserError
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric
 from textbench.contracts.number import Number
+from textbench.contracts.spec import Spec
 from textbench.contracts.streams import stream
 from textbench.plan import registry
 from textbench.plan.resolve import Request, expand
@@ -116,6 +117,7 @@ def test_whatever_is_one_number_is_taken_as_a_float(evaluation: Evaluation, valu
 # -- trainers ------------------------------------------------------------------------------------
 
 PLUGIN = """
+import threading
 from textbench import Phase
 from textbench.algorithms.mle import MLE
 
@@ -126,6 +128,10 @@ class Smooth(MLE):
     def phases(self):
         return {phases}
 
+    def setup(self):
+        super().setup()
+        self.extra = {extra}
+
     def step(self, at):
         found = super().step(at)
         return {step}
@@ -135,10 +141,14 @@ PHASES = r"it must return a list of Phase\(name, epochs, steps\), whole numbers 
 
 
 def specs(
-    folder: Path, phases: str = "super().phases()", step: str = "found", **given: bool
-) -> Any:
+    folder: Path,
+    phases: str = "super().phases()",
+    step: str = "found",
+    extra: str = "0",
+    **given: bool,
+) -> list[Spec]:
     plugin = folder / "smooth.py"
-    plugin.write_text(PLUGIN.format(phases=phases, step=step))
+    plugin.write_text(PLUGIN.format(phases=phases, step=step, extra=extra))
     request = Request(
         algos="smooth",
         task="synthetic-tiny",
@@ -186,13 +196,27 @@ def test_phases_are_whole_and_known_before_anything_runs(
     assert status.status == "failed" and re.match(said, status.reason) and not status.traceback
 
 
+@pytest.mark.parametrize(
+    ("extra", "kind"), [("threading.Lock()", "lock"), ("lambda: 0", "function"), ("[{1}]", "set")]
+)
+def test_what_no_checkpoint_can_hold_is_refused_before_the_first_step(
+    tmp_path: Path, extra: str, kind: str
+) -> None:
+    run = kinds.make(tmp_path / "results", specs(tmp_path, extra=extra)[0])
+    status = run.status()
+    assert status.status == "failed" and status.step == 0
+    assert status.reason.startswith("TypeError: Smooth.extra")
+    assert f"is a {kind}, which a checkpoint cannot hold" in status.reason
+    assert run.evaluations() == []
+
+
 def test_phases_that_raise_are_one_line_of_the_dry_run(tmp_path: Path) -> None:
     specs(tmp_path, phases="[][0]")
     line = "run --algos smooth --task synthetic-tiny --preset ci --dry-run"
     line += f" --plugin {tmp_path / 'smooth.py'}"
     done = CliRunner().invoke(cli, line.split(), prog_name="textbench")
     assert done.exit_code == 2 and done.output.count("\n") == 1
-    assert "smooth: phases() failed: " in done.output and "smooth.py:10: IndexError" in done.output
+    assert "smooth: phases() failed: " in done.output and "smooth.py:11: IndexError" in done.output
 
 
 def test_a_number_that_is_not_finite_names_its_run(tmp_path: Path) -> None:

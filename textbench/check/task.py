@@ -10,7 +10,7 @@ from torch import Tensor
 from textbench.check.generator import LARGEST_Z, deviations
 from textbench.check.laboratory import difference
 from textbench.check.promise import Check, Violation, expect_options
-from textbench.check.task_fingerprint import fingerprint
+from textbench.check.task_fingerprint import fingerprint, named_files
 from textbench.check.task_laboratory import Laboratory, Record, not_for_training, splits
 from textbench.contracts.config import Config
 from textbench.contracts.data import training_data
@@ -218,6 +218,12 @@ def kept(laboratory: Laboratory, record: Record) -> str:
     """What a store keeps of it gives it again."""
     found = record.task.kept()
     if found is None:
+        files = [f"{laboratory.kind.name}.{option}" for option, _ in named_files(laboratory.config)]
+        if files:
+            raise NotApplicableError(
+                f"a store keeps nothing of it: runs need the file of {', '.join(files)} for good, "
+                "unless kept() and restored() put its data into the store"
+            )
         raise NotApplicableError("a store keeps nothing of it: its configuration says it all")
     try:
         described = json.loads(json.dumps(found.described))

@@ -61,7 +61,7 @@ def _variants(laboratory: Laboratory, record: Record) -> int:
         if task is not None:
             _expect_parted(record, task, f"{option}={getattr(changed, option)!r} gives", right)
             tried += 1
-    for option, file in _files(laboratory.config):
+    for option, file in named_files(laboratory.config):
         tried += _try_file(laboratory, record, option, file)
     return tried
 
@@ -83,7 +83,8 @@ def _with(laboratory: Laboratory, changed: Config) -> Task[Config] | None:
     return task
 
 
-def _files(options: Config) -> list[tuple[str, Path]]:
+def named_files(options: Config) -> list[tuple[str, Path]]:
+    """Return the options that name files, and the files."""
     given = {name: getattr(options, name) for name in type(options).model_fields}
     return [
         (k, Path(v)) for k, v in given.items() if isinstance(v, str) and v and Path(v).is_file()

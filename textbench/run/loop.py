@@ -119,6 +119,7 @@ class Run:
         checkpoint.seed_global_random(derive(self.spec.seed, "global"))
         with self.meter:
             self.trainer.setup()
+        self.trainer.state_dict()  # what no checkpoint can hold is refused now, not hours later
         if not self._resume() and self.context.warmup is None:
             self._evaluate(final=False)
         while self.step < self.schedule.total and not self.stopped:
