@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,7 @@ def _write_trials(names: list[str], target: Target, given: dict[str, Any]) -> Pa
         for number, options in enumerate(draw(name, count))
     }
     comment = [f"{count} configurations of each trainer, drawn by `textbench tune`."]
-    comment += _plugins_wanted(given)
+    comment += _plugins_wanted(given["plugins"])
     path: Path = given["out"].with_suffix(".trials.toml")
     top = {"task": given["task"], "preset": given["preset"]}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,9 +112,9 @@ def _write_trials(names: list[str], target: Target, given: dict[str, Any]) -> Pa
     return path
 
 
-def _plugins_wanted(given: dict[str, Any]) -> list[str]:
+def _plugins_wanted(plugins: Iterable[object]) -> list[str]:
     """Say in a config file what it is of no use without."""
-    files = " ".join(f"--plugin {file}" for file in given["plugins"])
+    files = " ".join(f"--plugin {file}" for file in plugins)
     return [f"Its trainers need {files}."] if files else []
 
 
@@ -138,7 +139,7 @@ def _choose(names: list[str], target: Target, rules: int, given: dict[str, Any])
         f"Tuned: the best of {count} configurations of each trainer at target {target.name},",
         f"rules {rules}, on validation data and seeds {given['seeds']} (`textbench tune`).",
         "Report other seeds.",
-        *_plugins_wanted(given),
+        *_plugins_wanted(given["plugins"]),
         "",
     ]
     top = {"task": given["task"], "preset": given["preset"]}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from textbench.contracts.errors import one_line
 from textbench.contracts.number import Direction, Number
 
 if TYPE_CHECKING:
     from textbench.contracts.config import Config
+    from textbench.contracts.metric import Metric
+    from textbench.contracts.trainer import Trainer
 
 _REQUIRED = {
     "trainer": ("name", "config_schema"),
@@ -49,19 +51,21 @@ def complaint(kind: str, loaded: object) -> str:
     return next(_wrong(kind, loaded), "")
 
 
-def _wrong(kind: str, loaded: type[Any]) -> Iterator[str]:
+def _wrong(kind: str, loaded: type) -> Iterator[str]:
     """Yield what is defined, and not as it must be."""
-    yield from _of_config(loaded.config_schema)
+    yield from _of_config(cast("type[Metric]", loaded).config_schema)  # as all kinds have it
     for name in _TEXTS[kind]:
         if not isinstance(getattr(loaded, name), str):
             yield f"has {name} = {getattr(loaded, name)!r}, which is no text"
     for name in _OF_THE_CLASS.get(kind, ()):
         if not isinstance(inspect.getattr_static(loaded, name), classmethod | staticmethod):
             yield f"defines {name} as a method of an instance; put @classmethod above it"
-    if kind == "trainer" and (type(loaded.version) is not int or loaded.version < 0):
-        yield f"has version = {loaded.version!r}; it must be a whole number from 0"
+    if kind == "trainer":
+        version = cast("type[Trainer[Config]]", loaded).version
+        if type(version) is not int or version < 0:
+            yield f"has version = {version!r}; it must be a whole number from 0"
     if kind == "metric":
-        yield from _of_numbers(loaded)
+        yield from _of_numbers(cast("type[Metric]", loaded))
 
 
 def _of_config(schema: object) -> Iterator[str]:
@@ -85,7 +89,7 @@ def _undumped(schema: type[Config], name: str) -> str:
     return ""
 
 
-def _of_numbers(metric: type[Any]) -> Iterator[str]:
+def _of_numbers(metric: type[Metric]) -> Iterator[str]:
     """Yield what of a metric's description no record could hold."""
     try:
         described = tuple(metric.described())

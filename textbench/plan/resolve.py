@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -227,7 +227,9 @@ class _Resolution:
             warmup=self._warmup(trainer.warmup(config), seed, (*dependants, row)),
         )
 
-    def _warmup(self, asked: Any, seed: int, dependants: tuple[str, ...]) -> Spec | None:
+    def _warmup(
+        self, asked: tuple[str, Mapping[str, object]] | None, seed: int, dependants: tuple[str, ...]
+    ) -> Spec | None:
         """Resolve what `Trainer.warmup` of the last of ``dependants`` asks for."""
         if wrong := wrong_warmup(asked):
             raise UserError(f"{dependants[-1]}: {wrong}")

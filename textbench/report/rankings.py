@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from textbench.contracts.plain import grouped
 from textbench.judge import ranking
@@ -21,12 +20,8 @@ NO_SPREAD = "no spread"
 
 def titles(section: Section) -> dict[tuple[str, str], str]:
     """Return what a section's rows are called, by label and group."""
-    return _by_row(section, "title")
-
-
-def _by_row(section: Section, column: str) -> dict[tuple[str, str], Any]:
     rows = section.rows
-    return dict(zip(zip(rows["label"], rows["group"], strict=True), rows[column], strict=True))
+    return dict(zip(zip(rows["label"], rows["group"], strict=True), rows["title"], strict=True))
 
 
 @dataclass(frozen=True)
@@ -58,8 +53,8 @@ class Ranked:
 
 def ranked(section: Section, found: ranking.Ranking) -> Ranked:
     """Return what the templates show of one ranking."""
-    names, started = titles(section), _by_row(section, "runs")
-    done = _by_row(section, "done")
+    names = titles(section)
+    started = {(row.label, row.group): (row.runs, row.done) for row in records(section.rows)}
     lines: list[Place] = []
     apart: list[tuple[str, str]] = []
     rows = found.rows.astype(object)
@@ -67,16 +62,17 @@ def ranked(section: Section, found: ranking.Ranking) -> Ranked:
     best = next((row.n for row in told if row.place is not None), 0)
     digits = _digits(told)
     for row in told:
-        title = names.get((row.label, row.group), row.name)
+        key = (row.label, row.group)
+        title, (runs, done) = names.get(key, row.name), started.get(key, (row.n, row.n))
         if row.place is None:
-            alike = " measured in this way" * (done.get((row.label, row.group), 0) >= LEAST)
+            alike = " measured in this way" * (done >= LEAST)
             why = f"fewer than {LEAST} seeds{alike}"
             why = why if row.n < LEAST else "nothing to compare it with"
             why = why if row.in_ranking else "no competitor"
             apart.append((why, f"{title} {number(row.mean, digits)}"))
             continue
         mean = _with_interval(row.mean, *_ends(row), digits)
-        n = seeds(row.n, max(row.n, started.get((row.label, row.group), 0)))
+        n = seeds(row.n, runs)
         lines.append(
             Place(int(row.place), title, n, mean, _distance(row, digits), _note(row, best))
         )

@@ -203,7 +203,7 @@ def _rows(runs: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame, p
     rows["options"] = [_text(one) for one in options]
     rivals = grouped(zip(rows["name"], options, strict=True))
     rows["brief"] = [_brief(o, rivals[name]) for o, name in zip(options, rows["name"], strict=True)]
-    namesakes = rows.groupby(["name", "brief"])["label"].transform("nunique") > 1
+    namesakes = rows.groupby(["name", "brief"], observed=True)["label"].transform("nunique") > 1
     rows.loc[namesakes, "name"] += " (" + rows["label"] + ")"
     brief = rows["brief"]
     rows["title"] = rows["name"] + brief.where(brief == "", " [" + brief + "]")

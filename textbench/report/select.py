@@ -64,7 +64,7 @@ def relative(picked: pd.DataFrame, base: pd.Series[bool], name: str) -> pd.DataF
     by_seed = measured.drop_duplicates(["protocol", "seed"]).set_index(["protocol", "seed"])[0]
     own = pd.Series(by_seed.reindex(keys).to_numpy(float), picked.index)
     mean = picked["protocol"].map(means)
-    paired = (own.notna() | mean.isna()).groupby(picked["row"]).transform("all")
+    paired = (own.notna() | mean.isna()).groupby(picked["row"], observed=True).transform("all")
     found[0] = picked[0] / own.where(paired, mean)
     lost = np.isfinite(picked[0]) & found[0].isna()
     found.loc[lost, "reason"] = f"{name} has no time on the same hardware"
