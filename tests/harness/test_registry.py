@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from textbench.contracts.errors import UnknownNameError, UserError
-from textbench.plan import codehash, registry, source
+from textbench.plan import codehash, complaint, registry, source
 from textbench.plan.codehash import code_hash
 
 PLUGIN = """
@@ -321,3 +321,11 @@ def test_code_hashes_differ_where_the_files_do() -> None:
     trainers = registry.entries("trainer")
     hashes = {code_hash(name) for name in trainers}
     assert len(hashes) == len({entry.file for entry in trainers.values()}) > 3
+
+
+def test_a_class_is_looked_at_once_however_many_seeds_ask_for_it() -> None:
+    before = complaint._of_class.cache_info()
+    for _ in range(20):
+        registry.load_trainer("mle")
+    after = complaint._of_class.cache_info()
+    assert after.misses <= before.misses + 1 and after.hits >= before.hits + 19

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, cast, get_args
 
@@ -41,6 +42,11 @@ def complaint(kind: str, loaded: object) -> str:
     base = base_class(kind)
     if not (isinstance(loaded, type) and issubclass(loaded, base)):
         return f"is not a {base.__name__}"
+    return _of_class(kind, cast("Hashable", loaded))
+
+
+@cache  # a command of 1,000 seeds asks as many times
+def _of_class(kind: str, loaded: type) -> str:
     missing = sorted(getattr(loaded, "__abstractmethods__", ()))
     required = _REQUIRED[kind]
     if kind == "metric" and not getattr(loaded, "numbers", ()):
