@@ -76,11 +76,11 @@ def test_rows_of_too_few_seeds_are_said_first_and_have_no_part_in_it() -> None:
     [
         (
             {"a": (1.0,), "b": (2.0, 3.0)},
-            "Not known: of 2 rows none has 3 seeds measured alike, and it takes two.",
+            "Not known: of 2 rows none has 3 seeds, and it takes two.",
         ),
         (
             {"a": LOW, "b": (9.0,)},
-            "Not known: of 2 rows only a has 3 seeds measured alike, and it takes two.",
+            "Not known: of 2 rows only a has 3 seeds, and it takes two.",
         ),
         ({"a": LOW}, "Nothing to compare: only one row that competes has a result."),
     ],

@@ -6,6 +6,7 @@ metrics disagree the answer says so, and chooses none.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ def answer(
     if len(rows) < 2:
         return f"Nothing to compare{': only one row that competes has a result' * len(rows)}."
     if len(compared) < 2:
-        return _unknown(rows, enough, titles)
+        return _unknown(rows, enough, _in_several_ways(rankings, inside) - enough, titles)
     lengths = {schedules.get(key, "") for key in compared}
     same = next(iter(lengths)) if len(lengths) == 1 else ""
     trained = f", each trained for {same}" if same else ", not all trained alike (see below)"
@@ -82,12 +83,27 @@ def _contest(one: Ranking, inside: pd.DataFrame, rankings: Sequence[Ranking]) ->
     return _Contest(name, tuple(sorted(_keys(among))), tuple(sorted(_keys(first))))
 
 
-def _unknown(rows: Sequence[Key], enough: Collection[Key], titles: Mapping[Key, str]) -> str:
+def _in_several_ways(rankings: Sequence[Ranking], inside: Sequence[pd.DataFrame]) -> set[Key]:
+    """Return the rows whose seeds are enough in all, whichever way a metric was measured in."""
+    seeds: Counter[tuple[Key, str]] = Counter()
+    for one, frame in zip(rankings, inside, strict=True):
+        for key, n in zip(_keys(frame), frame["n"], strict=True):
+            seeds[key, one.metric] += int(n)
+    return {key for (key, _), n in seeds.items() if n >= LEAST}
+
+
+def _unknown(
+    rows: Sequence[Key],
+    enough: Collection[Key],
+    several: Collection[Key],
+    titles: Mapping[Key, str],
+) -> str:
     start = f"Not known: of {len(rows)} rows"
     if len(enough) > 1:
         return f"{start} no two with {LEAST} seeds were measured in the same way."
     have = f"only {_named(sorted(enough), titles)} has" if enough else "none has"
-    return f"{start} {have} {LEAST} seeds measured alike, and it takes two."
+    alike = " measured alike" * bool(several)
+    return f"{start} {have} {LEAST} seeds{alike}, and it takes two."
 
 
 def _untold(contests: Sequence[_Contest]) -> str:
