@@ -145,7 +145,7 @@ class CoT(Trainer[CoTConfig]):
 
     def _update_generator(self, log: bool) -> dict[str, float | Tensor]:
         """Lines 8-9: s ~ G, then descend Σ_t π_g(s_t)ᵀ (log π_g(s_t) − log π_m(s_t)) (Eq. 13)."""
-        s = self._sample()
+        s = self._sample(self.config.batch)
         loss, at_prefixes = self._kl_to_mediator(s)
         logged: dict[str, float | Tensor] = {"kl_to_mediator": loss.detach() / s.shape[1]}
         if self.config.m_floor and log:
@@ -177,7 +177,7 @@ class CoT(Trainer[CoTConfig]):
         s_p = self.context.data.batch(self.m_updates, self.config.batch)
         if self.config.m_target == "data":
             return s_p
-        s = torch.cat([s_p, self._sample()])
+        s = torch.cat([s_p, self._sample(len(s_p))])
         if self.config.m_batch == "half":
             chosen = torch.randperm(len(s), generator=self.context.rng, device=s.device)
             s = s[chosen[: len(s) // 2]]
@@ -189,8 +189,8 @@ class CoT(Trainer[CoTConfig]):
         descend(loss, self.m_optimiser, self.config.clip)
         self.m_updates += 1
 
-    def _sample(self) -> Tensor:
-        return self.generator.sample(self.config.batch, self.context.rng)
+    def _sample(self, n: int) -> Tensor:
+        return self.generator.sample(n, self.context.rng)
 
     def _new_generator(self) -> LSTMLanguageModel | GoalFactoredGenerator:
         if self.config.generator == "lstm":

@@ -172,6 +172,7 @@ class RelGAN(WarmedTrainer[RelGANConfig]):
         self.discriminator.to(context.device)
         self.g_optimiser = torch.optim.Adam(self.generator.parameters(), lr=c.g_lr, fused=True)
         self.d_optimiser = torch.optim.Adam(self.discriminator.parameters(), lr=c.d_lr, fused=True)
+        self.updates = 0
 
     def step(self, at: Position) -> dict[str, float | Tensor]:
         """One update: G's at the beginning of a round, then D's."""
@@ -207,11 +208,15 @@ class RelGAN(WarmedTrainer[RelGANConfig]):
         return {"d_loss": loss.detach(), "d_accuracy": (real > fake).float().mean()}
 
     def _scores(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the scores of a random real batch and of relaxed samples ``(B, T, V)``."""
+        """Return the scores of a random real batch and of relaxed samples ``(B, T, V)``.
+
+        As many updates as a pass has batches draw from the same pass.
+        """
         D, data, size = self.discriminator, self.context.data, self.config.batch
         count = data.batches(size)
         drawn = torch.randint(count, (1,), generator=self.context.rng, device=y.device)
-        x = data.batch(int(drawn), size)
+        x = data.batch(self.updates // count * count + int(drawn), size)
+        self.updates += 1
         embedded = torch.cat([F.embedding(x, D.embedding), y @ D.embedding])
         real, fake = D(embedded, self.config.d_dropout, self.context.rng).split([len(x), len(y)])
         return real, fake[: len(x)]  # where the training set is smaller than a batch

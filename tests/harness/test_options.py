@@ -229,6 +229,14 @@ def test_a_tiny_run_is_the_same_when_repeated() -> None:
         assert digest(final_state(name, base)) == trained(name, base)
 
 
+@pytest.mark.parametrize("name", BASES)
+def test_sequences_that_never_repeat_reach_every_trainer_that_reads_some(name: str) -> None:
+    """A task's ``data=fresh`` is for all rows: these runs read more than one pass."""
+    reads = name not in ("policy_gradient", "real", "real_corrupted")
+    fresh = digest(final_state(name, BASES[name], fresh=True))
+    assert (fresh != trained(name, BASES[name])) == reads
+
+
 def test_no_case_is_of_an_option_that_is_gone() -> None:
     for cases, kind in ((TRAINERS, "trainer"), (TASKS, "task"), (METRICS, "metric")):
         listed = {(name, option) for name, own in cases.items() for option in own}

@@ -275,6 +275,20 @@ def test_several_steps_of_each_kind(
         assert torch.equal(mixed[8:], seen.of("sample")[2 + i])
 
 
+def test_fewer_true_sequences_than_a_batch_are_half_of_the_mixture_all_the_same(
+    make_context: Contexts, make_trainer: Trainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eq. 9 mixes P and G alike, however little there is of P."""
+    context = make_context(V, T, size=5)
+    trainer = make_trainer(CoT, context, **TINY)
+    seen = Recorder(trainer, monkeypatch)
+    trainer.step(FIRST)
+    (mixed,) = seen.of("update")
+    assert torch.equal(mixed[:5], context.data.sequences())
+    assert [len(s) for s in seen.of("sample")] == [8, 5]
+    assert torch.equal(mixed[5:], seen.of("sample")[1])
+
+
 def test_half_of_the_mixture_is_a_random_half(
     make_context: Contexts, make_trainer: Trainers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

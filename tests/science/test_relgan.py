@@ -239,6 +239,23 @@ def test_a_round_is_one_update_of_g_and_then_those_of_d(
     assert betas == pytest.approx([2 ** (i / 5000) for i in range(6)])
 
 
+def test_real_batches_are_random_ones_of_a_pass_and_then_of_the_next(
+    make_context: Contexts, make_trainer: Trainers, positions: Callable[..., Iterator[Position]]
+) -> None:
+    """Four batches to a pass: updates 0 to 3 read the first one, 4 to 7 the second."""
+    context = make_context(V, T, size=22)
+    trainer = make_trainer(RelGAN, context, **SMALL)
+    drawn: list[int] = []
+    batch = context.data.batch
+    context.data.batch = lambda index, size: (drawn.append(index), batch(index, size))[1]
+    for at in positions(trainer):
+        trainer.step(at)
+    assert len(drawn) == 18
+    assert [index // 4 for index in drawn] == [i // 4 for i in range(18)]
+    assert len({index % 4 for index in drawn}) == 4
+    assert [index % 4 for index in drawn] != [i % 4 for i in range(18)]
+
+
 def test_dropout_is_on_for_both_sides(make_context: Contexts, make_trainer: Trainers) -> None:
     losses = {}
     for dropout in (0.0, 0.9):

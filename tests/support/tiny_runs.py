@@ -43,10 +43,15 @@ def _warmed_up(trainer: str, options: tuple[tuple[str, Any], ...]) -> State:
     return final_state(trainer, dict(options))
 
 
-def final_state(name: str, options: Mapping[str, Any]) -> State:
+def final_state(name: str, options: Mapping[str, Any], *, fresh: bool = False) -> State:
     """Return the generator at the end of a run, its warm-up's run before it included.
 
     Told to stop, a run stops, as in the harness.
+
+    Args:
+        name: The trainer.
+        options: What differs from its defaults.
+        fresh: New sequences in every pass of this run, but not of its warm-up's.
     """
     kind = registry.load_trainer(name)
     config = kind.config_schema(**options)
@@ -54,7 +59,7 @@ def final_state(name: str, options: Mapping[str, Any]) -> State:
     context = Context(
         vocab_size=V,
         length=T,
-        data=_data(kind.fresh_data(config)),
+        data=_data(fresh or kind.fresh_data(config)),
         rng=stream(0, "training"),
         device=torch.device("cpu"),
         seed=0,
