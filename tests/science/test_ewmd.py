@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from textbench.metrics import critic
@@ -22,7 +23,7 @@ from textbench.metrics.critic import (
     gradient_norms,
 )
 from textbench.metrics.halves import split_by_identity
-from torch import Tensor
+from torch import Tensor, nn
 
 from textbench.contracts.streams import stream
 
@@ -127,6 +128,118 @@ def test_the_authors_critic_pads_as_tensorflow_does(length: int, left: int) -> N
     net = critic._initialise(TextmoverCritic(length, 8), stream(0, "tests"))
     assert net.output.in_features == 8 * left
     assert net(torch.zeros(2, length, 8)).shape == (2,)
+
+
+def test_the_residual_critic_is_its_definition() -> None:
+    net = critic._initialise(ResidualCritic(5, 4), stream(0, "tests"))
+    x = torch.randn(3, 5, 4, generator=stream(1, "tests"))
+
+    def convolved(layer: nn.Conv1d, h: Tensor) -> Tensor:
+        """Add up the three offsets, zeros before the first position and after the last."""
+        padded = F.pad(h, (0, 0, 1, 1))
+        return layer.bias + sum(padded[:, j : j + 5] @ layer.weight[:, :, j].T for j in range(3))
+
+    h = convolved(net.first, x)
+    h = h + 0.3 * convolved(net.outer, convolved(net.inner, h.relu()).relu())
+    by_channel = h.relu().transpose(1, 2).flatten(1)
+    expected = by_channel @ net.output.weight[0] + net.output.bias
+    torch.testing.assert_close(net(x), expected)
+    assert net.first.weight.shape == (48, 4, 3)
+
+
+def test_the_authors_critic_is_its_definition() -> None:
+    """TensorFlow's "SAME" puts the odd zero at the end."""
+    net = critic._initialise(TextmoverCritic(7, 4), stream(0, "tests"))
+    h = x = torch.randn(3, 7, 4, generator=stream(1, "tests"))
+    for layer, stride, before, after in zip(
+        net.convolutions, (2, 1, 2), (1, 1, 1), (2, 2, 1), strict=True
+    ):
+        padded = F.pad(h, (0, 0, before, after))
+        windows = padded.unfold(1, 4, stride)  # (B, places, channels, 4)
+        h = F.softplus(torch.einsum("bpcj,ocj->bpo", windows, layer.weight) + layer.bias)
+    assert h.shape == (3, 2, 4)
+    expected = h.transpose(1, 2).flatten(1) @ net.output.weight[0] + net.output.bias
+    torch.testing.assert_close(net(x), expected)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_critics_steps_descend_its_loss_at_a_falling_rate(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mean f(Q) − mean f(P) + λ·penalty at interpolates, by Adam with the code's momenta."""
+    rates, table, recipe = [], embedding(V, 8), RECIPES[name]
+    p, q = encode(text(0, 30), V), encode(text(1, 30), V)
+    net = critic._initialise(recipe.build(T + 1, 8), stream(0, "tests"))
+
+    class Watched(torch.optim.Adam):
+        def step(self) -> None:  # type: ignore[override]
+            (group,) = self.param_groups
+            assert group["betas"] == (0.5, 0.9)
+            rates.append(group["lr"])
+            if len(rates) == 1:
+                check()
+
+    def check() -> None:
+        found = [parameter.grad.clone() for parameter in net.parameters()]
+        rng = stream(2, "tests")
+        real, fake = (side[torch.randint(30, (64,), generator=rng)] for side in (p, q))
+        one = (64, T + 1, 1) if name == "textmover" else (64, 1, 1)
+        share, a, b = torch.rand(one, generator=rng), table[real], table[fake]
+        between = (share * a + (1 - share) * b).requires_grad_()
+        (slopes,) = torch.autograd.grad(net(between).sum(), between, create_graph=True)
+        excess = slopes.flatten(1).norm(dim=1) - 1
+        if name != "two-sided":
+            excess = excess.clamp(min=0)
+        weight = 5.0 if name == "textmover" else 10.0
+        loss = net(b).mean() - net(a).mean() + weight * (excess**2).mean()
+        exact = torch.autograd.grad(loss, list(net.parameters()), allow_unused=True)
+        for gradient, wanted in zip(found, exact, strict=True):
+            wanted = torch.zeros_like(gradient) if wanted is None else wanted
+            torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-3)
+
+    monkeypatch.setattr(torch.optim, "Adam", Watched)
+    critic._train(net, p, q, table, recipe, 4, stream(2, "tests"))
+    first, last = (1e-4, 1e-4) if name == "textmover" else (1e-3, 1e-4)
+    assert rates == pytest.approx([first + (last - first) * i / 4 for i in range(4)])
+
+
+def test_what_a_critic_tells_of_is_of_its_own_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training and held-out halves, and the mean and the 95 % point of norms between the latter."""
+    trained: list[tuple[nn.Module, Tensor, Tensor]] = []
+    train = critic._train
+
+    def recorded(net: nn.Module, p: Tensor, q: Tensor, *rest: Any) -> None:
+        train(net, p, q, *rest)
+        trained.append((net, p, q))
+
+    monkeypatch.setattr(critic, "_train", recorded)
+    given: list[Tensor] = []
+    norms_at = critic.gradient_norms
+
+    def measured_at(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+        found = norms_at(net, x)
+        if trained:
+            given.append(found[1].detach())
+        return found
+
+    monkeypatch.setattr(critic, "gradient_norms", measured_at)
+    p, q = encode(text(0, 60), V), encode(text(1, 60), V)
+    (found,) = measured(text(0, 60), text(1, 60), steps=5, critics=1).critiques
+    ((net, p_train, q_train),) = trained
+    halves = split_by_identity(p, q, stream(0, "tests", "critic"))
+    assert p_train.equal(p[halves.p]) and q_train.equal(q[halves.q])
+    table = embedding(V)
+
+    def apart(one: Tensor, other: Tensor) -> float:
+        return float((net(table[one]).mean() - net(table[other]).mean()).detach())
+
+    assert found.in_sample == pytest.approx(apart(p_train, q_train), abs=1e-6)
+    assert found.held_out == pytest.approx(apart(p[~halves.p], q[~halves.q]), abs=1e-6)
+    norms = torch.cat(given)
+    assert len(norms) == min((~halves.p).sum(), (~halves.q).sum())
+    assert found.norm_mean == pytest.approx(norms.mean().item())
+    assert found.norm_95 == pytest.approx(norms.quantile(0.95).item())
+    assert norms.quantile(0.95) > norms.quantile(0.9)
 
 
 # -- the nine properties ----------------------------------------------------------------------

@@ -390,6 +390,23 @@ def test_block_values_are_expected_realness(
         torch.testing.assert_close(values[i, 2], realness[whole][0])
 
 
+def test_roll_outs_are_drawn_at_temperature_1(
+    make_trainer: Any, make_context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the samples that they complete were drawn at."""
+    alphas = {"first_alpha": 2.0, "alpha": 0.5, "fake_alpha": 3.0}
+    trainer = make_trainer(LeakGAN, make_context(V, T), **FILTER_TABLE, **alphas, block=C)
+    seen, complete = [], trainer.generator.complete
+
+    def recorded(walk: Any, rng: torch.Generator, alphas: Any = None) -> Tensor:
+        seen.append(alphas or [1.0] * T)
+        return complete(walk, rng, alphas)
+
+    monkeypatch.setattr(trainer.generator, "complete", recorded)
+    trainer.block_values(torch.tensor([[0, 1, 2, 0, 1]]))
+    assert seen == [[1.0] * T] * 2
+
+
 # -- updates -----------------------------------------------------------------------------------
 
 
@@ -457,8 +474,21 @@ def test_adversarial_gradient(trainer: LeakGAN, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(trainer, "block_values", lambda sequences: values)
     rewards = torch.sigmoid(16 * ((values.argsort(0).argsort(0) + 1) / 4 - 0.5))
     wanted = expected_gradients(trainer, x, rewards, intrinsic=True)
-    trainer.step(Position("adversarial", 0, 0))
+    logged = trainer.step(Position("adversarial", 0, 0))
     assert_gradients(trainer, wanted)
+    model = trainer.generator.requires_grad_(False)
+    cosines = [plain_cosines(model, s, plain_goals(model, s)) for s in x.tolist()]
+    blocks, tokens = (torch.stack([torch.stack(one[i]) for one in cosines]) for i in range(2))
+    nll = -model.log_probs(x).gather(2, x.unsqueeze(2)).squeeze(2)
+    assert {name: float(value) for name, value in logged.items()} == pytest.approx(
+        {
+            "manager_loss": -(rewards * blocks).mean().item(),
+            "worker_loss": (tokens * nll).mean().item(),
+            "reward": values.mean().item(),
+            "intrinsic_reward": tokens.mean().item(),
+        },
+        rel=1e-5,
+    )
 
 
 def test_each_phase_has_its_own_adam_and_the_ranks_their_slope(
@@ -589,6 +619,12 @@ def test_some_rounds_have_a_pass_of_pretraining(
     assert done == "g" + "mmm" + d * "d" + "g" + d * "d" + "g" + "mmm" + d * "d"
     assert trainer.updates == 6
     assert trainer.pretraining_optimiser.state_dict()["state"][0]["step"] == 6
+    twice = make_trainer(LeakGAN, context, **options | {"g_steps": 2})
+    read, batch = [], context.data.batch
+    context.data.batch = lambda index, size: (read.append(index), batch(index, size))[1]
+    done = "".join(kinds[(set(twice.step(at)) & set(kinds)).pop()] for at in positions(twice))
+    assert done == "gg" + "mmm" + d * "d" + "gg" + d * "d" + "gg" + "mmm" + d * "d"
+    assert read == [0, 1, 2, 3, 4, 5]  # through the file, where the code begins it anew
     every = make_trainer(LeakGAN, context, **options | {"rounds": 5, "mle_every": 1})
     assert every.phases() == 5 * [one]
     without = make_trainer(LeakGAN, context, **options | {"mle_every": 0})
@@ -624,6 +660,14 @@ def test_true_sequences_join_the_ranking_one_by_one(
         rank = (below + (equal + 1) / 2) / (4 + rivals)
         torch.testing.assert_close(found, torch.sigmoid(16 * (rank - 0.5)))
     assert trainer.rivals == 2 * 10
+    sizes: list[int] = []
+    monkeypatch.setattr(
+        leakgan, "rescaled", lambda values, slope: (sizes.append(len(values)), values)[1]
+    )
+    trainer = make_trainer(LeakGAN, make_context(V, T, sequences=data), **options | {"g_steps": 3})
+    for trainer.reinforced in range(14):  # rounds of three updates, one more every other round
+        trainer._ranked(values)
+    assert sizes == [4] * 6 + [5] * 6 + [6] * 2
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,21 @@ def test_on_the_tiny_task_the_weights_differ_from_one_and_so_does_training(
     assert parts_from(mine, other) > 1e-3
 
 
+def test_the_penalty_is_a_part_of_the_gradient(
+    make_context: Contexts, make_trainer: Trainers
+) -> None:
+    """Adam's first step is its rate against the sign of the gradient + decay · parameter."""
+    options = {"batch": 8, "dropout": 0.0, "lr": 0.05, "weight_decay": 10.0}
+    G = (trainer := make_trainer(MixCE, make_context(V, T), **options)).generator
+    before = G.head_weight.detach().clone()
+    trainer.step(FIRST)
+    penalised = G.head_weight.grad + 10.0 * before
+    assert (penalised.sign() != G.head_weight.grad.sign()).any()
+    torch.testing.assert_close(
+        G.head_weight - before, -0.05 * penalised.sign(), rtol=1e-3, atol=1e-5
+    )
+
+
 def test_what_is_at_the_floor(make_context: Contexts, make_trainer: Trainers) -> None:
     trainer = make_trainer(MixCE, make_context(V, T), eta=0.5, **PLAIN)
     with torch.no_grad():

@@ -232,6 +232,32 @@ def test_the_gates_go_by_the_average_accuracy(
     assert updates == [1 + follows, int(trains)]
 
 
+def test_the_average_starts_at_chance_and_a_gate_of_one_never_stops_the_discriminator(
+    make_context: Contexts, make_trainer: Trainers
+) -> None:
+    trainer = make_trainer(ProfessorForcing, make_context(V, T), d_below=1.0, **TINY)
+    logged = trainer.step(FIRST)
+    expected = 0.99 * 0.5 + 0.01 * float(logged["d_accuracy"])
+    assert logged["d_average_accuracy"] == pytest.approx(expected, rel=1e-12)
+    trainer.accuracy = 1.0
+    tell_apart = torch.tensor([9.0, -9.0]).repeat_interleave(4)
+    trainer._judge = lambda states: tell_apart + 0.0 * trainer.discriminator.output.bias
+    before = trainer.d_optimiser.state[trainer.discriminator.output.bias]["step"].clone()
+    states = torch.zeros(4, T, 5)
+    trainer._discriminate(states, states)
+    assert trainer.accuracy == 1.0
+    assert trainer.d_optimiser.state[trainer.discriminator.output.bias]["step"] == before + 1
+
+
+def test_the_discriminators_own_gradient_is_not_clipped(
+    make_context: Contexts, make_trainer: Trainers, gradients: Gradients
+) -> None:
+    trainer = apart(make_trainer(ProfessorForcing, make_context(V, T), **(TINY | {"clip": 1e-3})))
+    trainer.step(FIRST)
+    parts = gradients(trainer.discriminator).values()
+    assert torch.stack([g.norm() for g in parts]).norm() > 0.01
+
+
 def test_a_generator_that_is_far_off_is_found_out_and_made_to_follow(
     make_context: Contexts, make_trainer: Trainers
 ) -> None:

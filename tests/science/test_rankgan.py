@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from scipy.stats import kstest
+from scipy.stats import chisquare, kstest
 from textbench.algorithms import discriminator
 from textbench.algorithms.rankgan import RankGAN
 from textbench.algorithms.seqgan import SeqGAN
@@ -125,6 +125,21 @@ def test_dropout_is_on_in_training(world: Callable[..., Any]) -> None:
     assert first != second
 
 
+def test_ranked_sequences_and_references_are_dropped_alike(world: Callable[..., Any]) -> None:
+    """In the authors' code both pass through one network with one keep rate."""
+    trainer = world(d_dropout=0.3)
+    features, seen = trainer.ranker.features, []
+
+    def recorded(x: Tensor, dropout: float = 0.0, rng: torch.Generator | None = None) -> Tensor:
+        seen.append((x, dropout, rng))
+        return features(x, dropout, rng)
+
+    trainer.ranker.features = recorded
+    trainer.discriminator_loss(MIXED, LABELS)
+    assert [x.shape for x, *_ in seen] == [MIXED.shape, REFERENCES.shape]
+    assert [how for _, *how in seen] == [[0.3, trainer.context.rng]] * 2
+
+
 def test_golden_loss(make_context: MakeContext, make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(RankGAN, make_context(V, T), d_scale=0.02, d_embedding=3, d_dropout=0.0)
     with torch.no_grad():
@@ -225,6 +240,8 @@ def test_references_are_real_sequences_drawn_anew(
     assert first.shape == (8, 3)
     assert (first == first[:, :1]).all()
     assert not torch.equal(first, second)
+    many = torch.cat([trainer._references()[:, 0] for _ in range(100)])
+    assert chisquare(many.bincount(minlength=4).numpy()).pvalue > 1e-3
 
 
 def test_the_ranker_starts_as_in_the_authors_code(

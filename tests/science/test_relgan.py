@@ -274,6 +274,25 @@ def test_both_gradients_are_clipped(make_context: Contexts, make_trainer: Traine
         assert norm.item() == pytest.approx(1e-3, rel=1e-3)
 
 
+def test_each_side_has_its_own_rate_and_says_how_it_stands(
+    make_context: Contexts, make_trainer: Trainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An accuracy is the share of pairs in which the real one is ahead."""
+    options = SMALL | {"g_lr": 0.03, "d_lr": 0.002}
+    trainer = make_trainer(RelGAN, make_context(V, T), **options)
+    for optimiser, lr, model in (
+        (trainer.g_optimiser, 0.03, trainer.generator),
+        (trainer.d_optimiser, 0.002, trainer.discriminator),
+    ):
+        (group,) = optimiser.param_groups
+        assert (group["lr"], group["betas"]) == (lr, (0.9, 0.999))
+        assert {id(p) for p in group["params"]} == {id(p) for p in model.parameters()}
+    bias = trainer.discriminator.output_bias
+    real, fake = torch.tensor([[1.0, 0.0], [0.0, 3.0]]), torch.tensor([[0.0, 2.0], [-1.0, 2.0]])
+    monkeypatch.setattr(trainer, "_scores", lambda y: (real + 0.0 * bias, fake))
+    assert float(trainer.step(D_TURN)["d_accuracy"]) == 0.75
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(UserError, match="rounds_per_epoch must divide rounds, 10"):
         validate(RelGAN.config_schema, {"rounds": 10, "rounds_per_epoch": 3}, "relgan")
