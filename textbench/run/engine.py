@@ -11,7 +11,6 @@ import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,12 +34,54 @@ LOSSES = 5
 """How often a run is placed anew because the machine under it died."""
 
 
-@dataclass
-class _Job:
+@dataclass(eq=False)
+class _Run:
+    """One run of a command, and what has become of it so far."""
+
     spec: Spec
     directory: RunDirectory
-    process: Process
-    slot: int
+    warmup: _Run | None = None
+    """The run that it waits for, if that is one of the command's."""
+    slot: int = 0
+    """A number that no other running worker has."""
+    outcome: Status | None = None
+    """Its status, once it is settled."""
+    refused: Status | None = None
+    """Why its directory cannot be used, if it cannot."""
+    note: str = ""
+    """What was put aside before it could be looked at."""
+    failures: int = 0
+    losses: int = 0
+    broken: str = ""
+    """What is wrong with it, although it says that it is done."""
+    looked: float | None = None
+    """The heartbeat it had when that was looked at, which is done once."""
+
+    def standing(self) -> Status:
+        """Return its status; one that is not as done as it says is interrupted: a worker mends it."""
+        status = self.directory.standing()
+        if status.status != "done":
+            return status
+        if status.heartbeat != self.looked:
+            self.broken = not_done(self.directory, self.spec.hash, status)
+            self.looked = status.heartbeat
+        if self.broken:
+            status.status, status.reason = "interrupted", self.broken
+        else:
+            status.reason = damage_beside(self.directory)
+        return status
+
+    def may_start(self) -> bool:
+        """Tell whether it waits neither for its warm-up nor for another process."""
+        ready = self.warmup is None or self.warmup.outcome is not None
+        return ready and not self.directory.is_locked()
+
+    def settle(self, status: Status) -> tuple[Spec, Status]:
+        """Return what the engine has to say of it."""
+        if self.note and not status.reason:
+            status.reason = self.note  # shown once, and not put on record
+        self.outcome = status
+        return self.spec, status
 
 
 class Engine(ABC):
@@ -74,18 +115,7 @@ class Engine(ABC):
         self.retries = retries
         self.signals = 0
         """How often the user has asked to stop."""
-        self._running: list[_Job] = []
-        self._outcomes: dict[Path, Status] = {}
-        self._refused: dict[Path, Status] = {}
-        """Runs whose directories cannot be used, and why."""
-        self._notes: dict[Path, str] = {}
-        """What was put aside before a run could be looked at."""
-        self._failures: Counter[Path] = Counter()
-        self._losses: Counter[Path] = Counter()
-        self._broken: dict[Path, str] = {}
-        """What is wrong with runs that say they are done; each is looked at once."""
-        self._looked: dict[Path, float] = {}
-        """The heartbeat they had then."""
+        self._running: dict[_Run, Process] = {}
 
     @abstractmethod
     def place(self, spec: Spec, directory: RunDirectory, slot: int) -> Process | None:
@@ -120,140 +150,101 @@ class Engine(ABC):
         Raises:
             UserError: No directory of the store can be written.
         """
-        self._create(specs)
-        waiting = list(specs)
-        awaited = {self._directory(spec).path for spec in specs}
+        waiting = self._created(specs)
         elsewhere: list[Spec] = []
         scanned = -math.inf
         with self._stopped_by_signals():
             while waiting or self._running:
-                ended = [job for job in self._running if job.process.poll() is not None]
-                for job in ended:
-                    self._running.remove(job)
-                    status = ending(job.directory, job.process, stopped=self.signals > 0)
-                    if self._is_tried_again(job, status) and not self._closed():
-                        waiting.insert(0, job.spec)
+                ended = [
+                    run for run, process in self._running.items() if process.poll() is not None
+                ]
+                for run in ended:
+                    process = self._running.pop(run)
+                    status = ending(run.directory, process, stopped=self.signals > 0)
+                    if self._is_tried_again(run, process, status) and not self._closed():
+                        waiting.insert(0, run)
                     else:
-                        yield job.spec, self._settle(job.spec, status)
+                        yield run.settle(status)
                 if ended or self._closed() or time.monotonic() - scanned > SCAN:
-                    yield from self._scan(waiting, awaited)
-                    elsewhere = [spec for spec in waiting if self._directory(spec).is_locked()]
+                    yield from self._scan(waiting)
+                    elsewhere = [run.spec for run in waiting if run.directory.is_locked()]
                     scanned = time.monotonic()
-                tick([*(job.spec for job in self._running), *elsewhere])
+                tick([*(run.spec for run in self._running), *elsewhere])
                 if waiting or self._running:
                     time.sleep(POLL)
 
-    def _scan(self, waiting: list[Spec], awaited: set[Path]) -> Iterator[tuple[Spec, Status]]:
-        """Settle or start what can be, in order; what cannot stays in ``waiting``."""
-        for spec in list(waiting):
-            status = self._settled_without_running(spec, awaited)
-            if status is not None:
-                waiting.remove(spec)
-                yield spec, self._settle(spec, status)
-            elif len(self._running) < self.jobs and self._may_start(spec, awaited):
-                started = self._start(spec)
-                if started is not None:
-                    waiting.remove(spec)
-                if started is False:
-                    yield spec, self._settle(spec, self._refused[self._directory(spec).path])
-
-    # -- deciding --------------------------------------------------------------------------
-
-    def _directory(self, spec: Spec) -> RunDirectory:
-        return RunDirectory(spec.directory(self.results))
-
-    def _create(self, specs: Sequence[Spec]) -> None:
+    def _created(self, specs: Sequence[Spec]) -> list[_Run]:
         """Make every run's directory; where one cannot be made, the others go on."""
+        runs: dict[Path, _Run] = {}
         for spec in specs:
-            directory = self._directory(spec)
+            directory = RunDirectory(spec.directory(self.results))
+            warmup = runs.get(spec.warmup.directory(self.results)) if spec.warmup else None
+            run = runs[directory.path] = _Run(spec, directory, warmup)
             try:
-                if note := directory.create(spec):
-                    self._notes[directory.path] = note
+                run.note = directory.create(spec)
             except (OSError, UserError) as error:
-                self._refused[directory.path] = Status("failed", reason=one_line(error))
-                if isinstance(error, OSError) and len(self._refused) == len(specs):
+                run.refused = Status("failed", reason=one_line(error))
+                refused = sum(one.refused is not None for one in runs.values())
+                if isinstance(error, OSError) and refused == len(specs):
                     why = error.strerror or error
                     raise UserError(f"cannot write results to {self.results}: {why}") from None
+        return list(runs.values())
 
-    def _settle(self, spec: Spec, status: Status) -> Status:
-        path = self._directory(spec).path
-        if path in self._notes and not status.reason:
-            status.reason = self._notes[path]  # shown once, and not put on record
-        self._outcomes[self._directory(spec).path] = status
-        return status
+    def _scan(self, waiting: list[_Run]) -> Iterator[tuple[Spec, Status]]:
+        """Settle or start what can be, in order; what cannot stays in ``waiting``."""
+        for run in list(waiting):
+            status = self._settled_without_running(run)
+            if status is None and len(self._running) < self.jobs and run.may_start():
+                self._start(run)
+                status = run.refused
+            if status is not None or run in self._running:
+                waiting.remove(run)
+            if status is not None:
+                yield run.settle(status)
 
     def _closed(self) -> bool:
         """Tell whether no further run may start."""
         late = self.deadline is not None and time.monotonic() >= self.deadline
         return late or self.signals > 0
 
-    def _settled_without_running(self, spec: Spec, awaited: set[Path]) -> Status | None:
+    def _settled_without_running(self, run: _Run) -> Status | None:
         """Return the status of a run that needs no process, or None."""
-        directory = self._directory(spec)
-        if directory.path in self._refused:
-            return self._refused[directory.path]
-        status = directory.standing()
-        if status.status == "done" and self._is_broken(directory, spec, status):
-            status.status, status.reason = "interrupted", self._broken[directory.path]
-        elif status.status == "done":
-            status.reason = damage_beside(directory)
+        if run.refused is not None:
+            return run.refused
+        status = run.standing()
         if status.status in FINISHED or self._closed():
             return status
-        path = self._warmup(spec, awaited)
-        warmup = self._outcomes.get(path) if path else None
-        if warmup is None or warmup.status == "done" or directory.is_locked():
+        before = run.warmup.outcome if run.warmup else None
+        if before is None or before.status == "done" or run.directory.is_locked():
             return None
-        if warmup.status in BROKEN:
-            assert spec.warmup is not None  # noqa: S101 - a warm-up's outcome came from one
-            name = self._directory(spec.warmup).name
-            reason = f"its warm-up {name} {warmup.status}: {warmup.reason}".rstrip(": ")
-            status = Status("failed", reason=reason)
-            write(directory, status)
+        if run.warmup and before.status in BROKEN:
+            reason = f"its warm-up {run.warmup.directory.name} {before.status}: {before.reason}"
+            status = Status("failed", reason=reason.rstrip(": "))
+            write(run.directory, status)
         return status
 
-    def _is_broken(self, directory: RunDirectory, spec: Spec, status: Status) -> bool:
-        """Tell whether a run that says it is done is not; its worker mends that."""
-        if directory.path not in self._broken or status.heartbeat != self._looked[directory.path]:
-            self._broken[directory.path] = not_done(directory, spec.hash, status)
-            self._looked[directory.path] = status.heartbeat
-        return bool(self._broken[directory.path])
-
-    def _is_tried_again(self, job: _Job, status: Status) -> bool:
-        path = job.directory.path
-        if job.process.lost:
-            self._losses[path] += 1
-            return status.status == "interrupted" and self._losses[path] <= LOSSES
-        self._failures[path] += status.status == "failed"
-        return status.status == "failed" and self._failures[path] <= self.retries
-
-    def _warmup(self, spec: Spec, awaited: set[Path]) -> Path | None:
-        """Return where the warm-up is that a run waits for; None where it waits for none."""
-        path = self._directory(spec.warmup).path if spec.warmup else None
-        return path if path in awaited else None
-
-    def _may_start(self, spec: Spec, awaited: set[Path]) -> bool:
-        warmup = self._warmup(spec, awaited)
-        settled = warmup is None or warmup in self._outcomes
-        return settled and not self._directory(spec).is_locked()
+    def _is_tried_again(self, run: _Run, process: Process, status: Status) -> bool:
+        if process.lost:
+            run.losses += 1
+            return status.status == "interrupted" and run.losses <= LOSSES
+        run.failures += status.status == "failed"
+        return status.status == "failed" and run.failures <= self.retries
 
     # -- processes -------------------------------------------------------------------------
 
-    def _start(self, spec: Spec) -> bool | None:
-        """Start a run's worker; False where that is impossible, None where another is at it."""
-        directory = self._directory(spec)
-        taken = {job.slot for job in self._running}
-        slot = next(slot for slot in count() if slot not in taken)
+    def _start(self, run: _Run) -> None:
+        """Start a run's worker, unless another process is at it; refuse it where that fails."""
+        taken = {other.slot for other in self._running}
+        run.slot = next(slot for slot in count() if slot not in taken)
         try:
-            if self._broken.get(directory.path):
-                start_again(directory)
-            process = self.place(spec, directory, slot)
+            if run.broken:
+                start_again(run.directory)
+            process = self.place(run.spec, run.directory, run.slot)
         except (OSError, UserError) as error:
-            self._refused[directory.path] = Status("failed", reason=one_line(error))
-            return False
-        if process is None:
-            return None
-        self._running.append(_Job(spec, directory, process, slot))
-        return True
+            run.refused = Status("failed", reason=one_line(error))
+            return
+        if process is not None:
+            self._running[run] = process
 
     @contextmanager
     def _stopped_by_signals(self) -> Iterator[None]:
@@ -265,15 +256,15 @@ class Engine(ABC):
         try:
             yield
         finally:
-            for job in self._running:
-                job.process.terminate()
-            for job in self._running:
-                job.process.wait(GRACE)
+            for process in self._running.values():
+                process.terminate()
+            for process in self._running.values():
+                process.wait(GRACE)
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Ask the workers for a checkpoint; who asks a second time does not wait for it."""
         self.signals += 1
-        for job in self._running:
-            (job.process.terminate if self.signals == 1 else job.process.kill)()
+        for process in list(self._running.values()):
+            (process.terminate if self.signals == 1 else process.kill)()
