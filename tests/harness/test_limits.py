@@ -18,7 +18,7 @@ from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.plan.arguments import parse_retry, parse_size, parse_timeout
 from textbench.plan.sizes import check_memory
-from textbench.run import endings, limits, worker
+from textbench.run import endings, limits, local, worker
 from textbench.run.limits import Limits
 from textbench.run.local import LocalEngine
 from textbench.run.provenance import PARENT
@@ -68,7 +68,7 @@ Run = Callable[..., Status]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs a worker which behaves so, and a good one beside it."""
-    monkeypatch.setattr(limits, "LOOK", 0.05)
+    monkeypatch.setattr(local, "LOOK", 0.05)
     script = tmp_path / "fake.py"
     script.write_text(FAKE)
 

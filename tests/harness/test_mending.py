@@ -126,7 +126,7 @@ def test_at_every_length_a_log_is_cut_back_to_where_the_run_has_been(
     they were at that moment. That it then reaches the same bits, the next test shows.
     """
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    monkeypatch.setattr(checkpoint, "_unpickled", cache(checkpoint._unpickled))
+    monkeypatch.setattr(checkpoint, "_unsealed", cache(checkpoint._unsealed))
     spec, names = interrupted.spec(), (CHECKPOINT, PREVIOUS)
     states = [checkpoint._read(interrupted, one, spec.hash) for one in names]
     whole = {log: interrupted.content(log) for log in LOGS}

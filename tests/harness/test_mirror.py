@@ -31,8 +31,10 @@ def told(directory: RunDirectory) -> dict[str, bytes]:
 def pair(folder: Path, content: dict[str, bytes]) -> tuple[RunDirectory, RunDirectory]:
     """Return a run in the store and its copy elsewhere."""
     here, there = (RunDirectory(folder / name / "t/a/s0-00000000") for name in ("here", "there"))
-    mirror.write(here, content, [])
-    mirror.write(there, mirror.contents(here), mirror.asides(here))
+    for run in (here, there):
+        run.path.mkdir(parents=True)
+    mirror.write(here.path, content)
+    mirror.write(there.path, mirror.contents(here))
     return here, there
 
 
@@ -108,7 +110,7 @@ def test_a_copy_that_lost_bytes_is_not_extended(tmp_path: Path) -> None:
 def test_a_pipe_in_the_place_of_a_file_is_put_aside(tmp_path: Path) -> None:
     here, _ = pair(tmp_path, {"spec.json": b"{}"})
     os.mkfifo(here.path / "curve.jsonl")
-    assert mirror.contents(here) == {"spec.json": b"{}"}
+    assert mirror.contents(here) == {"spec.json": b"{}", "aside-1/": b""}
     assert (here.path / "aside-1/curve.jsonl").is_fifo()
 
 
@@ -121,7 +123,7 @@ def test_the_store_can_be_stopped_between_any_two_writes(
     there = RunDirectory(spec.directory(tmp_path / "there"))
     there.create(spec)
     here = RunDirectory(spec.directory(tmp_path / "here"))
-    mirror.write(here, mirror.contents(there), [])
+    mirror.write(here.path, mirror.contents(there))
     watched = Mirror(there)
     copies: list[tuple[str, Path]] = []
     replace, remove = files.replace, Path.unlink

@@ -23,7 +23,7 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script.write_text(FAKE)
     monkeypatch.setattr(host, "WORKER", (sys.executable, str(script)))
     monkeypatch.setattr(host.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(limits, "LOOK", 0.05)
+    monkeypatch.setattr(local, "LOOK", 0.05)
     monkeypatch.setattr(assemble, "task", lambda spec, store: SimpleNamespace(kept=lambda: None))
 
 

@@ -9,9 +9,9 @@ import click
 
 from textbench.cli import options
 from textbench.cli.terminal import refuse_folder_of_stores, say_left_out
-from textbench.contracts.errors import UserError, one_line, printable
+from textbench.contracts.errors import UserError, printable
 from textbench.store import export, files
-from textbench.store.read import UNREADABLE, Results, read_store
+from textbench.store.read import Results, noting, read_store
 
 EPILOG = """\b
 Examples:
@@ -77,11 +77,9 @@ def collect(store: Results, organisation: str) -> tuple[export.Files, int]:
     for run in store.rows:
         if run.status.status != "done" or run.directory.name in store.unreadable:
             continue
-        try:
+        with noting(store.unreadable, run.directory.name):
             name, content = export.exported(run, organisation)
             found[name] = content
-        except UNREADABLE as error:
-            store.unreadable[run.directory.name] = one_line(error)
     return found, sum(run.status.status != "done" for run in store.runs)
 
 

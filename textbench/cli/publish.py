@@ -10,11 +10,11 @@ import click
 
 from textbench.cli import options
 from textbench.cli.terminal import say_left_out
-from textbench.contracts.errors import UserError, one_line
+from textbench.contracts.errors import UserError
 from textbench.store import publish
 from textbench.store.directory import RunDirectory
 from textbench.store.files import replace
-from textbench.store.read import UNREADABLE, RecordedRun, read_store
+from textbench.store.read import RecordedRun, noting, read_store
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 EPILOG = """\b
@@ -59,11 +59,8 @@ def command(store: Path, name: str, folder: Path, only: tuple[str, ...]) -> None
     counts = {True: 0, False: 0}
     chosen = publish.with_generators(sound, target)
     for run in sound:
-        try:
-            changed = publish.publish(run, target, generator=run.hash in chosen)
-            counts[changed] += 1
-        except UNREADABLE as error:
-            left_out[run.name] = one_line(error)
+        with noting(left_out, run.name):
+            counts[publish.publish(run, target, generator=run.hash in chosen)] += 1
     say_left_out(left_out)
     if not any(counts.values()):
         raise UserError(f"no run of {store} is published")
@@ -88,10 +85,9 @@ def _sound(store: Path, only: tuple[str, ...]) -> tuple[list[RecordedRun], dict[
     ]
     if not found:
         raise UserError(f"no run in {store}" + (f" is called {' or '.join(only)}" if only else ""))
-    sound, left_out = [], {}
+    sound: list[RecordedRun] = []
+    left_out: dict[str, str] = {}
     for directory in found:
-        try:
+        with noting(left_out, directory.name):
             sound.append(publish.checked(directory))
-        except UNREADABLE as error:
-            left_out[directory.name] = one_line(error)
     return sound, left_out

@@ -114,10 +114,7 @@ def _verify(runs: Sequence[RunDirectory]) -> int:
     """Print what is wrong with each run, a line each; return the exit code."""
     damaged = 0
     for run in runs:
-        try:
-            found = problems(run)
-        except UNREADABLE as error:
-            found = [one_line(error)]
+        found = problems(run)
         damaged += bool(found)
         for problem in found:
             click.echo(printable(f"{run.name}: {problem}"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from textbench.cli import options
-from textbench.contracts.errors import UserError, one_line, printable
+from textbench.contracts.errors import UserError, printable
 from textbench.plan import registry
 
 EPILOG = """\b
@@ -36,14 +36,11 @@ def command(run: str, steps: int, results: Path, device: str, plugins: tuple[Pat
     """
     from textbench.cli.engines import choose_devices
     from textbench.cli.recorded import find_run
-    from textbench.store.read import UNREADABLE, problems
+    from textbench.store.read import problems
 
     registry.load_plugins(plugins)
     directory = find_run(run, results)
-    try:
-        wrong = problems(directory)
-    except UNREADABLE as error:
-        wrong = [one_line(error).removeprefix("it is not done: ")]
+    wrong = [line.removeprefix("it is not done: ") for line in problems(directory)]
     _say("files", wrong, "every file is what the run wrote")
     if wrong:  # nothing can be compared with a record that is damaged
         sys.exit(1)

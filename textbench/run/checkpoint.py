@@ -102,10 +102,7 @@ def save(directory: RunDirectory, progress: Progress) -> None:
         "checksums": {name: checksum(directory.content(name)) for name in LOGS},
         "global_random": global_random_state(),
     }
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    content = seal.sealed(buffer.getvalue(), state["hash"])
-    directory.replace(CHECKPOINT, content, keep=PREVIOUS)
+    directory.replace(CHECKPOINT, _sealed(state, state["hash"]), keep=PREVIOUS)
 
 
 def load(directory: RunDirectory, run: str) -> Loaded:
@@ -153,10 +150,7 @@ def _read(directory: RunDirectory, name: str, run: str) -> Checkpoint:
     Raises:
         DamagedError: It is not what this run wrote, or the logs are not what it counted.
     """
-    content = directory.content(name)
-    if wrong := seal.broken(content, run):
-        raise DamagedError(f"{name} {wrong}")
-    state = _unpickled(content, name)
+    state = _unsealed(directory.content(name), name, run)
     for key, kind in _TYPES.items():
         if not isinstance(state.get(key), kind):
             raise DamagedError(f"{name} has no {key}")
@@ -174,8 +168,16 @@ def _read(directory: RunDirectory, name: str, run: str) -> Checkpoint:
     return cast(Checkpoint, state)
 
 
-def _unpickled(content: bytes, name: str) -> State:
+def _sealed(state: object, run: str) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return seal.sealed(buffer.getvalue(), run)
+
+
+def _unsealed(content: bytes, name: str, run: str) -> State:
     """Load tensors and plain data; nothing else is allowed by ``weights_only``."""
+    if wrong := seal.broken(content, run):
+        raise DamagedError(f"{name} {wrong}")
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # whatever unpickling may run into
@@ -188,9 +190,8 @@ def _unpickled(content: bytes, name: str) -> State:
 def save_generator(directory: RunDirectory, generator: Generator, run: str) -> None:
     """Write the final generator's parameters, on the CPU, to ``generator.pt``."""
     directory.check_lock()
-    buffer = io.BytesIO()
-    torch.save({k: v.cpu() for k, v in generator.state_dict().items()}, buffer)
-    directory.replace(GENERATOR, seal.sealed(buffer.getvalue(), run))
+    state = {name: value.cpu() for name, value in generator.state_dict().items()}
+    directory.replace(GENERATOR, _sealed(state, run))
 
 
 def load_generator(directory: RunDirectory, run: str) -> State:
@@ -203,9 +204,7 @@ def load_generator(directory: RunDirectory, run: str) -> State:
     if not content:
         what = "is empty" if os.path.lexists(directory.path / GENERATOR) else "is not in the store"
         raise DamagedError(f"{GENERATOR} {what}")
-    if wrong := seal.broken(content, run):
-        raise DamagedError(f"{GENERATOR} {wrong}")
-    return _unpickled(content, GENERATOR)
+    return _unsealed(content, GENERATOR, run)
 
 
 def seed_global_random(seed: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -238,18 +238,17 @@ class RayEngine(Engine):
         self._ray.shutdown()
 
     def _order(self, spec: Spec, directory: RunDirectory) -> Order:
-        warmups = {}
+        run = f"store/{directory.name}"
+        given = _below(run, mirror.contents(directory)) | self._kept(spec)
         if spec.warmup is not None:
             source = RunDirectory(spec.warmup.directory(self.results))
-            warmups[_place(source)] = mirror.finished(source)
+            given |= _below(f"store/{source.name}", mirror.finished(source))
+        plugins = {f"plugin-{n}/{Path(file).name}": file for n, file in enumerate(spec.plugins)}
         left = None if self.deadline is None else self.deadline - time.monotonic()
         return Order(
-            place=_place(directory),
-            content=mirror.contents(directory),
-            asides=mirror.asides(directory),
-            warmups=warmups,
-            kept=self._kept(spec),
-            plugins=[(Path(file).name, Path(file).read_bytes()) for file in spec.plugins],
+            run=run,
+            plugins=list(plugins),
+            files=given | {name: Path(file).read_bytes() for name, file in plugins.items()},
             device=self.device,
             checkpoint_every=self.checkpoint_every,
             limits=self.limits,
@@ -263,7 +262,12 @@ class RayEngine(Engine):
             kept.keep(self.results, spec, assemble.task(spec, self.results))
             self._prepared.add(spec.task_fingerprint)
         paths = (kept.described_path(self.results, spec), kept.tensors_path(self.results, spec))
-        return {path.name: files.read_bytes(path) for path in paths if os.path.lexists(path)}
+        there = {path.name: files.read_bytes(path) for path in paths if os.path.lexists(path)}
+        return _below(f"store/{spec.task}", there)
+
+
+def _below(folder: str, content: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {f"{folder}/{name}": data for name, data in content.items()}
 
 
 def with_warmups(specs: Sequence[Spec]) -> list[Spec]:
@@ -282,8 +286,3 @@ def with_warmups(specs: Sequence[Spec]) -> list[Spec]:
     for spec in specs:
         add(spec)
     return list(found.values())
-
-
-def _place(directory: RunDirectory) -> tuple[str, str, str]:
-    first, second, third = directory.path.parts[-3:]
-    return first, second, third

@@ -58,7 +58,7 @@ class _Run:
     """The heartbeat it had when that was looked at, which is done once."""
 
     def standing(self) -> Status:
-        """Return its status; one that is not as done as it says is interrupted: a worker mends it."""
+        """Return its status; where it is not as done as it says, interrupted: a worker mends it."""
         status = self.directory.standing()
         if status.status != "done":
             return status

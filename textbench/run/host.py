@@ -36,18 +36,13 @@ LOOK = 0.3
 class Order:
     """What a host is given to execute one run."""
 
-    place: tuple[str, str, str]
-    """The last three parts of the run's directory."""
-    content: Mapping[str, bytes]
-    """The run's files."""
-    asides: Sequence[str]
-    """Names of folders that its directory has besides."""
-    warmups: Mapping[tuple[str, str, str], Mapping[str, bytes]]
-    """Files of the runs it starts from, by their places."""
-    kept: Mapping[str, bytes]
-    """What the store keeps of the task's data: files beside the runs."""
-    plugins: Sequence[tuple[str, bytes]]
-    """Names and sources of the user's plug-in files."""
+    run: str
+    """Its directory, below the worker's folder."""
+    plugins: Sequence[str]
+    """The user's plug-in files, likewise."""
+    files: Mapping[str, bytes]
+    """Those of the run, of the one it starts from, what the store keeps of the task's data, and the
+    plug-ins: content by path below the worker's folder, as `mirror.write` takes it."""
     device: str
     checkpoint_every: str
     limits: Limits
@@ -130,19 +125,9 @@ class Host:
             return
         _sweep()
         self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        store = self._folder / "store"
-        for place, content in order.warmups.items():
-            mirror.write(RunDirectory(store.joinpath(*place)), content, [])
-        directory = RunDirectory(store.joinpath(*order.place))
-        mirror.write(directory, order.content, list(order.asides))
-        for name, data in order.kept.items():
-            (store / order.place[0] / name).write_bytes(data)
-        plugins = []
-        for number, (name, source) in enumerate(order.plugins):
-            path = self._folder / f"plugin-{number}" / name
-            path.parent.mkdir()
-            path.write_bytes(source)
-            plugins.append(str(path))
+        mirror.write(self._folder, order.files)
+        directory = RunDirectory(self._folder / order.run)
+        plugins = [str(self._folder / file) for file in order.plugins]
         deadline = None if order.left is None else time.monotonic() + order.left
         options = worker_options(
             order.device, order.checkpoint_every, plugins, deadline, order.limits

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from textbench.contracts.spec import Spec
 from textbench.run.engine import Engine
-from textbench.run.limits import Limits, Watch
+from textbench.run.limits import Limits, resident, size
 from textbench.run.provenance import PARENT
 from textbench.store.directory import RunDirectory
 from textbench.store.files import open_safely
 from textbench.store.printed import bound
-from textbench.store.rows import PRINTED, StatusName
+from textbench.store.rows import LOGS, PRINTED, StatusName
 
 WORKER = (sys.executable, "-P", "-m", "textbench.run.worker")
 
@@ -32,7 +33,11 @@ ENVIRONMENT = {
     "MALLOC_TOP_PAD_": "268435456",
 }
 LONGEST = 8 * 2**20
-"""Bytes of `log.txt` from which on it is cut to its last half."""
+"""Bytes of `log.txt` from which on it is cut to its last half, before a worker starts."""
+MOST_PRINTED = 64 * 2**20
+"""The same while one runs."""
+LOOK = 1.0
+"""Seconds between two looks at one run."""
 
 
 def worker_options(
@@ -68,6 +73,10 @@ class LocalProcess:
     """
 
     lost = ""
+    reason = ""
+    """Why it was stopped for its limits."""
+    status: StatusName = "timeout"
+    """What the run is then."""
 
     def __init__(
         self,
@@ -76,8 +85,10 @@ class LocalProcess:
         limits: Limits,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._directory = directory
-        self._watch = Watch(limits)
+        self._directory, self._limits = directory, limits
+        self._began = self._progressed = time.monotonic()
+        self._looked = self._asked = 0.0
+        self._progress: object = None
         bound(directory.path / PRINTED, LONGEST)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         with os.fdopen(open_safely(directory.path / PRINTED, flags), "ab") as log:
@@ -94,22 +105,42 @@ class LocalProcess:
                 },
             )
 
-    @property
-    def reason(self) -> str:
-        """Why it was stopped for its limits."""
-        return self._watch.reason
-
-    @property
-    def status(self) -> StatusName:
-        """What a run is that was stopped for `reason`."""
-        return self._watch.status
-
     def poll(self) -> int | None:
         """Hold it to its limits; return its exit code once it has ended, or minus the signal."""
         code = self._process.poll()
-        if code is None:
-            self._watch.look(self._process, self._directory)
+        if code is None and time.monotonic() - self._looked >= LOOK:
+            self._look()
         return code
+
+    def _look(self) -> None:
+        """Look at the run, and stop its worker by SIGTERM, then SIGKILL, if it must be."""
+        now = self._looked = time.monotonic()
+        bound(self._directory.path / PRINTED, MOST_PRINTED)
+        if self.reason:
+            if now - self._asked >= self._limits.grace:
+                self.kill()
+            return
+        self._judge(now)
+        if self.reason:
+            self._asked = now
+            # Who is out of memory has none for a checkpoint.
+            self.kill() if self.status == "failed" else self.terminate()
+
+    def _judge(self, now: float) -> None:
+        limits = self._limits
+        if limits.memory and (used := resident(self._process.pid)) > limits.memory:
+            self.status = "failed"
+            self.reason = f"used {size(used)} of memory; --memory allows {size(limits.memory)}"
+        elif limits.total and now - self._began > limits.total:
+            self.reason = f"still running after {limits.total:g} s (--timeout)"
+        elif limits.idle:
+            status = self._directory.standing()
+            grown = tuple(self._directory.offset(name) for name in LOGS)
+            progress = (status.step, status.phase, grown)
+            if progress != self._progress:
+                self._progress, self._progressed = progress, now
+            elif now - self._progressed > limits.idle:
+                self.reason = f"no progress for {limits.idle:g} s (--timeout)"
 
     def terminate(self) -> None:
         """Ask for a checkpoint and the end."""

@@ -57,6 +57,7 @@ class Changes:
 def contents(directory: RunDirectory) -> dict[str, bytes]:
     """Read all that a worker needs of a run; what is no file is put aside first.
 
+    Folders of what was put aside before are among it, empty: a new one is to have another name.
     Only the holder of the run's lock may call this.
     """
     found = {}
@@ -66,7 +67,7 @@ def contents(directory: RunDirectory) -> dict[str, bytes]:
                 found[name] = directory.content(name)
         except DamagedError:
             directory.set_aside([name])
-    return found
+    return found | {f"{path.name}/": b"" for path in directory.path.glob("aside-*")}
 
 
 def finished(directory: RunDirectory) -> dict[str, bytes]:
@@ -79,18 +80,15 @@ def finished(directory: RunDirectory) -> dict[str, bytes]:
     return {name: directory.content(name) for name in names if (directory.path / name).exists()}
 
 
-def asides(directory: RunDirectory) -> list[str]:
-    """Return the folders of what was put aside, so that a new one has another name."""
-    return [path.name for path in directory.path.glob("aside-*")]
-
-
-def write(directory: RunDirectory, content: Mapping[str, bytes], aside: list[str]) -> None:
-    """Make a worker's copy of a run."""
-    directory.path.mkdir(parents=True)
-    for name in aside:
-        (directory.path / name).mkdir()
+def write(folder: Path, content: Mapping[str, bytes]) -> None:
+    """Lay files out below a folder; a name that ends in a slash is that of a folder."""
     for name, data in content.items():
-        (directory.path / name).write_bytes(data)
+        path = folder / name
+        if name.endswith("/"):
+            path.mkdir(parents=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
 
 
 class Mirror:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textbench.contracts.errors import one_line
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError
-from textbench.store.read import UNREADABLE
+from textbench.store.read import UNREADABLE, damage
 from textbench.store.rows import CHECKPOINT, GENERATOR, LOGS, PREVIOUS, Status
 from textbench.store.verify import contradiction
 
@@ -39,11 +39,7 @@ def unreadable(directory: RunDirectory) -> str:
 
 def damage_beside(directory: RunDirectory) -> str:
     """Say what else is damaged, which training again would not mend, and what to do about it."""
-    try:
-        directory.starts(), directory.later()
-    except UNREADABLE as error:
-        return one_line(error)
-    return ""
+    return damage(directory.starts) or damage(directory.later)
 
 
 def start_again(directory: RunDirectory) -> None:

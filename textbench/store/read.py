@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +33,23 @@ from textbench.store.rows import (
 
 UNREADABLE = (OSError, UserError)
 """What reading a damaged record raises: every value is checked by `textbench.store.records`."""
+
+
+@contextmanager
+def noting(reasons: dict[str, str], name: str) -> Iterator[None]:
+    """Go on after what cannot be read; why it cannot is noted in one line, under its name."""
+    try:
+        yield
+    except UNREADABLE as error:
+        reasons[name] = one_line(error)
+
+
+def damage(read: Callable[[], object]) -> str:
+    """Say in one line why ``read`` cannot read a record; an empty string where it can."""
+    reasons: dict[str, str] = {}
+    with noting(reasons, "it"):
+        read()
+    return reasons.get("it", "")
 
 
 @dataclass(frozen=True)
@@ -106,13 +124,9 @@ def read_store(directory: str | Path) -> Results:
     runs: list[RecordedRun] = []
     unreadable: dict[str, str] = {}
     for found in RunDirectory.find(Path(directory)):
-        try:
+        # The bytes of a folder's name may be no text.
+        with noting(unreadable, os.fsencode(found.name).decode(errors="backslashreplace")):
             runs.append(read_run(found))
-        except UNREADABLE as error:
-            shown = os.fsencode(found.name).decode(
-                errors="backslashreplace"
-            )  # bytes may be no text
-            unreadable[shown] = one_line(error)
     return Results(runs, unreadable)
 
 
@@ -147,25 +161,27 @@ def _check_folder(directory: RunDirectory, spec: Spec) -> None:
 
 def problems(directory: RunDirectory) -> list[str]:
     """Read a whole run and say everything that is wrong with it, a line each."""
+    try:
+        return [line for line in _problems(directory) if line]
+    except UNREADABLE as error:  # and nothing can be said of the rest
+        return [one_line(error)]
+
+
+def _problems(directory: RunDirectory) -> Iterator[str]:
     from textbench.store import kept  # which imports torch
 
     recorded = read_run(directory)
     spec, status = recorded.spec, recorded.status
-    found = []
     if status.status == "done":
         there = GENERATOR in status.checksums  # a published record may have left it behind
-        found.append(verify.contradiction(directory, spec.hash, status, generator=there))
+        yield verify.contradiction(directory, spec.hash, status, generator=there)
     else:
         for name in (CHECKPOINT, PREVIOUS):
             content = directory.content(name)
             wrong = seal.broken(content, spec.hash) if content else ""
-            found.append(wrong and f"{name} {wrong}")
+            yield wrong and f"{name} {wrong}"
     directory.evaluations(), directory.curve()
-    try:
-        kept.kept(directory.store, spec)
-    except UNREADABLE as error:
-        found.append(one_line(error))
-    return [one for one in found if one]
+    yield damage(lambda: kept.kept(directory.store, spec))
 
 
 def _tempered(run: RecordedRun) -> list[RecordedRun]:
