@@ -11,7 +11,7 @@ import pytest
 from fake_worker import FAKE
 
 from textbench.contracts.spec import Spec
-from textbench.run import assemble, host, limits
+from textbench.run import assemble, host, local
 from textbench.run.cluster import RayEngine
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import Status
