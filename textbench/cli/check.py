@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from textbench.cli import options
+from textbench.cli.engines import compute_on
 from textbench.contracts.errors import UnknownNameError, UserError, printable
 from textbench.plan import registry
 
@@ -55,7 +56,7 @@ class Asked:
 )
 @options.text("--preset", metavar="NAME", use="Sizes and schedules.", default="ci")
 @options.settings("Change an option, e.g. mine.epochs=2")
-@options.plugins("Python file with the task")
+@options.plugins("Python file with the task", passed=True)
 @options.count("--steps", use="How much of a trainer's schedule to look at.  [default: 300]")
 def command(
     what: str,
@@ -71,16 +72,13 @@ def command(
     of samples alone; a task is built a few times. Looked at are determinism, traces left behind,
     what is within reach that should not be, costs, protocols and fingerprints. One line each.
     """
-    registry.load_plugins(plugins)
     found, own = named(what)
     kinds = {kind for kind, _ in found}
     if steps is not None and "trainer" not in kinds:
         raise UserError("--steps: only trainers have a schedule")
     if task and kinds == {"task"}:
         raise UserError(f"--task {task}: a task is tried on its own")
-    import torch
-
-    torch.set_num_threads(1)
+    compute_on("cpu")
     asked = Asked(task, preset, settings, own + plugins, steps or 300)
     kept = [_check(kind, name, asked) for kind, name in found]
     sys.exit(0 if all(kept) else 1)

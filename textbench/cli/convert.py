@@ -23,12 +23,11 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("store", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @options.plugins("Python file with a metric of yours that the store has numbers of")
-def command(store: Path, plugins: tuple[Path, ...]) -> None:
+def command(store: Path) -> None:
     """Rewrite the records of STORE in the present schema, in place; values stay as they are.
 
     What is up to date is left alone, and a conversion that was interrupted can be repeated.
     """
-    registry.load_plugins(plugins)
     runs = list(RunDirectory.find(store))
     if not runs:
         raise UserError(f"no runs in {store}")

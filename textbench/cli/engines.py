@@ -75,6 +75,18 @@ def choose_devices(device: str) -> list[str]:
     raise UserError(f"--device {device}: expected auto, cpu, cuda or cuda:I; {here}")
 
 
+def compute_on(device: str) -> str:
+    """Return the first of the devices meant; this process has one thread from now on, as runs have.
+
+    Raises:
+        UserError: There is no such device.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    return choose_devices(device)[0]
+
+
 def default_jobs(devices: Sequence[str], per_gpu: int) -> int:
     """Return how many runs go at once, if nobody says."""
     return usable_cores() if devices[0] == "cpu" else len(devices) * per_gpu

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from textbench.cli import options
-from textbench.cli.engines import choose_devices
+from textbench.cli.engines import compute_on
 from textbench.cli.recorded import find_run, read
 from textbench.cli.terminal import say_left_out
 from textbench.contracts.errors import DivergedError, UserError, one_line, printable
 from textbench.plan import registry
-from textbench.plan.arguments import parse_alphas, parse_settings
+from textbench.plan.arguments import Layer, parse_alphas, parse_settings
 from textbench.store.directory import RunDirectory
 from textbench.store.read import read_store
 from textbench.store.rows import LaterRow, Measurement
@@ -70,28 +70,26 @@ def command(
     settings: tuple[str, ...],
     results: Path,
     device: str,
-    plugins: tuple[Path, ...],
 ) -> None:
     """Evaluate the generators of finished runs, again or at other temperatures.
 
     RUN is any part of the names of the runs meant; without one all runs that are done.
     """
-    registry.load_plugins(plugins)
     grid = parse_alphas(alphas)
     names = parse_metrics(metrics)
-    check_settings(settings)
+    changed = parse_settings(settings)
     found = find_runs(runs, results)
-    check_tasks(settings, found)
-    import torch
+    check_settings(changed, found)
+    from textbench.run import again
 
-    torch.set_num_threads(1)
-    place = choose_devices(device)[0]
+    place = compute_on(device)
     tasks: dict[str, Task[Config]] = {}
     broken = 0
     for directory in found:
         try:
-            stored = _load(directory, place, tasks, settings)
-            wanted = resolve(names, stored.spec, settings)
+            read(directory)
+            stored = again.load(directory, place, changed, tasks)
+            wanted = resolve(names, stored.spec, changed)
             _evaluate(stored, wanted, grid, samples)
         except (UserError, DivergedError, OSError) as error:
             line = one_line(error)
@@ -103,25 +101,6 @@ def command(
             click.echo(printable(f"textbench: error: {where}{line}"), err=True)
     if broken:
         sys.exit(2 if broken == len(found) else 1)
-
-
-def _load(
-    directory: RunDirectory,
-    place: str,
-    tasks: dict[str, Task[Config]],
-    settings: Sequence[str],
-) -> Stored:
-    """Load a finished run, its task only if it is not among ``tasks``."""
-    from textbench.run import again, assemble
-    from textbench.run.score import is_given
-
-    recorded = read(directory)
-    if recorded.status.status != "done" or is_given(recorded.spec):
-        return again.load(directory)  # which says why not; a task of references is nowhere else
-    key = recorded.spec.task_fingerprint
-    moved = parse_settings(settings).get(recorded.spec.task)
-    tasks[key] = tasks.get(key) or assemble.task(recorded.spec, directory.store, moved)
-    return again.load(directory, place, tasks[key])
 
 
 def _evaluate(
@@ -198,20 +177,22 @@ def find_runs(parts: Sequence[str], results: Path) -> list[RunDirectory]:
     return list(chosen.values())
 
 
-def check_settings(settings: Sequence[str]) -> None:
+def check_settings(changed: Layer, runs: Sequence[RunDirectory]) -> None:
     """Check every ``--set`` once, before any run.
 
     Raises:
-        UserError: One is no option of a metric or a task.
+        UserError: One is no option of a metric or of a run's task.
     """
     from textbench.contracts.config import validate
 
-    sections = registry.metric_sections()
-    for section, chosen in parse_settings(settings).items():
+    sections, tasks = registry.metric_sections(), {run.path.parts[-3] for run in runs}
+    for section, chosen in changed.items():
         if section in sections:
             schema: type[Config] = registry.load_metric(sections[section]).config_schema
-        elif section in registry.names("task"):
+        elif section in tasks:
             schema = registry.load_task(section).config_schema
+        elif section in registry.names("task"):
+            raise UserError(f"--set {section}: no run here is of task {section}")
         else:
             raise UserError(
                 f"--set {section}: not a metric's section, nor a task's; only metrics are computed"
@@ -219,19 +200,7 @@ def check_settings(settings: Sequence[str]) -> None:
         validate(schema, chosen, section)
 
 
-def check_tasks(settings: Sequence[str], runs: Sequence[RunDirectory]) -> None:
-    """Refuse options of tasks that no run is of: they would be ignored.
-
-    Raises:
-        UserError: There is one.
-    """
-    metrics, tasks = registry.metric_sections(), {run.path.parts[-3] for run in runs}
-    for section in parse_settings(settings):
-        if section not in metrics and section not in tasks:
-            raise UserError(f"--set {section}: no run here is of task {section}")
-
-
-def resolve(names: Sequence[str], spec: Spec, settings: Sequence[str]) -> list[Metric]:
+def resolve(names: Sequence[str], spec: Spec, changed: Layer) -> list[Metric]:
     """Return the metrics, with the run's own options and those of ``--set``.
 
     Raises:
@@ -239,7 +208,6 @@ def resolve(names: Sequence[str], spec: Spec, settings: Sequence[str]) -> list[M
     """
     from textbench.run import assemble
 
-    changed = parse_settings(settings)
     family = registry.load_task(spec.task).family
     classes = [registry.load_metric(name) for name in names or registry.names("metric")]
     if not names:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import click
 
@@ -23,9 +22,8 @@ Examples:
 @click.command(epilog=EPILOG)
 @options.plugins("List what this Python file defines, too")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, an array per kind.")
-def command(plugins: tuple[Path, ...], as_json: bool) -> None:
+def command(as_json: bool) -> None:
     """List trainers with their variants, metrics, tasks, presets and grids."""
-    registry.load_plugins(plugins)
     trainers: list[tuple[str, str]] = []
     for name, entry in registry.entries("trainer").items():
         trainers.append((name, entry.summary))

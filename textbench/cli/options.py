@@ -86,8 +86,8 @@ def results(use: str, default: str = "results", *, may_be_new: bool = False) -> 
     )
 
 
-def plugins(use: str) -> Decorator:
-    """``--plugin FILE``, given as ``plugins``."""
+def plugins(use: str, *, passed: bool = False) -> Decorator:
+    """``--plugin FILE``: loaded where it is read, and given as ``plugins`` if that is asked for."""
     return click.option(
         "--plugin",
         "plugins",
@@ -95,7 +95,24 @@ def plugins(use: str) -> Decorator:
         type=click.Path(path_type=Path),
         metavar="FILE",
         help=f"{use}; may be repeated.",
+        callback=_load,
+        expose_value=passed,
     )
+
+
+def _load(
+    context: click.Context, option: click.Parameter, files: tuple[Path, ...]
+) -> tuple[Path, ...]:
+    """Load plug-ins, but not where a shell only asks how a word may go on.
+
+    Raises:
+        UserError: One is broken.
+    """
+    if files and not context.resilient_parsing:
+        from textbench.plan import registry
+
+        registry.load_plugins(files)
+    return files
 
 
 def settings(use: str) -> Decorator:

@@ -76,7 +76,7 @@ Exit codes: 0 all done, 1 some failed or diverged, 2 usage, 75 some are unfinish
     metavar="HOST:PORT",
     use="The Ray cluster.  [default: RAY_ADDRESS, or one that is started here]",
 )
-@options.plugins("Python file with a trainer, metric or task of yours")
+@options.plugins("Python file with a trainer, metric or task of yours", passed=True)
 @options.text("--time-budget", metavar="TIME", use="Checkpoint and stop after this long, e.g. 30m.")
 @options.text(
     "--checkpoint-every",

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from textbench.cli import options
+from textbench.cli.engines import compute_on
 from textbench.cli.recorded import find_run, read
 from textbench.contracts.errors import UserError, printable
-from textbench.plan import registry
 from textbench.plan.arguments import parse_alphas, parse_settings
 
 EPILOG = """\b
@@ -39,24 +39,19 @@ def command(
     seed: int | None,
     settings: tuple[str, ...],
     results: Path,
-    plugins: tuple[Path, ...],
 ) -> None:
     """Print samples of a finished run's generator, one a line.
 
     RUN is any part of a run's name or hash that no other run shares.
     """
-    registry.load_plugins(plugins)
     (value,) = parse_alphas(alpha, single=True)
     directory = find_run(run, results)
     task = read(directory).spec.task
     changed = parse_settings(settings)
     for section in changed.keys() - {task}:
         raise UserError(f"--set {section}: only the task's options, {task}.KEY, matter here")
-    import torch
-
     from textbench.run.again import load, sample
 
-    torch.set_num_threads(1)
-    stored = load(directory, changed=changed.get(task))
+    stored = load(directory, compute_on("cpu"), changed)
     for line in sample(stored, number, value, seed):
         click.echo(printable(line))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textbench.cli import options
+from textbench.cli.engines import compute_on
 from textbench.cli.evaluate import parse_metrics
 from textbench.cli.terminal import warn
 from textbench.contracts.errors import UserError, printable
@@ -60,25 +61,22 @@ show it beside trained rows, `textbench status` lists it."""
 @options.text("--preset", metavar="NAME", use="Options of the task.", default="quick")
 @options.text("--name", metavar="NAME", use="Record the files as a row of that name.")
 @options.results("The store to record it in.")
-@options.plugins("Python file with a task or metric of yours")
+@options.plugins("Python file with a task or metric of yours", passed=True)
 def command(files: tuple[Path, ...], **given: Any) -> None:
     """Score sentences, one a line, as the samples of a trained generator are scored.
 
     Every metric that needs samples alone is computed; likelihoods do not apply. Sentences are cut
     into words as the task's are.
     """
-    registry.load_plugins(given["plugins"])
     name: str = given["name"]
     if name:
         check_name(name)
     if bool(given["task"]) == bool(given["references"]):
         raise UserError("give either --task NAME or --references FILE")
-    import torch
-
     from textbench.run.score import record, score, spec_of
     from textbench.tasks.sentences import tokenise
 
-    torch.set_num_threads(1)
+    compute_on("cpu")
     lines = _read(files, given["column"])
     keys = ("task", "references", "preset", "settings", "plugins")
     task, common = scored(lines, **{key: given[key] for key in keys})

@@ -33,13 +33,12 @@ Examples:
 @click.argument("what", metavar="RUN|trainer:NAME|task:NAME|metric:NAME|preset:NAME|grid:NAME")
 @options.results("The store to look for RUN in.")
 @options.plugins("Load this Python file first")
-def command(what: str, results: Path, plugins: tuple[Path, ...]) -> None:
+def command(what: str, results: Path) -> None:
     """Show one thing in detail.
 
     RUN is any part of a run's name or hash that no other run shares; `textbench status` lists
     the names. `backbone` and `evaluation` show the options that all trainers have in common.
     """
-    registry.load_plugins(plugins)
     kind, colon, name = what.partition(":")
     if colon and kind == "preset":
         click.echo(presets.path(name).read_text(encoding="utf-8"), nl=False)

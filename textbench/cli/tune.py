@@ -11,7 +11,6 @@ import click
 
 from textbench.cli import options
 from textbench.contracts.errors import UserError
-from textbench.plan import registry
 from textbench.plan.arguments import parse_seeds
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ Exit codes: as of `textbench run`. Repeating a command skips the trials that are
 )
 @options.count("--jobs", use="Runs at once.")
 @options.device("Where to train.")
-@options.plugins("Python file with a trainer of yours")
+@options.plugins("Python file with a trainer of yours", passed=True)
 @click.option("--dry-run", is_flag=True, help="Only write what would be tried; say what would run.")
 def command(**given: Any) -> None:
     """Try K configurations of every trainer and write the best of each as a config file.
@@ -64,7 +63,6 @@ def command(**given: Any) -> None:
     from textbench.plan.resolve import Request, expand
     from textbench.run.local import LocalEngine
 
-    registry.load_plugins(given["plugins"])
     names = [name.strip() for name in given["algos"].split(",") if name.strip()]
     target, rules = _target(given["target"], given["task"])
     seeds = ",".join(map(str, parse_seeds(given["seeds"])))

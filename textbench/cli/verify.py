@@ -9,7 +9,6 @@ import click
 
 from textbench.cli import options
 from textbench.contracts.errors import UserError, printable
-from textbench.plan import registry
 
 EPILOG = """\b
 Examples:
@@ -29,27 +28,23 @@ MOST = 5
 @options.results("The store to look for RUN in.")
 @options.device("Where to make them.", "cpu")
 @options.plugins("Python file with the run's trainer or task, if it is yours")
-def command(run: str, steps: int, results: Path, device: str, plugins: tuple[Path, ...]) -> None:
+def command(run: str, steps: int, results: Path, device: str) -> None:
     """Read the whole record of RUN, make its first steps again, and compare.
 
     RUN is a run's directory, or any part of its name or hash that no other run of the store shares.
     """
-    from textbench.cli.engines import choose_devices
+    from textbench.cli.engines import compute_on
     from textbench.cli.recorded import find_run
     from textbench.store.read import problems
 
-    registry.load_plugins(plugins)
     directory = find_run(run, results)
     wrong = [line.removeprefix("it is not done: ") for line in problems(directory)]
     _say("files", wrong, "every file is what the run wrote")
     if wrong:  # nothing can be compared with a record that is damaged
         sys.exit(1)
-    import torch
-
     from textbench.run.repeat import repeat
 
-    torch.set_num_threads(1)
-    found = repeat(directory, steps, choose_devices(device)[0])
+    found = repeat(directory, steps, compute_on(device))
     if not (found.compared or found.differences):
         raise UserError(
             f"nothing was compared: {directory.name} has no number on record of its first "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -57,16 +57,17 @@ class Stored:
 def load(
     directory: RunDirectory,
     device: str = "cpu",
-    task: Task[Config] | None = None,
-    changed: JsonObject | None = None,
+    changed: Mapping[str, JsonObject] | None = None,
+    tasks: dict[str, Task[Config]] | None = None,
 ) -> Stored:
     """Load a finished run's generator.
 
     Args:
         directory: The run.
         device: Where to put it.
-        task: Its task, where it has been built before (for another seed, say).
-        changed: Options of its task that are no longer what the record says (`assemble.task`).
+        changed: Options that are no longer what the record says (`assemble.task`), by task.
+        tasks: Those that have been built before (for another seed, say), by fingerprint; its own
+            is added.
 
     Raises:
         UserError: The run is not done, or its trainer or data are no longer the same.
@@ -88,18 +89,20 @@ def load(
     if wrong := verify.contradiction(directory, spec.hash, status):
         raise DamagedError(f"{directory.name} is not done: {wrong}")
     kind = assemble.trainer_class(spec)
-    task = task or assemble.task(spec, directory.store, changed)
+    known, key = {} if tasks is None else tasks, spec.task_fingerprint
+    if key not in known:
+        known[key] = assemble.task(spec, directory.store, (changed or {}).get(spec.task))
     place = torch.device(device)
     conditions.prepare(place)
     # The final parameters replace whatever it would start from: no warm-up is needed.
-    trainer = assemble.trainer(spec, kind, task, place)
+    trainer = assemble.trainer(spec, kind, known[key], place)
     trainer.setup()
     try:
         trainer.generator.load_state_dict(state)
     except Exception as error:
         wrong = f"{GENERATOR} does not fit the trainer ({type(error).__name__})"
         raise DamagedError(wrong) from error
-    return Stored(directory, spec, task, trainer.generator.eval())
+    return Stored(directory, spec, known[key], trainer.generator.eval())
 
 
 def command(spec: Spec) -> str:
