@@ -40,10 +40,9 @@ def command(what: str, results: Path) -> None:
     the names. `backbone` and `evaluation` show the options that all trainers have in common.
     """
     kind, colon, name = what.partition(":")
-    if colon and kind == "preset":
-        click.echo(presets.path(name).read_text(encoding="utf-8"), nl=False)
-    elif colon and kind == "grid":
-        click.echo(grids.path(name).read_text(encoding="utf-8"), nl=False)
+    if colon and kind in ("preset", "grid"):
+        shipped = presets if kind == "preset" else grids
+        click.echo(shipped.path(name).read_text(encoding="utf-8"), nl=False)
     elif colon and kind == "trainer":
         _show_trainer(name)
     elif colon and kind == "task":

@@ -66,7 +66,7 @@ def command(**given: Any) -> None:
     names = [name.strip() for name in given["algos"].split(",") if name.strip()]
     target, rules = _target(given["target"], given["task"])
     seeds = ",".join(map(str, parse_seeds(given["seeds"])))
-    trials = _write_trials(names, target, given)
+    trials = _write_trials(names, given)
     request = Request(config=trials, seeds=seeds, plugins=given["plugins"])
     specs = expand(request, schedules=True)
     if given["dry_run"]:
@@ -92,22 +92,25 @@ def _target(name: str, task: str) -> tuple[Target, int]:
     return fitting[0], rules
 
 
-def _write_trials(names: list[str], target: Target, given: dict[str, Any]) -> Path:
-    from textbench.plan.tune import config_file, draw, trial_name
+def _write_trials(names: list[str], given: dict[str, Any]) -> Path:
+    from textbench.plan.tune import rows
 
     count = given["trials"]
-    variants = {
-        f"{name}:{trial_name(count, number)}": options
-        for name in names
-        for number, options in enumerate(draw(name, count))
-    }
+    drawn = {row: options for name in names for row, options in rows(name, count).items()}
     comment = [f"{count} configurations of each trainer, drawn by `textbench tune`."]
-    comment += _plugins_wanted(given["plugins"])
     path: Path = given["out"].with_suffix(".trials.toml")
-    top = {"task": given["task"], "preset": given["preset"]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(config_file(comment, top, variants), encoding="utf-8")
+    _write(path, [*comment, *_plugins_wanted(given["plugins"])], drawn, given)
     return path
+
+
+def _write(
+    path: Path, comment: list[str], rows: dict[str, dict[str, float]], given: dict[str, Any]
+) -> None:
+    from textbench.plan.tune import config_file
+
+    top = {"task": given["task"], "preset": given["preset"]}
+    path.write_text(config_file(comment, top, rows), encoding="utf-8")
 
 
 def _plugins_wanted(plugins: Iterable[object]) -> list[str]:
@@ -118,20 +121,20 @@ def _plugins_wanted(plugins: Iterable[object]) -> list[str]:
 
 def _choose(names: list[str], target: Target, rules: int, given: dict[str, Any]) -> None:
     from textbench.judge.targets import best_of
-    from textbench.plan.tune import config_file, draw, trial_name, tuned_name
+    from textbench.plan.tune import rows, tuned_name
     from textbench.store.frames import load_results
 
     count = given["trials"]
     results = load_results(given["results"])
     chosen, comment = {}, []
     for name in names:
-        rows = [f"{name}:{trial_name(count, number)}" for number in range(count)]
-        measured = [row for row in rows if (results["label"] == row).any()]
+        drawn = rows(name, count)
+        measured = [row for row in drawn if (results["label"] == row).any()]
         try:
             best = best_of(results, target, measured)
         except ValueError as error:
             raise UserError(f"{name}: nothing to choose from; {error}") from None
-        chosen[f"{name}:{tuned_name(count)}"] = draw(name, count)[rows.index(best)]
+        chosen[f"{name}:{tuned_name(count)}"] = drawn[best]
         comment.append(f"{name}: {best.partition(':')[2]} of {len(measured)} that were measured")
     opening = [
         f"Tuned: the best of {count} configurations of each trainer at target {target.name},",
@@ -140,6 +143,5 @@ def _choose(names: list[str], target: Target, rules: int, given: dict[str, Any])
         *_plugins_wanted(given["plugins"]),
         "",
     ]
-    top = {"task": given["task"], "preset": given["preset"]}
-    given["out"].write_text(config_file(opening + comment, top, chosen), encoding="utf-8")
+    _write(given["out"], opening + comment, chosen, given)
     click.echo("\n".join([f"\nWritten: {given['out']}", *(f"  {line}" for line in comment)]))

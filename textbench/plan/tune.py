@@ -78,9 +78,10 @@ def _scaled(u: float, scale: str, low: float, high: float) -> float:
     return low + u * (high - low)
 
 
-def trial_name(trials: int, number: int) -> str:
-    """Return the variant of a trial."""
-    return f"trial{number}-of{trials}"
+def rows(trainer: str, trials: int) -> dict[str, Options]:
+    """Return what `draw` draws, by the rows that try it."""
+    drawn = enumerate(draw(trainer, trials))
+    return {f"{trainer}:trial{number}-of{trials}": options for number, options in drawn}
 
 
 def tuned_name(trials: int) -> str:

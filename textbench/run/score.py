@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -20,7 +19,7 @@ from textbench.plan.resolve import EvaluationConfig
 from textbench.run import checkpoint
 from textbench.run.measure import measure, undisturbed
 from textbench.run.provenance import provenance
-from textbench.store import kept, verify
+from textbench.store import files, kept, verify
 from textbench.store.directory import RunDirectory
 from textbench.store.read import UNREADABLE, read_run
 from textbench.store.rows import (
@@ -165,7 +164,7 @@ def _write(
         "metrics": dict(measured),
     }
     directory.replace(CURVE, b"")
-    directory.replace(METRICS, (json.dumps(row, allow_nan=False) + "\n").encode())
+    directory.replace(METRICS, files.to_lines([row]))
     known = {name: one["value"] for name, one in measured.items()}
     values = {name: value for name, value in known.items() if value is not None}
     status = Status("done", phase=PHASE, step=1, total=1, metrics=values)

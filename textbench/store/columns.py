@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from textbench.store.rows import EpochRow, EvaluationRow, LossRow
+from textbench.store.read import RecordedRun
 
 
 class Texts(NamedTuple):
@@ -27,12 +27,13 @@ class Columns(NamedTuple):
     numbers: dict[str, NDArray[np.generic]]
 
 
-def evaluation_columns(rows: Sequence[EvaluationRow], *, warmup: bool, start: int) -> Columns:
+def evaluation_columns(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
     """Return the columns of a run's evaluations, a row per metric; the first is number ``start``.
 
     Raises:
         Exception: One of `UNREADABLE`, where a row is not what it should be.
     """
+    rows = run.evaluations()
     sizes = np.array([len(row["metrics"]) for row in rows], dtype=int)
     measured = [one for row in rows for one in row["metrics"].values()]
     numbers = {
@@ -62,8 +63,13 @@ def evaluation_columns(rows: Sequence[EvaluationRow], *, warmup: bool, start: in
     return Columns(texts, numbers)
 
 
-def log_columns(rows: Sequence[LossRow | EpochRow], *, warmup: bool) -> Columns:
-    """Return the columns of a run's log, a row per quantity."""
+def log_columns(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
+    """Return the columns of a run's log, a row per quantity; they have no number to start from.
+
+    Raises:
+        Exception: One of `UNREADABLE`, where a row is not what it should be.
+    """
+    rows = run.log()
     values: list[Mapping[str, float | None]] = [
         row["values"]
         if row["kind"] == "loss"

@@ -7,13 +7,13 @@ a plug-in of the user's measured is described by the plug-in, or else said to ha
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.number import Direction, Number
+from textbench.store import files
 from textbench.store.directory import RunDirectory, check_schema
 from textbench.store.records import Unchecked
 from textbench.store.rows import EVALUATIONS, METRICS, SCHEMA, SPEC, Measurement
@@ -56,8 +56,7 @@ def convert(directory: RunDirectory, describe: Describe, summaries: Mapping[str,
 
 def _convert_log(directory: RunDirectory, name: str, known: Described, describe: Describe) -> None:
     rows = directory.rows(name)  # a last line cut off by a crash is no row
-    text = "".join(json.dumps(_row(row, known, describe), allow_nan=False) + "\n" for row in rows)
-    directory.replace(name, text.encode())
+    directory.replace(name, files.to_lines(_row(row, known, describe) for row in rows))
 
 
 def _row(row: Unchecked, known: Described, describe: Describe) -> Mapping[str, object]:

@@ -14,7 +14,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -174,6 +174,16 @@ def is_whole(line: bytes) -> bool:
         return is_intact(parse_object(line, "line"))
     except DamagedError:
         return False
+
+
+def to_json(data: Mapping[str, object]) -> bytes:
+    """Return a JSON object as the files of a store have it."""
+    return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
+
+
+def to_lines(rows: Iterable[Mapping[str, object]]) -> bytes:
+    """Return the rows of a log, a line of JSON each."""
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
 
 
 # -- writing -----------------------------------------------------------------------------------

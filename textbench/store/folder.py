@@ -46,7 +46,7 @@ class Folder:
 
     def write_json(self, name: str, data: Mapping[str, object]) -> None:
         """Write a JSON object by atomic replacement."""
-        self.replace(name, (json.dumps(data, indent=1, sort_keys=True) + "\n").encode())
+        self.replace(name, files.to_json(data))
 
     def replace(self, name: str, content: bytes, keep: str = "") -> None:
         """Replace a file so that a reader or a crash sees the old or the new one, whole.

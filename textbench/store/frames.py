@@ -193,18 +193,12 @@ def _details(store: Results, run: RecordedRun) -> dict[str, object]:
 
 
 def _results(store: Results, *, compact: bool = False) -> pd.DataFrame:
-    def parts(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
-        return of_run.evaluation_columns(run.evaluations(), warmup=warmup, start=start)
-
     columns = (*EVALUATION_COLUMNS, *METRIC_COLUMNS)
-    return _collect(store, parts, METRICS, columns, compact)
+    return _collect(store, of_run.evaluation_columns, METRICS, columns, compact)
 
 
 def _logs(store: Results, *, compact: bool = False) -> pd.DataFrame:
-    def parts(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
-        return of_run.log_columns(run.log(), warmup=warmup)
-
-    return _collect(store, parts, CURVE, LOG_COLUMNS, compact)
+    return _collect(store, of_run.log_columns, CURVE, LOG_COLUMNS, compact)
 
 
 def _collect(

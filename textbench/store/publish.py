@@ -9,7 +9,6 @@ store of a hundred runs fits a repository.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -121,23 +120,18 @@ def _content(run: RecordedRun, *, generator: bool) -> dict[str, bytes]:
     """Return the files of a run's compact record."""
     read = run.directory.content
     found = {name: read(name) for name in (SPEC, ENVIRONMENT, METRICS, EVALUATIONS)}
-    starts = [dict(start) for start in run.starts]
-    for start in starts:
-        start["command"] = elsewhere(str(start.get("command", "")), FOLDER)
-    if any(
-        new["command"] != old.get("command", "")
-        for new, old in zip(starts, run.starts, strict=True)
-    ):
-        text = json.dumps({"starts": starts}, indent=1, sort_keys=True)
-        found[ENVIRONMENT] = f"{text}\n".encode()
-    curve = thinned(run.directory.curve())
-    found[CURVE] = "".join(json.dumps(row, allow_nan=False) + "\n" for row in curve).encode()
+    typed = [str(start.get("command", "")) for start in run.starts]
+    told = [elsewhere(command, FOLDER) for command in typed]
+    if told != typed:
+        pairs = zip(run.starts, told, strict=True)
+        starts = [{**start, "command": command} for start, command in pairs]
+        found[ENVIRONMENT] = files.to_json({"starts": starts})
+    found[CURVE] = files.to_lines(thinned(run.directory.curve()))
     found[SAMPLES] = b"".join(read(SAMPLES).splitlines(keepends=True)[:SAMPLE_LINES])
     if generator and len(parameters := read(GENERATOR)) <= LARGEST_GENERATOR:
         found[GENERATOR] = parameters
     sums = {name: checksum(found[name]) for name in (CURVE, METRICS, GENERATOR) if name in found}
-    status = asdict(replace(run.status, checksums=sums))
-    found[STATUS] = (json.dumps(status, indent=1, sort_keys=True) + "\n").encode()
+    found[STATUS] = files.to_json(asdict(replace(run.status, checksums=sums)))
     return {name: content for name, content in found.items() if content}
 
 

@@ -8,22 +8,10 @@ makes a row holds under every preset. Its schedule stands in
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from textbench.plan import shipped
 
-_FOLDER = Path(__file__).parent
-
-
-def names() -> list[str]:
-    """Return the names of all grids, sorted."""
-    return shipped.names(_FOLDER)
-
-
-def path(name: str) -> Path:
-    """Return a grid's file.
-
-    Raises:
-        UnknownNameError: With the nearest names.
-    """
-    return shipped.path(_FOLDER, "grid", name)
+names = partial(shipped.names, Path(__file__).parent)
+path = partial(shipped.path, Path(__file__).parent, "grid")

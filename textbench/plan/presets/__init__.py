@@ -8,22 +8,10 @@ Sections of trainers, tasks and metrics that are not installed are left alone.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from textbench.plan import shipped
 
-_FOLDER = Path(__file__).parent
-
-
-def names() -> list[str]:
-    """Return the names of all presets, sorted."""
-    return shipped.names(_FOLDER)
-
-
-def path(name: str) -> Path:
-    """Return a preset's file.
-
-    Raises:
-        UnknownNameError: With the nearest names.
-    """
-    return shipped.path(_FOLDER, "preset", name)
+names = partial(shipped.names, Path(__file__).parent)
+path = partial(shipped.path, Path(__file__).parent, "preset")
