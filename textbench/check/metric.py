@@ -20,7 +20,7 @@ from textbench.contracts.stored import StoredSequences
 from textbench.contracts.task import Task, TextTask
 from textbench.plan import registry
 from textbench.plan.plugins import is_name
-from textbench.run.measure import undisturbed
+from textbench.run.measure import computed, undisturbed
 
 FEWER = 30
 """Samples of another evaluation; a number that moves with them has another protocol."""
@@ -178,13 +178,10 @@ def _others(laboratory: Laboratory) -> Iterator[tuple[type[Metric], Config]]:
 def _quietly(kind: type[Metric], config: Config, examined: Examined) -> str:
     with undisturbed(examined.evaluation.generator):
         try:
-            found = kind(config).compute(examined.evaluation)
-        except NotApplicableError as error:
-            return str(error)
+            found = computed(kind(config), examined.evaluation)
         except Exception as error:
             return one_line(error)
-    shared = found if isinstance(found, Mapping) else {"": found}
-    return ", ".join(f"{name} {_shown(value)}" for name, value in shared.items())
+    return ", ".join(f"{name} {_shown(value)}" for name, value in found.items())
 
 
 def stored(laboratory: Laboratory, record: Record) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +15,11 @@ from textbench.check.task_laboratory import not_for_training
 from textbench.contracts.config import Config
 from textbench.contracts.errors import shown
 from textbench.contracts.evaluation import Evaluation
-from textbench.contracts.metric import Metric, NotApplicableError, Values
+from textbench.contracts.metric import Metric, NotApplicableError
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
 from textbench.run import checkpoint
-from textbench.run.measure import undisturbed
+from textbench.run.measure import computed, protocols, undisturbed
 
 SAMPLES = 48
 """Sequences of an ordinary evaluation."""
@@ -106,20 +105,13 @@ class Laboratory:
         with undisturbed(examined.evaluation.generator):
             checkpoint.seed_global_random(world)
             try:
-                found: float | Values = metric.compute(examined.evaluation)
-            except NotApplicableError as error:
-                return dict.fromkeys((one.name for one in self.kind.described()), error)
+                return computed(metric, examined.evaluation)
             finally:
                 self.setting = _changed_setting() or self.setting
-        if isinstance(found, Mapping):
-            return dict(found)
-        return {self.kind.described()[0].name: found}
 
     def protocols(self, examined: Examined, config: Config | None = None) -> dict[str, str]:
         """Return the protocol of each number."""
-        found = self.kind(config or self.config).protocol(examined.evaluation)
-        names = [one.name for one in self.kind.described()]
-        return dict(found) if isinstance(found, Mapping) else dict.fromkeys(names, found)
+        return protocols(self.kind(config or self.config), examined.evaluation)
 
     def reference(self) -> Record:
         """Evaluate as the harness would, and note what becomes of generator, data and samples.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
 from numbers import Real
@@ -95,14 +96,31 @@ def global_randomness(laboratory: Laboratory, record: Record) -> str:
 def _expect_reference(
     laboratory: Laboratory, record: Record, run: Run, seen: str, right: str
 ) -> None:
-    """Walk ``run``, freshly set up, along the reference's snapshots, and compare."""
-    position = 0
-    for step, expected in sorted(record.snapshots.items()):
-        train(run, position, step)
-        position = step
-        found = _differs(run, expected)
-        if found:
-            raise Violation(f"{seen}: {found}, by step {step}", right)
+    found, step = _parted(record, run)
+    if found:
+        raise Violation(f"{seen}: {found}, by step {step}", right)
+
+
+def _parted(
+    record: Record, run: Run, before: Callable[[int], None] = lambda step: None
+) -> tuple[str, int]:
+    """Walk ``run``, freshly set up, along the reference's snapshots.
+
+    Args:
+        record: The reference.
+        run: The other.
+        before: Called before each step.
+
+    Returns:
+        What of it is not as expected, or an empty string, and at which step.
+    """
+    for step in range(record.steps + 1):
+        if step in record.snapshots and (found := _differs(run, record.snapshots[step])):
+            return found, step
+        if step < record.steps:
+            before(step)
+            train(run, step, step + 1)
+    return "", record.steps
 
 
 def _differs(run: Run, expected: Snapshot) -> str:
@@ -149,25 +167,25 @@ def resume(laboratory: Laboratory, record: Record) -> str:
 
 def evaluation(laboratory: Laboratory, record: Record) -> str:
     """Being evaluated changes nothing, neither training nor the next evaluation."""
-    run = laboratory.start()
-    times, position, every = 0, 0, max(1, record.steps // EVALUATIONS)
-    for step, expected in sorted(record.snapshots.items()):
-        for at in range(position, step):
-            if at % every == 0:
-                times += _examine(laboratory, run, at)
-            train(run, at, at + 1)
-        position = step
-        found = _differs(run, expected)
-        if found:
-            raise Violation(
-                f"evaluated every {every} steps, {found} is another at step {step}",
-                "log_probs() and sample() of the generator leave no trace",
-            )
-    return f"evaluated {times} times: the same bits"
+    run, every = laboratory.start(), max(1, record.steps // EVALUATIONS)
+    evaluated: list[int] = []
+
+    def examine(step: int) -> None:
+        if step % every == 0:
+            _examine(laboratory, run, step)
+            evaluated.append(step)
+
+    found, step = _parted(record, run, examine)
+    if found:
+        raise Violation(
+            f"evaluated every {every} steps, {found} is another at step {step}",
+            "log_probs() and sample() of the generator leave no trace",
+        )
+    return f"evaluated {len(evaluated)} times: the same bits"
 
 
-def _examine(laboratory: Laboratory, run: Run, step: int) -> int:
-    """Evaluate twice and compare; return 1."""
+def _examine(laboratory: Laboratory, run: Run, step: int) -> None:
+    """Evaluate twice and compare."""
     generator, values = run.trainer.generator, []
     for _ in range(2):
         with undisturbed(generator):
@@ -183,7 +201,6 @@ def _examine(laboratory: Laboratory, run: Run, step: int) -> int:
             f"evaluated twice at step {step}, it gives two answers",
             "in evaluation mode a generator depends on its parameters and the given rng alone",
         )
-    return 1
 
 
 def _expect_training(record: Record) -> None:

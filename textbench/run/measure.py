@@ -46,24 +46,36 @@ def measure(metrics: list[Metric], evaluation: Evaluation) -> dict[str, Measurem
     return dict(sorted(found.items()))
 
 
+def computed(metric: Metric, evaluation: Evaluation) -> dict[str, float | NotApplicableError]:
+    """Return what a metric computes, by name; where it does not apply at all, why, for each."""
+    names = [number.name for number in metric.described()]
+    try:
+        found = metric.compute(evaluation)
+    except NotApplicableError as error:
+        return dict.fromkeys(names, error)
+    return dict(found) if isinstance(found, Mapping) else {names[0]: found}
+
+
+def protocols(metric: Metric, evaluation: Evaluation) -> dict[str, str]:
+    """Return the protocol of each of a metric's numbers."""
+    found = metric.protocol(evaluation)
+    names = (number.name for number in metric.described())
+    return dict(found) if isinstance(found, Mapping) else dict.fromkeys(names, found)
+
+
 def _measure(metric: Metric, evaluation: Evaluation) -> dict[str, Measurement]:
     described = {number.name: number for number in metric.described()}
-    try:
-        computed = metric.compute(evaluation)
-    except NotApplicableError as error:
-        computed = dict.fromkeys(described, error)
-    values = computed if isinstance(computed, Mapping) else dict.fromkeys(described, computed)
-    if values.keys() != described.keys() or (computed is not values and len(described) > 1):
+    values = computed(metric, evaluation)
+    if values.keys() != described.keys():
         raise UserError(
             f"metric {metric.name}: compute() must return a value of each of its numbers "
             f"({', '.join(described)}), not of {', '.join(map(str, values)) or 'none'}"
         )
     applies = any(not isinstance(value, NotApplicableError) for value in values.values())
-    protocol = metric.protocol(evaluation) if applies else ""
-    protocols = protocol if isinstance(protocol, Mapping) else dict.fromkeys(described, protocol)
+    known = protocols(metric, evaluation) if applies else {}
     found = {}
     for name, value in values.items():
-        line = protocols.get(name)
+        line = known.get(name)
         if not isinstance(value, NotApplicableError) and not _is_line(line):
             of = f" for {name}" if len(described) > 1 else ""
             raise UserError(
