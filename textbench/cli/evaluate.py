@@ -13,7 +13,7 @@ import click
 
 from textbench.cli import options
 from textbench.cli.engines import compute_on
-from textbench.cli.recorded import find_run, read
+from textbench.cli.recorded import find_run
 from textbench.cli.terminal import say_left_out
 from textbench.contracts.errors import DivergedError, UserError, one_line, printable
 from textbench.plan import registry
@@ -87,7 +87,6 @@ def command(
     broken = 0
     for directory in found:
         try:
-            read(directory)
             stored = again.load(directory, place, changed, tasks)
             wanted = resolve(names, stored.spec, changed)
             _evaluate(stored, wanted, grid, samples)

@@ -40,8 +40,6 @@ def command(
     The archive is for a repository of data: its bytes depend on the store alone, and the sentences
     of a corpus are not in it.
     """
-    if not organisation.strip():
-        raise UserError("--organisation is empty; leave it out, or say who reports the numbers")
     refuse_folder_of_stores(results)
     store = read_store(results)
     found, unfinished = collect(store, organisation)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -12,7 +11,7 @@ import click
 from textbench.contracts.errors import UserError, one_line, printable
 from textbench.plan import grids, presets, registry
 from textbench.store.directory import RunDirectory
-from textbench.store.read import UNREADABLE, RecordedRun, read_run
+from textbench.store.read import UNREADABLE, RecordedRun, naming, read_run
 from textbench.store.rows import SPEC, EpochRow, EvaluationRow, LossRow
 
 
@@ -50,25 +49,6 @@ def _has_hash(run: RunDirectory, start: str) -> bool:
         return run.spec().hash.startswith(start)
     except UNREADABLE:
         return False
-
-
-def read(run: RunDirectory) -> RecordedRun:
-    """Read a run that the user named.
-
-    Raises:
-        UserError: It is damaged; one line naming it.
-    """
-    with naming(run):
-        return read_run(run)
-
-
-@contextmanager
-def naming(run: RunDirectory) -> Iterator[None]:
-    """Turn what reading a damaged run raises into one line that names it."""
-    try:
-        yield
-    except UNREADABLE as error:
-        raise UserError(f"{run.name}: {one_line(error)}") from None
 
 
 def show_run(run: RunDirectory) -> None:

@@ -8,7 +8,7 @@ import click
 
 from textbench.cli import options
 from textbench.cli.engines import compute_on
-from textbench.cli.recorded import find_run, read
+from textbench.cli.recorded import find_run
 from textbench.contracts.errors import UserError, printable
 from textbench.plan.arguments import parse_alphas, parse_settings
 
@@ -45,13 +45,12 @@ def command(
     RUN is any part of a run's name or hash that no other run shares.
     """
     (value,) = parse_alphas(alpha, single=True)
-    directory = find_run(run, results)
-    task = read(directory).spec.task
     changed = parse_settings(settings)
-    for section in changed.keys() - {task}:
-        raise UserError(f"--set {section}: only the task's options, {task}.KEY, matter here")
     from textbench.run.again import load, sample
 
-    stored = load(directory, compute_on("cpu"), changed)
+    stored = load(find_run(run, results), compute_on("cpu"), changed)
+    task = stored.spec.task
+    for section in changed.keys() - {task}:
+        raise UserError(f"--set {section}: only the task's options, {task}.KEY, matter here")
     for line in sample(stored, number, value, seed):
         click.echo(printable(line))

@@ -24,9 +24,9 @@ from textbench.contracts.task import Task
 from textbench.run import assemble, checkpoint, conditions
 from textbench.run.measure import measure, undisturbed
 from textbench.run.score import is_given
-from textbench.store import verify
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError
+from textbench.store.read import naming, read_run
 from textbench.store.rows import EVALUATIONS, GENERATOR, METRICS, SAMPLES, LaterRow
 
 
@@ -70,11 +70,13 @@ def load(
             is added.
 
     Raises:
-        UserError: The run is not done, or its trainer or data are no longer the same.
+        UserError: The run is damaged, or not done, or its trainer or data are no longer the same.
     """
-    spec, status = directory.spec(), directory.status()
-    if status.status != "done":
-        raise UserError(f"{directory.name} is {status.status}: only runs that are done can be used")
+    with naming(directory):
+        recorded = read_run(directory)
+    spec, status = recorded.spec, recorded.status.status
+    if status != "done":
+        raise UserError(f"{directory.name} is {status}: only runs that are done can be used")
     if is_given(spec):
         raise UserError(
             f"{directory.name} are sentences of another system; they have no generator "
@@ -86,8 +88,6 @@ def load(
             f"{command(spec)}"
         )
     state = checkpoint.load_generator(directory, spec.hash)
-    if wrong := verify.contradiction(directory, spec.hash, status):
-        raise DamagedError(f"{directory.name} is not done: {wrong}")
     kind = assemble.trainer_class(spec)
     known, key = {} if tasks is None else tasks, spec.task_fingerprint
     if key not in known:

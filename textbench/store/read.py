@@ -44,6 +44,19 @@ def noting(reasons: dict[str, str], name: str) -> Iterator[None]:
         reasons[name] = one_line(error)
 
 
+@contextmanager
+def naming(run: RunDirectory) -> Iterator[None]:
+    """Turn what reading a damaged run raises into one line that names it.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    try:
+        yield
+    except UNREADABLE as error:
+        raise UserError(f"{run.name}: {one_line(error)}") from None
+
+
 def damage(read: Callable[[], object]) -> str:
     """Say in one line why ``read`` cannot read a record; an empty string where it can."""
     reasons: dict[str, str] = {}
