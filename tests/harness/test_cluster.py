@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import fake_ray
@@ -215,6 +216,20 @@ def test_warm_ups_that_nobody_named_are_made_here_first(
     settled = settle(engine(results, fake_ray.Machines(), monkeypatch), [dependant])
     assert settled.keys() == {"dependant"}
     assert RunDirectory(warmup.directory(results)).status().status == "done"
+
+
+def test_one_run_under_two_names_is_two_rows(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it is a warm-up under a third: each has its own directory."""
+    spec = make_spec("a")
+    named = [replace(spec, variant=variant) for variant in ("x", "y")]
+    dependant = make_spec("dependant", warmup=spec)
+    found = with_warmups([*named, dependant])
+    assert [one.label for one in found] == ["a:x", "a:y", "a", "dependant"]
+    machines = engine(results, fake_ray.Machines(), monkeypatch)
+    settled = [one.label for one, _ in machines.map([*named, dependant])]
+    assert sorted(settled) == ["a:x", "a:y", "dependant"]
 
 
 def test_a_run_of_another_process_is_waited_for(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from textbench.contracts.errors import one_line, printable
-from textbench.run.standing import not_done
+from textbench.run.endings import not_done
 from textbench.store.directory import RunDirectory
 from textbench.store.read import UNREADABLE
 from textbench.store.rows import FINISHED, SPEC, Status

@@ -208,13 +208,13 @@ class RayEngine(Engine):
         self, specs: Sequence[Spec], tick: Callable[[list[Spec]], None] = lambda active: None
     ) -> Iterator[tuple[Spec, Status]]:
         """Run ``specs``, and the warm-ups they need, each before its dependants; see `Engine`."""
-        wanted = {spec.hash for spec in specs}
+        wanted = {spec.directory(self.results) for spec in specs}
 
         def shown(active: list[Spec]) -> None:
-            tick([spec for spec in active if spec.hash in wanted])
+            tick([spec for spec in active if spec.directory(self.results) in wanted])
 
         for spec, status in super().map(with_warmups(specs), shown):
-            if spec.hash in wanted:
+            if spec.directory(self.results) in wanted:
                 yield spec, status
 
     def place(self, spec: Spec, directory: RunDirectory, slot: int) -> RayProcess | None:
@@ -275,13 +275,12 @@ def with_warmups(specs: Sequence[Spec]) -> list[Spec]:
 
     A worker elsewhere does not see the store, so it cannot execute somebody else's warm-up there.
     """
-    found: dict[str, Spec] = {}
-    given = {spec.hash: spec for spec in specs}
+    found: dict[tuple[str, str], Spec] = {}
 
     def add(spec: Spec) -> None:
         if spec.warmup is not None:
-            add(given.get(spec.warmup.hash, spec.warmup))
-        found.setdefault(spec.hash, spec)
+            add(spec.warmup)
+        found.setdefault((spec.label, spec.hash), spec)  # one run may be two rows
 
     for spec in specs:
         add(spec)

@@ -1,4 +1,8 @@
-"""How a worker ended: from its exit code and its own words to the run's status."""
+"""How a worker ended, and whether a run is as done as it says.
+
+From a worker's exit code and its own words to the run's status. Of a run that says it is done, the
+engine and a dry run ask as `status` does.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import one_line
 from textbench.store.directory import GONE, RunDirectory
+from textbench.store.files import DamagedError
 from textbench.store.printed import tail
-from textbench.store.rows import BROKEN, FINISHED, PRINTED, Status, StatusName
+from textbench.store.read import UNREADABLE, damage
+from textbench.store.rows import (
+    BROKEN,
+    CHECKPOINT,
+    FINISHED,
+    GENERATOR,
+    LOGS,
+    PREVIOUS,
+    PRINTED,
+    Status,
+    StatusName,
+)
 from textbench.store.verify import contradiction
 
 INTERRUPTED = 75
@@ -96,13 +112,11 @@ def ending(directory: RunDirectory, process: Process, *, stopped: bool) -> Statu
 
 def _is_done(directory: RunDirectory, status: Status) -> bool:
     """Tell whether a run that says it is done has all that goes with it."""
-    if status.status != "done":
-        return False
     try:
-        run, generator = directory.spec().hash, bool(status.checksums)
-        return not contradiction(directory, run, status, generator=generator)
-    except (OSError, UserError):
+        run = directory.spec().hash
+    except UNREADABLE:
         return False
+    return status.status == "done" and not not_done(directory, run, status)
 
 
 def write(directory: RunDirectory, status: Status) -> None:
@@ -114,3 +128,54 @@ def write(directory: RunDirectory, status: Status) -> None:
 def _last_line(path: Path) -> str:
     lines = tail(path).split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+# -- is it as done as it says? ---------------------------------------------------------------
+
+
+def not_done(directory: RunDirectory, run: str, status: Status) -> str:
+    """Say why a run that calls itself done has to be trained again, or return an empty string.
+
+    Args:
+        directory: The run.
+        run: The hash of its spec.
+        status: What it says.
+    """
+    generator = bool(status.checksums)  # of textbench 0.1.0 they may be elsewhere
+    try:
+        wrong = contradiction(directory, run, status, generator=generator)
+        return wrong or unreadable(directory)
+    except UNREADABLE as error:
+        return one_line(error)
+
+
+def unreadable(directory: RunDirectory) -> str:
+    """Say why nobody can read the evaluations of a run: a metric once wrote what is no record."""
+    try:
+        directory.evaluations()
+    except DamagedError as error:
+        return error.wrong
+    except UNREADABLE as error:
+        return one_line(error)
+    return ""
+
+
+def damage_beside(directory: RunDirectory) -> str:
+    """Say what else is damaged, which training again would not mend, and what to do about it."""
+    return damage(directory.starts) or damage(directory.later)
+
+
+def start_again(directory: RunDirectory) -> None:
+    """Put all progress of a run aside whose evaluations cannot be read; it is queued then.
+
+    To its worker such a run looks done: its files are what was written, with the right checksums.
+    """
+    if not directory.acquire():
+        return  # another process is at it
+    try:
+        if wrong := unreadable(directory):
+            aside = directory.set_aside([CHECKPOINT, PREVIOUS, *LOGS, GENERATOR])
+            note = f"{wrong}: started again, what there was is in {aside}"
+            directory.write_status(Status("queued", note=note))
+    finally:
+        directory.release()

@@ -20,9 +20,8 @@ from types import FrameType
 
 from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.spec import Spec
-from textbench.run.endings import Process, ending, write
+from textbench.run.endings import Process, damage_beside, ending, not_done, start_again, write
 from textbench.run.limits import GRACE, UNLIMITED, Limits
-from textbench.run.standing import damage_beside, not_done, start_again
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import BROKEN, FINISHED, Status
 

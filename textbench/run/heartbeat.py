@@ -8,12 +8,42 @@ from collections.abc import Iterable, Mapping
 from textbench.contracts.metric import Metric
 from textbench.contracts.schedule import Schedule
 from textbench.plan.resolve import EvaluationConfig
-from textbench.run.clock import Speedometer
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import Measurement, Status
 
 PERIOD = 1.0
 """Seconds of wall time between two status files."""
+
+
+class Speedometer:
+    """Recent speed and what it says of the time left."""
+
+    def __init__(self) -> None:
+        self.rate = 0.0
+        self._last: tuple[int, float] | None = None
+        self._per_phase: dict[str, float] = {}
+        self._evaluation = 0.0
+
+    def at(self, step: int, phase: str, seconds: float) -> None:
+        """Be told how many seconds of training ``step`` steps have taken."""
+        if self._last and step > self._last[0]:
+            per_step = (seconds - self._last[1]) / (step - self._last[0])
+            known = self._per_phase.get(phase, per_step)
+            self._per_phase[phase] = 0.7 * known + 0.3 * per_step
+            self.rate = 1.0 / max(self._per_phase[phase], 1e-9)
+        self._last = (step, seconds)
+
+    def evaluated(self, seconds: float) -> None:
+        """Be told how long an evaluation took."""
+        self._evaluation = max(seconds, 0.5 * self._evaluation)
+
+    def eta(self, schedule: Schedule, step: int, evaluations: int) -> float:
+        """Return seconds to the end: each phase at its own speed where that is known."""
+        total = evaluations * self._evaluation
+        for phase, end in zip(schedule.phases, schedule.ends, strict=True):
+            left = end - max(step, end - phase.epochs * phase.steps)
+            total += max(left, 0) * self._per_phase.get(phase.name, 1.0 / max(self.rate, 1e-9))
+        return total if self.rate else 0.0
 
 
 class Heartbeat:
