@@ -28,10 +28,9 @@ Exit codes: 0 no regression, 1 a regression, 2 usage, or nothing that can be jud
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @options.file("--out", use="Write the Markdown there as well.")
-@click.option(
+@options.flag(
     "--strict",
-    is_flag=True,
-    help="Fail too if something of BASE is missing in NEW, seeds included, was made differently or "
+    use="Fail too if something of BASE is missing in NEW, seeds included, was made differently or "
     "has no spread, or if one seed of NEW has gone astray.",
 )
 def command(base: Path, new: Path, out: Path | None, strict: bool) -> None:

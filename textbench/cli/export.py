@@ -31,7 +31,7 @@ Exit codes: 0 exported, 1 damaged runs were left out, 2 usage, or nothing to exp
     use="Write one archive: the JSON files and the records of the runs they are of.",
 )
 @options.text("--organisation", metavar="NAME", use="Who reports the numbers.", default="unknown")
-@click.option("--force", is_flag=True, help="Replace files that are there already.")
+@options.flag("--force", use="Replace files that are there already.")
 def command(
     results: Path, out: Path | None, archive: Path | None, organisation: str, force: bool
 ) -> None:

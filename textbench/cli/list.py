@@ -21,7 +21,7 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @options.plugins("List what this Python file defines, too")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, an array per kind.")
+@options.flag("--json", "as_json", use="Print a JSON object, an array per kind.")
 def command(as_json: bool) -> None:
     """List trainers with their variants, metrics, tasks, presets and grids."""
     trainers: list[tuple[str, str]] = []

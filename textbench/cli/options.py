@@ -54,36 +54,38 @@ def count(
     )
 
 
+def flag(*names: str, use: str) -> Decorator:
+    """A switch, off unless given."""
+    return click.option(*names, is_flag=True, help=use)
+
+
+def path(
+    *names: str, metavar: str, use: str, default: str | None = None, **kinds: bool
+) -> Decorator:
+    """A path; ``kinds`` are what `click.Path` is told of what may be there."""
+    return click.option(
+        *names,
+        type=click.Path(path_type=Path, **kinds),
+        default=default and Path(default),
+        show_default=default is not None,
+        metavar=metavar,
+        help=use,
+    )
+
+
 def file(*names: str, use: str, default: str | None = None) -> Decorator:
     """A file that is to be written."""
-    return _path(names, click.Path(path_type=Path, dir_okay=False), "FILE", use, default)
+    return path(*names, metavar="FILE", use=use, default=default, dir_okay=False)
 
 
 def folder(*names: str, use: str, default: str | None = None) -> Decorator:
     """A folder that is to be written to."""
-    return _path(names, click.Path(path_type=Path, file_okay=False), "DIR", use, default)
-
-
-def _path(
-    names: tuple[str, ...], kind: click.Path, metavar: str, use: str, default: str | None
-) -> Decorator:
-    given = default and Path(default)
-    shown = default is not None
-    return click.option(
-        *names, type=kind, default=given, show_default=shown, metavar=metavar, help=use
-    )
+    return path(*names, metavar="DIR", use=use, default=default, file_okay=False)
 
 
 def results(use: str, default: str = "results", *, may_be_new: bool = False) -> Decorator:
     """``--results DIR``; where ``may_be_new``, what is no folder is said when it is written to."""
-    return click.option(
-        "--results",
-        type=click.Path(path_type=Path, file_okay=may_be_new),
-        default=Path(default),
-        show_default=True,
-        metavar="DIR",
-        help=use,
-    )
+    return path("--results", metavar="DIR", use=use, default=default, file_okay=may_be_new)
 
 
 def plugins(use: str, *, passed: bool = False) -> Decorator:

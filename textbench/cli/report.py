@@ -19,10 +19,9 @@ Examples:
 @click.command(epilog=EPILOG)
 @options.results("The store that `textbench run` wrote.")
 @options.folder("--out", use="Where the report goes.", default="reports")
-@click.option(
+@options.flag(
     "--unicode",
-    is_flag=True,
-    help="Write LaTeX for XeLaTeX or LuaLaTeX: letters that pdfLaTeX has not stay as such.",
+    use="Write LaTeX for XeLaTeX or LuaLaTeX: letters that pdfLaTeX has not stay as such.",
 )
 def command(results: Path, out: Path, unicode: bool) -> None:
     """Write tables (LaTeX, CSV, Markdown) and figures (PDF, PNG); never changes the store.

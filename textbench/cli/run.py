@@ -54,11 +54,10 @@ Exit codes: 0 all done, 1 some failed or diverged, 2 usage, 75 some are unfinish
 @options.text("--preset", metavar="NAME", use="Sizes and schedules.  [default: quick]")
 @options.text("--seeds", metavar="LIST", use="0:5 (end not included) or 0,3,7.  [default: 0]")
 @options.settings("Change an option, e.g. cot.g_lr=1e-3")
-@click.option(
+@options.path(
     "--config",
-    type=click.Path(path_type=Path),
     metavar="FILE|GRID",
-    help="TOML file with algos, task, preset, seeds and sections of options; or a shipped grid.",
+    use="TOML file with algos, task, preset, seeds and sections of options; or a shipped grid.",
 )
 @options.results("The store.", may_be_new=True)
 @options.count("--jobs", use="Runs at once.  [default: one per usable core, or per GPU]")
@@ -112,7 +111,7 @@ Exit codes: 0 all done, 1 some failed or diverged, 2 usage, 75 some are unfinish
     metavar="[DIR]",
     help="Write scalars for TensorBoard as well (extra [tensorboard]).  [default DIR: tensorboard]",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would run.")
+@options.flag("--dry-run", use="Only say what would run.")
 def command(**given: Any) -> None:
     """Train and evaluate.
 

@@ -45,11 +45,8 @@ show it beside trained rows, `textbench status` lists it."""
     "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
 )
 @options.text("--task", metavar="NAME", use="The text task whose test set is meant.")
-@click.option(
-    "--references",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Instead of a task: reference sentences, one a line.",
+@options.path(
+    "--references", metavar="FILE", use="Instead of a task: reference sentences, one a line."
 )
 @options.text(
     "--column",

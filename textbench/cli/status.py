@@ -36,12 +36,8 @@ Exit codes: 0; with --verify 1 if anything is damaged."""
 
 @click.command(epilog=EPILOG)
 @options.results("The store that `textbench run` wrote.")
-@click.option(
-    "--verify",
-    is_flag=True,
-    help="Read every file of every run instead, and list what is damaged.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, an object per run.")
+@options.flag("--verify", use="Read every file of every run instead, and list what is damaged.")
+@options.flag("--json", "as_json", use="Print a JSON array, an object per run.")
 def command(results: Path, verify: bool, as_json: bool) -> None:
     """Show every run: status, progress, last sign of life, and whether its code has changed.
 

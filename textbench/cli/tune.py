@@ -50,7 +50,7 @@ Exit codes: as of `textbench run`. Repeating a command skips the trials that are
 @options.count("--jobs", use="Runs at once.")
 @options.device("Where to train.")
 @options.plugins("Python file with a trainer of yours", passed=True)
-@click.option("--dry-run", is_flag=True, help="Only write what would be tried; say what would run.")
+@options.flag("--dry-run", use="Only write what would be tried; say what would run.")
 def command(**given: Any) -> None:
     """Try K configurations of every trainer and write the best of each as a config file.
 
