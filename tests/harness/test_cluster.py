@@ -19,6 +19,7 @@ from one_process import engine, left_behind, prepare, settle
 from textbench.contracts.spec import Spec
 from textbench.run import cluster, mirror
 from textbench.run.cluster import with_warmups
+from textbench.run.limits import Terms
 from textbench.store.directory import RunDirectory
 
 
@@ -194,7 +195,7 @@ def test_a_run_that_gets_no_place_in_time_is_unfinished(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machines = fake_ray.Machines(is_open=lambda: False)
-    found = engine(results, machines, monkeypatch, deadline=time.monotonic() + 1)
+    found = engine(results, machines, monkeypatch, terms=Terms(deadline=time.monotonic() + 1))
     settled = settle(found, [make_spec("a")])
     assert (settled["a"].status, settled["a"].reason) == ("timeout", "the time budget is used up")
 

@@ -19,6 +19,7 @@ from fake_worker import FAKE, make_spec
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
+from textbench.run.limits import Terms
 from textbench.run.local import ENVIRONMENT, LocalEngine
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import Status
@@ -122,7 +123,7 @@ def test_exit_code_0_without_a_finished_run_is_a_failure(run_all: Map) -> None:
 def test_worker_is_told_device_checkpoints_and_deadline(run_all: Map, results: Path) -> None:
     specs = [make_spec(name, "meet") for name in "ab"]
     deadline = 4e9
-    run_all(specs, jobs=2, devices=["d0", "d1"], checkpoint_every="7s", deadline=deadline)
+    run_all(specs, jobs=2, devices=["d0", "d1"], terms=Terms("7s", deadline))
     calls = [json.loads((s.directory(results) / "call.json").read_text()) for s in specs]
     for call, spec, device in zip(calls, specs, ("d0", "d1"), strict=True):
         assert call["argv"][1:] == [
@@ -272,7 +273,7 @@ def test_workers_do_not_outlive_an_abandoned_engine(results: Path, worker: list[
 def test_nothing_starts_after_the_deadline(run_all: Map, results: Path) -> None:
     done = make_spec("done")
     run_all([done])
-    settled = run_all([done, make_spec("late")], deadline=1.0)
+    settled = run_all([done, make_spec("late")], terms=Terms(deadline=1.0))
     assert names(settled) == {"done": "done", "late": "queued"}
     assert "start late" not in events(results)
 

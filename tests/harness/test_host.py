@@ -19,7 +19,7 @@ from textbench.contracts.errors import UserError
 from textbench.contracts.task import Kept
 from textbench.run import assemble, host, mirror
 from textbench.run.host import Versions
-from textbench.run.limits import Limits
+from textbench.run.limits import Limits, Terms
 from textbench.store import kept
 
 
@@ -44,7 +44,7 @@ def test_a_full_disk_there_is_one_line(results: Path, monkeypatch: pytest.Monkey
 
 
 def test_limits_hold_elsewhere(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = engine(results, fake_ray.Machines(), monkeypatch, limits=Limits(idle=2))
+    found = engine(results, fake_ray.Machines(), monkeypatch, terms=Terms(limits=Limits(idle=2)))
     settled = settle(found, [make_spec("a", "wait")])
     assert (settled["a"].status, settled["a"].reason) == (
         "timeout",
@@ -71,10 +71,8 @@ def test_a_worker_is_told_what_a_local_one_is(
     spec = dataclasses.replace(make_spec("a"), plugins=(str(plugin),))
     machines = fake_ray.Machines(resources={"CPU": 8.0, "GPU": 2.0})
     monkeypatch.setenv("TEXTBENCH_DATA", "/data")
-    found = engine(
-        results, machines, monkeypatch, per_gpu=3, limits=Limits(memory=10**9),
-        deadline=time.monotonic() + 500, checkpoint_every="7s",
-    )  # fmt: skip
+    terms = Terms("7s", deadline=time.monotonic() + 500, limits=Limits(memory=10**9))
+    found = engine(results, machines, monkeypatch, per_gpu=3, terms=terms)
     calls: list[dict[str, Any]] = []
     look = mirror.Mirror.changes
 

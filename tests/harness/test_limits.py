@@ -18,8 +18,8 @@ from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.plan.arguments import parse_retry, parse_size, parse_timeout
 from textbench.plan.sizes import check_memory
-from textbench.run import endings, limits, local, worker
-from textbench.run.limits import Limits
+from textbench.run import endings, local, worker
+from textbench.run.limits import Limits, Terms
 from textbench.run.local import LocalEngine
 from textbench.run.provenance import PARENT
 from textbench.store.directory import RunDirectory
@@ -74,7 +74,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def start(
         behave: str,
-        allowed: Limits = limits.UNLIMITED,
+        allowed: Limits = Limits(),  # noqa: B008 - frozen
         retries: int = 0,
         written: bool = True,
     ) -> Status:
@@ -83,8 +83,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             tmp_path / "results",
             jobs=2,
             worker=[sys.executable, str(script)],
-            limits=allowed,
-            retries=retries,
+            terms=Terms(limits=allowed, retries=retries),
         )
         settled = {spec.hash: status for spec, status in engine.map(specs)}
         assert settled[specs[1].hash].status == "done"

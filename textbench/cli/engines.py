@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,17 +24,17 @@ def prepare(given: Mapping[str, Any]) -> Callable[[], Engine]:
     Raises:
         UserError: One of them is wrong, or there is no such device.
     """
-    from textbench.run.limits import Limits
+    from textbench.run.limits import Limits, Terms
     from textbench.run.local import LocalEngine
 
     budget = given["time_budget"]
     idle, total = parse_timeout(given["timeout"])
-    common: dict[str, Any] = {
-        "checkpoint_every": checkpoint_every(given["checkpoint_every"]),
-        "deadline": time.monotonic() + parse_duration(budget, "--time-budget") if budget else None,
-        "limits": Limits(idle, total, parse_size(given["memory"], "--memory")),
-        "retries": int(given["retry"]) if given["retry"].isdecimal() else 0,
-    }
+    terms = Terms(
+        checkpoint_every(given["checkpoint_every"]),
+        time.monotonic() + parse_duration(budget, "--time-budget") if budget else math.inf,
+        Limits(idle, total, parse_size(given["memory"], "--memory")),
+        retries=int(given["retry"]) if given["retry"].isdecimal() else 0,
+    )
     per_gpu = given["per_gpu"]
     if given["engine"] == "ray":
         from textbench.run.cluster import RayEngine
@@ -46,13 +47,13 @@ def prepare(given: Mapping[str, Any]) -> Callable[[], Engine]:
             per_gpu=per_gpu,
             address=given["address"],
             cores=given["jobs"] or usable_cores(),
-            **common,
+            terms=terms,
         )
     if given["address"]:
         raise UserError("--address is for --engine ray")
     devices = choose_devices(given["device"])
     jobs = given["jobs"] or default_jobs(devices, per_gpu)
-    return partial(LocalEngine, given["results"], devices=devices, jobs=jobs, **common)
+    return partial(LocalEngine, given["results"], devices=devices, jobs=jobs, terms=terms)
 
 
 def choose_devices(device: str) -> list[str]:

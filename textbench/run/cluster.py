@@ -22,6 +22,7 @@ from textbench.run.connect import connect
 from textbench.run.endings import INTERRUPTED
 from textbench.run.engine import Engine
 from textbench.run.host import Host, Look, Order, Versions
+from textbench.run.limits import USUAL, Terms
 from textbench.run.provenance import COMMAND
 from textbench.store import files, kept
 from textbench.store.directory import RunDirectory
@@ -167,7 +168,7 @@ class RayEngine(Engine):
         per_gpu: How many runs share a GPU.
         address: See `connect`.
         cores: See `connect`.
-        **given: See `Engine`.
+        terms: On what terms.
 
     Raises:
         UserError: There is no such cluster, or it has no such device.
@@ -182,7 +183,7 @@ class RayEngine(Engine):
         per_gpu: int = 1,
         address: str = "",
         cores: int = 1,
-        **given: Any,
+        terms: Terms = USUAL,
     ) -> None:
         if device not in ("auto", "cpu", "cuda"):
             raise UserError(
@@ -196,7 +197,7 @@ class RayEngine(Engine):
             raise UserError("--device cuda: the cluster has no GPU")
         self.device = "cuda:0" if gpus and device != "cpu" else "cpu"  # of those its actor sees
         capacity = gpus * per_gpu if self.device != "cpu" else resources.get("CPU", 0.0)
-        super().__init__(results, jobs=jobs or max(1, int(capacity)), **given)
+        super().__init__(results, jobs=jobs or max(1, int(capacity)), terms=terms)
         needs: dict[str, float] = {"num_cpus": 1, "max_restarts": 0, "max_task_retries": 0}
         if self.device != "cpu":
             needs["num_gpus"] = math.floor(1e4 / per_gpu) / 1e4  # Ray counts in ten thousandths
@@ -227,7 +228,7 @@ class RayEngine(Engine):
                 self._host.remote(),
                 directory,
                 lambda: self._order(spec, directory),
-                math.inf if self.deadline is None else self.deadline,
+                self.terms.deadline,
             )
         except BaseException:
             directory.release()
@@ -244,15 +245,13 @@ class RayEngine(Engine):
             source = RunDirectory(spec.warmup.directory(self.results))
             given |= _below(f"store/{source.name}", mirror.finished(source))
         plugins = {f"plugin-{n}/{Path(file).name}": file for n, file in enumerate(spec.plugins)}
-        left = None if self.deadline is None else self.deadline - time.monotonic()
         return Order(
             run=run,
             plugins=list(plugins),
             files=given | {name: Path(file).read_bytes() for name, file in plugins.items()},
             device=self.device,
-            checkpoint_every=self.checkpoint_every,
-            limits=self.limits,
-            left=left,
+            terms=self.terms,
+            left=self.terms.deadline - time.monotonic(),
             environment={key: os.environ[key] for key in PASSED_ON if key in os.environ},
         )
 

@@ -21,7 +21,7 @@ from types import FrameType
 from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.spec import Spec
 from textbench.run.endings import Process, damage_beside, ending, not_done, start_again, write
-from textbench.run.limits import GRACE, UNLIMITED, Limits
+from textbench.run.limits import GRACE, Terms
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import BROKEN, FINISHED, Status
 
@@ -89,29 +89,11 @@ class Engine(ABC):
     Args:
         results: The store.
         jobs: How many runs at once.
-        checkpoint_every: Seconds (``"60s"``) or training steps (``"500"``).
-        deadline: Time by the monotonic clock at which workers checkpoint and stop; no run starts
-            after it.
-        limits: What a run may take.
-        retries: How often a run that failed is started again.
+        terms: On what terms.
     """
 
-    def __init__(
-        self,
-        results: Path,
-        *,
-        jobs: int,
-        checkpoint_every: str = "60s",
-        deadline: float | None = None,
-        limits: Limits = UNLIMITED,
-        retries: int = 0,
-    ) -> None:
-        self.results = results
-        self.jobs = jobs
-        self.checkpoint_every = checkpoint_every
-        self.deadline = deadline
-        self.limits = limits
-        self.retries = retries
+    def __init__(self, results: Path, *, jobs: int, terms: Terms) -> None:
+        self.results, self.jobs, self.terms = results, jobs, terms
         self.signals = 0
         """How often the user has asked to stop."""
         self._running: dict[_Run, Process] = {}
@@ -203,8 +185,7 @@ class Engine(ABC):
 
     def _closed(self) -> bool:
         """Tell whether no further run may start."""
-        late = self.deadline is not None and time.monotonic() >= self.deadline
-        return late or self.signals > 0
+        return time.monotonic() >= self.terms.deadline or self.signals > 0
 
     def _settled_without_running(self, run: _Run) -> Status | None:
         """Return the status of a run that needs no process, or None."""
@@ -227,7 +208,7 @@ class Engine(ABC):
             run.losses += 1
             return status.status == "interrupted" and run.losses <= LOSSES
         run.failures += status.status == "failed"
-        return status.status == "failed" and run.failures <= self.retries
+        return status.status == "failed" and run.failures <= self.terms.retries
 
     # -- processes -------------------------------------------------------------------------
 

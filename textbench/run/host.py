@@ -13,13 +13,13 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import textbench
 from textbench.contracts.errors import UserError
 from textbench.run import mirror
-from textbench.run.limits import Limits
+from textbench.run.limits import Terms
 from textbench.run.local import WORKER, LocalProcess, worker_options
 from textbench.run.mirror import Changes, Mirror
 from textbench.store.directory import RunDirectory
@@ -44,10 +44,9 @@ class Order:
     """Those of the run, of the one it starts from, what the store keeps of the task's data, and the
     plug-ins: content by path below the worker's folder, as `mirror.write` takes it."""
     device: str
-    checkpoint_every: str
-    limits: Limits
-    left: float | None
-    """Seconds until it must stop, if it must."""
+    terms: Terms
+    left: float
+    """Seconds until it must stop: clocks of two machines have different zeros."""
     environment: Mapping[str, str]
     """Variables for the worker where this machine has none of the name."""
 
@@ -128,14 +127,12 @@ class Host:
         mirror.write(self._folder, order.files)
         directory = RunDirectory(self._folder / order.run)
         plugins = [str(self._folder / file) for file in order.plugins]
-        deadline = None if order.left is None else time.monotonic() + order.left
-        options = worker_options(
-            order.device, order.checkpoint_every, plugins, deadline, order.limits
-        )
+        terms = replace(order.terms, deadline=time.monotonic() + order.left)
+        options = worker_options(order.device, plugins, terms)
         command = [*WORKER, str(directory.path), *options]
         self._mirror = Mirror(directory)
         new = {key: value for key, value in order.environment.items() if key not in os.environ}
-        self._process = LocalProcess(directory, command, order.limits, new)
+        self._process = LocalProcess(directory, command, terms.limits, new)
 
     def look(self, number: int) -> Look:
         """Tell what the worker has written since the last look.

@@ -1,7 +1,8 @@
-"""What a run may take: time without progress, time in all, memory."""
+"""What runs may take, each of them and all together."""
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,20 @@ class Limits:
     grace: float = GRACE
 
 
-UNLIMITED = Limits()
+@dataclass(frozen=True)
+class Terms:
+    """On what terms the runs of one command are executed; no number depends on them."""
+
+    checkpoint_every: str = "60s"
+    """Seconds (``"60s"``) or training steps (``"500"``)."""
+    deadline: float = math.inf
+    """Time by the monotonic clock at which workers checkpoint and stop; no run starts after it."""
+    limits: Limits = Limits()
+    retries: int = 0
+    """How often a run that failed is started again."""
+
+
+USUAL = Terms()
 
 
 def resident(pid: int) -> int:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from textbench.contracts.spec import Spec
 from textbench.run.engine import Engine
-from textbench.run.limits import Limits, resident, size
+from textbench.run.limits import USUAL, Limits, Terms, resident, size
 from textbench.run.provenance import PARENT
 from textbench.store.directory import RunDirectory
 from textbench.store.files import open_safely
@@ -40,21 +40,15 @@ LOOK = 1.0
 """Seconds between two looks at one run."""
 
 
-def worker_options(
-    device: str,
-    checkpoint_every: str,
-    plugins: Sequence[str],
-    deadline: float | None,
-    limits: Limits,
-) -> list[str]:
+def worker_options(device: str, plugins: Sequence[str], terms: Terms) -> list[str]:
     """Return what follows the run directory on a worker's command line."""
-    options = ["--device", device, "--checkpoint-every", checkpoint_every]
+    options = ["--device", device, "--checkpoint-every", terms.checkpoint_every]
     for plugin in plugins:  # what the user named, not what the record does
         options += ["--plugin", plugin]
-    if deadline is not None:
-        options += ["--deadline", str(deadline)]
-    if limits.memory:
-        options += ["--memory", str(limits.memory)]
+    if terms.deadline < math.inf:
+        options += ["--deadline", str(terms.deadline)]
+    if terms.limits.memory:
+        options += ["--memory", str(terms.limits.memory)]
     return options
 
 
@@ -164,28 +158,27 @@ class LocalEngine(Engine):
 
     Args:
         results: The store.
+        jobs: How many runs at once.
+        terms: On what terms.
         devices: Given to the workers in turn, e.g. ``("cuda:0", "cuda:1")``.
         worker: The command that is given a run directory; tests put their own here.
-        **given: See `Engine`.
     """
 
     def __init__(
         self,
         results: Path,
         *,
+        jobs: int,
+        terms: Terms = USUAL,
         devices: Sequence[str] = ("cpu",),
         worker: Sequence[str] = WORKER,
-        **given: Any,
     ) -> None:
-        super().__init__(results, **given)
-        self.devices = devices
-        self.worker = worker
+        super().__init__(results, jobs=jobs, terms=terms)
+        self.devices, self.worker = devices, worker
 
     def place(self, spec: Spec, directory: RunDirectory, slot: int) -> LocalProcess:
         """Start a run's worker."""
         device = self.devices[slot % len(self.devices)]
-        options = worker_options(
-            device, self.checkpoint_every, spec.plugins, self.deadline, self.limits
-        )
+        options = worker_options(device, spec.plugins, self.terms)
         command = [*self.worker, str(directory.path), *options]
-        return LocalProcess(directory, command, self.limits)
+        return LocalProcess(directory, command, self.terms.limits)
