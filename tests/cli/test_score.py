@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from textbench.cli import cli
 from textbench.plan import registry
-from textbench.plan.resolve import resolve_task
+from textbench.plan.resolve import Request, resolve_task
 from textbench.run.score import GivenEvaluation, score
 from textbench.store.directory import RunDirectory
 from textbench.store.frames import load_results
@@ -229,7 +229,7 @@ def test_unknown_words_are_words_of_no_reference(tmp_path: Path) -> None:
 
 def test_a_task_is_resolved_as_a_run_resolves_it(call: Call) -> None:
     settings = [word for word in TEXT.split() if word.startswith("text.")]
-    task, spec = resolve_task("text", "quick", settings)
+    task, spec = resolve_task(Request(task="text", preset="quick", settings=settings))
     assert isinstance(task, Corpus)
     assert spec.task_fingerprint == task.fingerprint() and spec.task == "text"
 

@@ -13,7 +13,7 @@ from promises import assert_breaks_nothing_else, assert_guide_lists
 from textbench.check import METRIC_CHECKS, Finding, check_metric, words
 from textbench.cli import cli
 from textbench.plan import registry, source
-from textbench.plan.resolve import resolve_task
+from textbench.plan.resolve import Request, resolve_task
 
 BROKEN = Path(__file__).parents[1] / "support" / "broken_metrics.py"
 GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-metric.md"
@@ -43,7 +43,9 @@ def findings(name: str, folder: Path, *settings: str) -> dict[str, Finding]:
     kind = registry.load_metric(name)
     text = kind.family == "text"
     given = words.write(folder) if text else SMALL
-    task, common = resolve_task("text" if text else "synthetic-tiny", "ci", (*given, *settings))
+    name = "text" if text else "synthetic-tiny"
+    asked = Request(task=name, preset="ci", settings=(*given, *settings))
+    task, common = resolve_task(asked)
     config = kind.config_schema(**common.metrics.get(kind.section or name, {}))
     return {finding.check: finding for finding in check_metric(kind, config, task)}
 
@@ -74,7 +76,7 @@ def test_a_direction_that_is_none_is_found_where_no_plugin_was_loaded() -> None:
     """One that is loaded is refused at once (`tests/harness/test_registry.py`)."""
     kind: Any = registry.load_metric("candid")
     upward = type("Upward", (kind,), {"name": "upward", "direction": "up"})
-    task, _ = resolve_task("synthetic-tiny", "ci", SMALL)
+    task, _ = resolve_task(Request(task="synthetic-tiny", preset="ci", settings=SMALL))
     found = {f.check: f for f in check_metric(upward, kind.config_schema(), task)}
     assert_breaks_nothing_else(found, METRIC_CHECKS, "numbers", "upward: direction 'up'")
 

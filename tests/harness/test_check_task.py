@@ -16,7 +16,7 @@ from textbench.check import TASK_CHECKS, Finding, check_task, task_fingerprint
 from textbench.cli import cli
 from textbench.contracts.metric import NotApplicableError
 from textbench.plan import registry, source
-from textbench.plan.resolve import resolve_task
+from textbench.plan.resolve import Request, resolve_task
 
 BROKEN = Path(__file__).parents[1] / "support" / "broken_tasks.py"
 GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-task.md"
@@ -46,7 +46,8 @@ def tasks() -> list[str]:
 
 
 def findings(name: str, *settings: str, preset: str = "ci") -> dict[str, Finding]:
-    built, _ = resolve_task(name, preset, settings, (BROKEN,))
+    asked = Request(task=name, preset=preset, settings=settings, plugins=(BROKEN,))
+    built, _ = resolve_task(asked)
     return {f.check: f for f in check_task(type(built), built.config, (BROKEN,))}
 
 

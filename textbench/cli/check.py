@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from textbench.plan import registry
 
 if TYPE_CHECKING:
     from textbench.check.promise import Finding
+    from textbench.plan.resolve import Request
 
 EPILOG = """\b
 Examples:
@@ -32,18 +34,6 @@ Examples:
 Exit codes: 0 all promises kept, 1 some broken, 2 usage."""
 
 Named = tuple[registry.Kind, str]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """How to try a plug-in."""
-
-    task: str
-    """Empty where the user leaves it to us."""
-    preset: str
-    settings: tuple[str, ...]
-    plugins: tuple[Path, ...]
-    steps: int
 
 
 @click.command(epilog=EPILOG)
@@ -79,8 +69,15 @@ def command(
     if task and kinds == {"task"}:
         raise UserError(f"--task {task}: a task is tried on its own")
     compute_on("cpu")
-    asked = Asked(task, preset, settings, own + plugins, steps or 300)
-    kept = [_check(kind, name, asked) for kind, name in found]
+    from textbench.plan.resolve import Request
+
+    asked = Request(task=task, preset=preset, settings=settings, plugins=own + plugins)
+    tries: dict[registry.Kind, Callable[[str, Request], Iterator[Finding]]] = {
+        "trainer": partial(_trainer, steps=steps or 300),
+        "metric": _metric,
+        "task": _task,
+    }
+    kept = [_print(name, tries[kind](name, asked)) for kind, name in found]
     sys.exit(0 if all(kept) else 1)
 
 
@@ -104,10 +101,8 @@ def named(what: str) -> tuple[list[Named], tuple[Path, ...]]:
     raise UnknownNameError("trainer, metric or task", what, known | numbers.keys(), where)
 
 
-def _check(kind: registry.Kind, name: str, asked: Asked) -> bool:
-    """Check one and print the findings; tell whether all is well."""
-    tries = {"trainer": _trainer, "metric": _metric, "task": _task}
-    found = tries[kind](name, asked)
+def _print(name: str, found: Iterable[Finding]) -> bool:
+    """Print the findings about one, as they are made; tell whether all is well."""
     failed = 0
     for finding in found:
         failed += finding.verdict in ("FAILED", "skipped")
@@ -120,25 +115,18 @@ def _check(kind: registry.Kind, name: str, asked: Asked) -> bool:
     return not failed
 
 
-def _trainer(name: str, asked: Asked) -> Iterator[Finding]:
+def _trainer(name: str, asked: Request, steps: int) -> Iterator[Finding]:
     from textbench.check import check
-    from textbench.plan.resolve import Request, expand
+    from textbench.plan.resolve import expand
 
     task = asked.task or "synthetic-tiny"
-    request = Request(
-        algos=name,
-        task=task,
-        preset=asked.preset,
-        settings=asked.settings,
-        plugins=asked.plugins,
-        seeds="0",
-    )
+    request = replace(asked, algos=name, task=task, seeds="0")
     spec = next(spec for spec in expand(request) if spec.label == name)
     click.secho(f"{name} on {task}, preset {asked.preset}", bold=True)
-    yield from check(spec, asked.steps)
+    yield from check(spec, steps)
 
 
-def _metric(name: str, asked: Asked) -> Iterator[Finding]:
+def _metric(name: str, asked: Request) -> Iterator[Finding]:
     from textbench.check import check_metric, words
     from textbench.contracts.config import validate
     from textbench.plan.resolve import resolve_task
@@ -148,7 +136,8 @@ def _metric(name: str, asked: Asked) -> Iterator[Finding]:
     where = asked.task or ("text" if generated else "synthetic-tiny")
     with tempfile.TemporaryDirectory(prefix="textbench-check-") as folder:
         own = words.write(Path(folder)) if generated else ()
-        built, common = resolve_task(where, asked.preset, (*own, *asked.settings), asked.plugins)
+        settings = (*own, *asked.settings)
+        built, common = resolve_task(replace(asked, task=where, settings=settings))
         if kind.family not in ("", built.family):
             raise UserError(f"metric {name} is for tasks of the family {kind.family}, not {where}")
         section = kind.section or name
@@ -158,16 +147,17 @@ def _metric(name: str, asked: Asked) -> Iterator[Finding]:
         yield from check_metric(kind, config, built)
 
 
-def _task(name: str, asked: Asked) -> Iterator[Finding]:
+def _task(name: str, asked: Request) -> Iterator[Finding]:
     from textbench.check import check_task
     from textbench.plan.build import BrokenPluginError
     from textbench.plan.resolve import resolve_task, resolve_task_options
 
+    asked = replace(asked, task=name)
     try:
-        built, _ = resolve_task(name, asked.preset, asked.settings, asked.plugins)
+        built, _ = resolve_task(asked)
         kind, config = type(built), built.config
     except BrokenPluginError:  # what is broken, the findings say
         kind = registry.load_task(name)
-        config = resolve_task_options(name, asked.preset, asked.settings)
+        config = resolve_task_options(asked)
     click.secho(f"task {name}, preset {asked.preset}", bold=True)
     yield from check_task(kind, config, asked.plugins)

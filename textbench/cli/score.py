@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from textbench.store.directory import RunDirectory
 if TYPE_CHECKING:
     from textbench.contracts.metric import Metric
     from textbench.contracts.spec import Spec
+    from textbench.plan.resolve import Request
     from textbench.run.score import Scored
     from textbench.store.rows import Measurement
 
@@ -75,8 +76,7 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
 
     compute_on("cpu")
     lines = _read(files, given["column"])
-    keys = ("task", "references", "preset", "settings", "plugins")
-    task, common = scored(lines, **{key: given[key] for key in keys})
+    task, common = scored(lines, given)
     metrics = metrics_of(given["metrics"], common)
     for seed, (path, part) in enumerate(zip(files, lines, strict=True)):
         words = tokenise(part, task.config.tokeniser, task.config.case)
@@ -132,33 +132,33 @@ def check_name(name: str) -> None:
         raise UserError(f"--name {name} is a trainer; call the row otherwise")
 
 
-def scored(
-    lines: Sequence[Sequence[str]],
-    *,
-    task: str,
-    references: Path | None,
-    preset: str,
-    settings: Sequence[str],
-    plugins: Sequence[Path],
-) -> tuple[Scored, Spec]:
+def scored(lines: Sequence[Sequence[str]], given: Mapping[str, Any]) -> tuple[Scored, Spec]:
     """Return what the sentences are compared with, and the task's part of a spec.
+
+    Args:
+        lines: The sentences of each file.
+        given: The command's options.
 
     Raises:
         UserError: There is no such task or preset, it is not text, or options are wrong.
     """
-    from textbench.plan.resolve import resolve_task
+    from textbench.plan.resolve import Request, resolve_task
     from textbench.tasks.corpus import Corpus
 
-    if references is not None:
-        return _references(lines, references, preset, settings)
-    built, common = resolve_task(task, preset, settings, plugins)
+    keys = ("task", "preset", "settings", "plugins")
+    request = Request(**{key: given[key] for key in keys})
+    if given["references"] is not None:
+        return _references(lines, given["references"], request)
+    built, common = resolve_task(request)
     if not isinstance(built, Corpus):
-        raise UserError(f"--task {task} is not a corpus of sentences; e.g. emnlp_news, or text")
+        raise UserError(
+            f"--task {request.task} is not a corpus of sentences; e.g. emnlp_news, or text"
+        )
     return built, common
 
 
 def _references(
-    lines: Sequence[Sequence[str]], path: Path, preset: str, settings: Sequence[str]
+    lines: Sequence[Sequence[str]], path: Path, request: Request
 ) -> tuple[Scored, Spec]:
     from textbench.contracts.config import validate
     from textbench.contracts.spec import Spec
@@ -166,8 +166,8 @@ def _references(
     from textbench.tasks.references import References
     from textbench.tasks.sentences import read_lines, tokenise
 
-    presets.path(preset)  # it has no options here, and is recorded
-    layer = parse_settings(settings)
+    presets.path(request.preset)  # it has no options here, and is recorded
+    layer = parse_settings(request.settings)
     config = validate(CorpusConfig, layer.pop(REFERENCES, {}), REFERENCES)
     sections = registry.metric_sections()
     for section, chosen in layer.items():
@@ -192,7 +192,7 @@ def _references(
         evaluation={},
         seed=0,
         metrics=layer,
-        preset=preset,
+        preset=request.preset,
     )
     return task, common
 

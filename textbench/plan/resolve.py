@@ -128,9 +128,8 @@ def expand(
     task = request.task or read_text(top, "task")
     if not task:
         raise UserError("no task given; say --task synthetic (`textbench list` shows all)")
-    task = registry.entry("task", task).name
     preset = request.preset or read_text(top, "preset") or "quick"
-    resolution = _Resolution(task, preset, file, request.settings, request.plugins)
+    resolution = _Resolution(replace(request, task=task, preset=preset), file)
     references = resolution.built_task.reference_rows()
     if references is None:
         references = registry.reference_rows(resolution.built_task.family)
@@ -151,24 +150,25 @@ def expand(
     return list(specs.values())
 
 
-def resolve_task_options(task: str, preset: str, settings: Sequence[str]) -> Config:
-    """Return a task's options without building it.
+def resolve_task_options(request: Request) -> Config:
+    """Return a task's options without building it; rows and seeds do not matter.
 
     Raises:
         UserError: Unknown names, options, or values out of range.
     """
-    return _Resolution(registry.entry("task", task).name, preset, {}, settings, ()).task_options
+    return _Resolution(request).task_options
 
 
-def resolve_task(
-    task: str, preset: str, settings: Sequence[str], plugins: Sequence[Path] = ()
-) -> tuple[Task[Config], Spec]:
+def resolve_task(request: Request) -> tuple[Task[Config], Spec]:
     """Return a task, built, and the part of a spec that it decides, the metrics' options included.
 
+    Args:
+        request: What was asked for; rows and seeds do not matter.
+
     Raises:
         UserError: Unknown names, options, or values out of range.
     """
-    resolution = _Resolution(registry.entry("task", task).name, preset, {}, settings, plugins)
+    resolution = _Resolution(request)
     common = resolution._common
     resolution.options.refuse_unheeded()
     return resolution.built_task, common
@@ -177,12 +177,11 @@ def resolve_task(
 class _Resolution:
     """Everything that is common to the runs of one command."""
 
-    def __init__(
-        self, task: str, preset: str, file: Layer, settings: Sequence[str], plugins: Sequence[Path]
-    ) -> None:
-        self.task, self.preset = task, preset
-        self.plugins = tuple(str(Path(plugin).resolve()) for plugin in plugins)
-        self.options = Options(task, preset, file, parse_settings(settings))
+    def __init__(self, request: Request, file: Layer | None = None) -> None:
+        self.task, self.preset = registry.entry("task", request.task).name, request.preset
+        self.plugins = tuple(str(Path(plugin).resolve()) for plugin in request.plugins)
+        settings = parse_settings(request.settings)
+        self.options = Options(self.task, self.preset, file or {}, settings)
 
     def check_schedule(self, spec: Spec) -> None:
         """See `textbench.plan.build.check_schedule`."""
