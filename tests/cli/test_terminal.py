@@ -18,7 +18,7 @@ from textbench.cli.terminal import print_narrow, reasons, short_names
 from textbench.contracts.errors import did_you_mean
 from textbench.contracts.spec import Spec
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import Status
+from textbench.store.rows import PRINTED, Status
 
 LONG = [f"synthetic/scheduled_sampling-paper_{v}/s{n}-0123abcd" for v in "ab" for n in (0, 1)]
 
@@ -108,19 +108,17 @@ def test_a_narrow_terminal_shows_the_status_first_and_the_reason(
 
 
 def test_the_reason_itself_is_shown_and_the_log_only_if_it_says_more(tmp_path: Path) -> None:
-    empty, full = tmp_path / "empty", tmp_path / "full"
-    empty.write_bytes(b"")
-    full.write_bytes(b"more")
-    failed = [
-        ("a", "KeyError:\n 'x'", empty),
-        ("b", "", full),
-        ("c", "z", tmp_path),
-        ("d", "", empty),
-    ]
-    assert reasons(tmp_path, failed) == [
-        "a went wrong: KeyError: 'x'",
-        f"b went wrong: no reason is on record (more in {full})",
-        "c went wrong: z",
+    runs = [RunDirectory(tmp_path / "t" / "a" / name) for name in "abcd"]
+    for one in runs:
+        one.path.mkdir(parents=True)
+    (runs[0].path / PRINTED).write_bytes(b"")
+    (runs[1].path / PRINTED).write_bytes(b"more")
+    (runs[2].path / PRINTED).mkdir()
+    told = [Status("failed", reason=reason) for reason in ("KeyError:\n 'x'", "", "z", "")]
+    assert reasons(tmp_path, list(zip(runs, told, strict=True))) == [
+        "t/a/a went wrong: KeyError: 'x'",
+        f"t/a/b went wrong: no reason is on record (more in {runs[1].path / PRINTED})",
+        "t/a/c went wrong: z",
         f"1 more went wrong: textbench status --results {tmp_path}",
     ]
 

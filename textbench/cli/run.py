@@ -18,7 +18,7 @@ from textbench.cli.terminal import reasons, warn
 from textbench.plan.arguments import parse_retry, parse_shard
 from textbench.run.endings import INTERRUPTED
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import BROKEN, FINISHED, PRINTED, Status
+from textbench.store.rows import BROKEN, FINISHED, Status
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -207,15 +207,9 @@ def _say_what_next(
     if unfinished:
         lines.append(f"{len(unfinished)} of {len(outcomes)} runs are unfinished. To resume:")
         lines.append(f"  {command}")
-    lines += reasons(
-        results,
-        [
-            (RunDirectory(path).name, status.reason, path / PRINTED)
-            for spec, status in outcomes
-            if status.status in BROKEN
-            for path in (spec.directory(results),)
-        ],
-    )
+    broken = [(spec, status) for spec, status in outcomes if status.status in BROKEN]
+    failed = [(RunDirectory(spec.directory(results)), status) for spec, status in broken]
+    lines += reasons(results, failed)
     lines += ["Next:" if not unfinished else "A report of what there is:"]
     lines.append(f"  {shlex.join(report)}")
     console.print("\n" + "\n".join(lines), highlight=False, soft_wrap=True, markup=False)

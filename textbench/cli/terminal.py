@@ -11,6 +11,7 @@ import click
 
 from textbench.contracts.errors import UserError, printable
 from textbench.store.directory import RunDirectory
+from textbench.store.rows import PRINTED, Status
 
 NARROW = 100
 """Columns; below, a run's status comes first and its reason has lines of its own."""
@@ -124,19 +125,22 @@ def print_narrow(rows: Sequence[Sequence[str]], width: int) -> None:
             click.echo(note)
 
 
-def reasons(results: Path, failed: Sequence[tuple[str, str, Path]], most: int = 3) -> list[str]:
+def reasons(
+    results: Path, failed: Sequence[tuple[RunDirectory, Status]], most: int = 3
+) -> list[str]:
     """Return why runs went wrong, a line each, and where more stands if anything does.
 
     Args:
         results: The store.
-        failed: Name, reason and log of each.
+        failed: The runs.
         most: How many are told.
     """
     lines = []
-    for name, reason, log in failed[:most]:
+    for run, status in failed[:most]:
+        log = run.path / PRINTED
         more = f" (more in {log})" if log.is_file() and log.stat().st_size else ""
-        said = " ".join(printable(reason).split()) or "no reason is on record"
-        lines.append(f"{name} went wrong: {said}{more}")
+        said = " ".join(printable(status.reason).split()) or "no reason is on record"
+        lines.append(f"{run.name} went wrong: {said}{more}")
     if len(failed) > most:
         lines.append(f"{len(failed) - most} more went wrong: textbench status --results {results}")
     return lines

@@ -26,11 +26,7 @@ from textbench.store.read import (
     product_rate,
     read_store,
 )
-from textbench.store.rows import (
-    CURVE,
-    LOG_COLUMNS,
-    METRICS,
-)
+from textbench.store.rows import CURVE, LOG_COLUMNS, METRICS
 from textbench.store.rows import EVALUATION_COLUMNS as EVALUATION_COLUMNS
 from textbench.store.rows import METRIC_COLUMNS as METRIC_COLUMNS
 from textbench.store.rows import RUN_COLUMNS as RUN_COLUMNS
@@ -88,8 +84,7 @@ def load_results(directory: str | Path) -> pd.DataFrame:
     Args:
         directory: What ``textbench run --results`` wrote; may be empty or absent.
     """
-    store = read_store(directory)
-    return _reported(_results(store), store, directory)
+    return _reported(directory, _results)
 
 
 def load_curves(directory: str | Path) -> pd.DataFrame:
@@ -100,8 +95,7 @@ def load_curves(directory: str | Path) -> pd.DataFrame:
     "epoch" carry that epoch's ``seconds`` and ``cpu_seconds`` of training and the cumulative
     ledger. The log of a warm-up run comes first, flagged ``warmup``.
     """
-    store = read_store(directory)
-    return _reported(_logs(store), store, directory)
+    return _reported(directory, _logs)
 
 
 def load_runs(directory: str | Path) -> pd.DataFrame:
@@ -111,8 +105,7 @@ def load_runs(directory: str | Path) -> pd.DataFrame:
     user set) and ``warmup`` (the spec of the run that it started from, or None) are mappings, as in
     ``spec.json``. ``product_rate`` is that of the machine (`textbench.run.rates`).
     """
-    store = read_store(directory)
-    return _reported(_runs(store, store.runs), store, directory)
+    return _reported(directory, lambda store: _runs(store, store.runs))
 
 
 def frames(store: Results) -> Frames:
@@ -273,7 +266,10 @@ def _joined(
     return frame
 
 
-def _reported(frame: pd.DataFrame, store: Results, directory: str | Path) -> pd.DataFrame:
+def _reported(directory: str | Path, make: Callable[[Results], pd.DataFrame]) -> pd.DataFrame:
+    """Make a frame of a store, and warn of what is not in it."""
+    store = read_store(directory)
+    frame = make(store)
     frame.attrs["unreadable"] = dict(store.unreadable)
     if not (store.runs or store.unreadable):
         there = "holds no run" if Path(directory).is_dir() else "does not exist"
