@@ -250,19 +250,13 @@ def read_sections(data: JsonObject, where: str) -> Layer:
     for section, table in data.items():
         if isinstance(table, dict):
             sections[section] = table
-        elif section.partition("@")[0].partition(":")[0] in _sections():
+        elif section.partition("@")[0].partition(":")[0] in registry.sections():
             key = section if is_name(section) else f'"{section}"'
             raise UserError(f"{where}: {section} must be a table, [{key}] (given {table!r})")
         elif section != "summary":
             known = f"known outside sections: {', '.join(TOP_LEVEL)}"
             raise UserError(f"{where}: {section!r} is not a section; {known}")
     return sections
-
-
-def _sections() -> set[str]:
-    """Return what options may be of."""
-    found = {*registry.names("trainer"), *registry.names("task"), *registry.metric_sections()}
-    return {*found, "backbone", "evaluation"}
 
 
 def read_text(top: JsonObject, key: str) -> str:

@@ -158,14 +158,12 @@ class Options:
         if colon:
             registry.entry("trainer", name)
             self._shipped(row)
-        names = [*registry.names("trainer"), *registry.names("task"), *registry.metric_sections()]
-        names += ["backbone", "evaluation"]
-        if name not in names:
-            raise UnknownNameError("section", section, names, "an option is SECTION.KEY")
+        if name not in (known := registry.sections()):
+            raise UnknownNameError("section", section, known, "an option is SECTION.KEY")
         if at:
             tasks = registry.names("task")
             families = {registry.load_task(task).family for task in tasks} - {""}
-            known = (*tasks, *families, *presets.names())
+            known = {*tasks, *families, *presets.names()}
             if place not in known:
                 raise UnknownNameError("task or preset", place, known, f"in {section}")
 

@@ -123,6 +123,11 @@ def metric_sections() -> dict[str, str]:
     return {str(section or name): name for section, name in found}
 
 
+def sections() -> set[str]:
+    """Return what options may be of."""
+    return {*names("trainer"), *names("task"), *metric_sections(), "backbone", "evaluation"}
+
+
 def reference_rows(family: str) -> list[str]:
     """Return the trainers that say of themselves that rows on such tasks are read against them."""
     trainers = entries("trainer").items() if family else ()
