@@ -43,8 +43,8 @@ def findings(name: str, folder: Path, *settings: str) -> dict[str, Finding]:
     kind = registry.load_metric(name)
     text = kind.family == "text"
     given = words.write(folder) if text else SMALL
-    name = "text" if text else "synthetic-tiny"
-    asked = Request(task=name, preset="ci", settings=(*given, *settings))
+    on = "text" if text else "synthetic-tiny"
+    asked = Request(task=on, preset="ci", settings=(*given, *settings))
     task, common = resolve_task(asked)
     config = kind.config_schema(**common.metrics.get(kind.section or name, {}))
     return {finding.check: finding for finding in check_metric(kind, config, task)}

@@ -24,7 +24,7 @@ from textbench.run.engine import Engine
 from textbench.run.host import Host, Look, Order, Versions
 from textbench.run.limits import USUAL, Terms
 from textbench.run.provenance import COMMAND
-from textbench.store import files, kept
+from textbench.store import kept
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import Status, StatusName
 
@@ -260,9 +260,7 @@ class RayEngine(Engine):
         if spec.task_fingerprint not in self._prepared:
             kept.keep(self.results, spec, assemble.task(spec, self.results))
             self._prepared.add(spec.task_fingerprint)
-        paths = (kept.described_path(self.results, spec), kept.tensors_path(self.results, spec))
-        there = {path.name: files.read_bytes(path) for path in paths if os.path.lexists(path)}
-        return _below(f"store/{spec.task}", there)
+        return _below(f"store/{spec.task}", kept.contents(self.results, spec))
 
 
 def _below(folder: str, content: Mapping[str, bytes]) -> dict[str, bytes]:

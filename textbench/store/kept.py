@@ -104,10 +104,16 @@ def copy(store: Path, target: Path, spec: Spec, *, sentences: bool = True) -> No
         OSError: It cannot be read or written.
         DamagedError: A symbolic link or the like is in its place.
     """
-    for of in (described_path, tensors_path) if sentences else (described_path,):
-        if os.path.lexists(of(store, spec)):
-            of(target, spec).parent.mkdir(parents=True, exist_ok=True)
-            files.replace(of(target, spec), files.read_bytes(of(store, spec)))
+    folder = described_path(target, spec).parent
+    for name, content in contents(store, spec, sentences=sentences).items():
+        folder.mkdir(parents=True, exist_ok=True)
+        files.replace(folder / name, content)
+
+
+def contents(store: Path, spec: Spec, *, sentences: bool = True) -> dict[str, bytes]:
+    """Return the files that hold what a store keeps of a run's task, by name; see `copy`."""
+    paths = [described_path(store, spec), *([tensors_path(store, spec)] if sentences else [])]
+    return {path.name: files.read_bytes(path) for path in paths if os.path.lexists(path)}
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
