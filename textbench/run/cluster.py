@@ -19,14 +19,14 @@ from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.spec import Spec
 from textbench.run import assemble, mirror
 from textbench.run.connect import connect
-from textbench.run.endings import INTERRUPTED
+from textbench.run.endings import INTERRUPTED, Process
 from textbench.run.engine import Engine
 from textbench.run.host import Host, Look, Order, Versions
 from textbench.run.limits import USUAL, Terms
 from textbench.run.provenance import COMMAND
 from textbench.store import kept
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import Status, StatusName
+from textbench.store.rows import Status
 
 PASSED_ON = (COMMAND, "TEXTBENCH_DATA")
 """Environment variables that workers get where their machine has none of the name."""
@@ -35,7 +35,7 @@ SILENCE = 300.0
 """Seconds without an answer, where one comes every second, after which a machine counts as gone."""
 
 
-class RayProcess:
+class RayProcess(Process):
     """A worker on some machine of a cluster.
 
     Args:
@@ -64,9 +64,6 @@ class RayProcess:
         self._answer = self._call()
         self._since = time.monotonic()
         self._looks = 0
-        self.reason = ""
-        self.status: StatusName = "failed"
-        self.lost = ""
 
     def poll(self) -> int | None:
         """Take what the worker has told; return its exit code once it has ended."""
@@ -99,13 +96,6 @@ class RayProcess:
     def kill(self) -> None:
         """End it, at the next poll."""
         self._killed = True
-
-    def wait(self, seconds: float) -> None:
-        """Wait for a process that was asked to stop, and kill it when it does not."""
-        end = time.monotonic() + seconds
-        while self.poll() is None:
-            self._killed = self._killed or time.monotonic() > end
-            time.sleep(0.05)
 
     def _heed(self) -> None:
         """Do what was asked for since the last poll."""

@@ -7,9 +7,10 @@ engine and a dry run ask as `status` does.
 from __future__ import annotations
 
 import signal
+import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 from textbench.contracts.errors import one_line
 from textbench.store.directory import GONE, RunDirectory
@@ -46,32 +47,35 @@ CRASHES = frozenset(
 """Signals that a process brings upon itself; it would again."""
 
 
-class Process(Protocol):
+class Process(ABC):
     """A worker, wherever an engine has placed it."""
 
-    @property
-    def reason(self) -> str:
-        """Why it was stopped for its limits, or could not be placed; else empty."""
+    reason: str = ""
+    """Why it was stopped for its limits, or could not be placed; else empty."""
+    status: StatusName = "failed"
+    """What a run is that was stopped for `reason`."""
+    lost: str = ""
+    """Why the machine under it is gone, if it is: no fault of the run."""
 
-    @property
-    def status(self) -> StatusName:
-        """What a run is that was stopped for `reason`."""
-
-    @property
-    def lost(self) -> str:
-        """Why the machine under it is gone, if it is: no fault of the run."""
-
+    @abstractmethod
     def poll(self) -> int | None:
         """See to it; return its exit code once it has ended, or minus the signal."""
 
+    @abstractmethod
     def terminate(self) -> None:
         """Ask for a checkpoint and the end; safe in a signal handler."""
 
+    @abstractmethod
     def kill(self) -> None:
         """End it at once; safe in a signal handler."""
 
     def wait(self, seconds: float) -> None:
         """Wait for a process that was asked to stop, and kill it when it does not."""
+        end = time.monotonic() + seconds
+        while self.poll() is None:
+            if time.monotonic() > end:
+                self.kill()
+            time.sleep(0.05)
 
 
 def ending(directory: RunDirectory, process: Process, *, stopped: bool) -> Status:

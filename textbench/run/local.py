@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from textbench.contracts.spec import Spec
+from textbench.run.endings import Process
 from textbench.run.engine import Engine
 from textbench.run.limits import USUAL, Limits, Terms, resident, size
 from textbench.run.provenance import PARENT
@@ -52,7 +53,7 @@ def worker_options(device: str, plugins: Sequence[str], terms: Terms) -> list[st
     return options
 
 
-class LocalProcess:
+class LocalProcess(Process):
     """A worker on this machine.
 
     Args:
@@ -66,11 +67,7 @@ class LocalProcess:
         OSError: The log cannot be opened.
     """
 
-    lost = ""
-    reason = ""
-    """Why it was stopped for its limits."""
     status: StatusName = "timeout"
-    """What the run is then."""
 
     def __init__(
         self,
@@ -143,14 +140,6 @@ class LocalProcess:
     def kill(self) -> None:
         """End it at once."""
         self._process.kill()
-
-    def wait(self, seconds: float) -> None:
-        """Wait for a process that was asked to stop, and kill it when it does not."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 class LocalEngine(Engine):
