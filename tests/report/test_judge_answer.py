@@ -47,6 +47,10 @@ def test_a_first_place_of_seeds_far_apart_is_said_to_be_one() -> None:
     )
     alike = {"a": {"x": LOW}, "b": {"x": NEAR}, "c": {"x": (7.0, 7.02, 6.97)}}
     assert "far apart" not in told(alike)  # of usual width, though wider than the means lie apart
+    clear = {"a": {"x": (7.0, 7.1, 6.9)}, "b": {"x": (8.0, 8.001, 8.002)}}
+    assert "far apart" not in told(clear)  # ten times as wide as the other, and told from it
+    constant = {"a": {"x": (0.1, 0.1, 0.1)}, "b": {"x": (0.1, 0.1, 0.1)}}
+    assert "far apart" not in told(constant)
     assert "far apart" not in told(rows | {"c": {"x": (20.3, 20.2, 21.2)}})  # not first
 
 

@@ -190,7 +190,19 @@ def test_a_factor_is_on_the_other_side() -> None:
     costs(made, "cot", 10, 100.0)
     costs(made, "mle", 10, 50.0)
     found = judged(made, "same-order")
-    assert found.here == "holds" and "cot 10.01 < 50.1 10 x mle" in found.here_why
+    assert found.here == "holds" and "cot 10.01 < 50.1 = 10 x mle" in found.here_why
+
+
+def test_sums_that_differ_by_rounding_alone_are_equal() -> None:
+    """Of 12 and of 3 seeds the mean of one number is not the same bits; cot was the cheaper."""
+    made = Made()
+    for seed in range(12):
+        made.run("mle", seed, final={"nll_test": 8.0}, cpu_seconds=20.9)
+    finals(made, "cot", (8.0, 8.0, 8.0), "nll_test", cpu_seconds=20.9)
+    assert (
+        "cot 20.9 = 20.9 mle (identical in the 3 seeds in common)"
+        in judged(made, "most-cost").here_why
+    )
 
 
 # -- comparisons -----------------------------------------------------------------------------

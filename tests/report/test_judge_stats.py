@@ -169,13 +169,36 @@ def test_equal_seeds_are_compared_in_pairs() -> None:
 def test_other_seeds_are_compared_as_two_samples() -> None:
     a, b = by_seed([1.0, 2.0, 4.0]), by_seed([0.5, 1.0, 2.5, 0.1], 5)
     found = compare(a, b)
-    welch = reference.ttest_ind(list(a.values()), list(b.values()), equal_var=False)
-    interval = welch.confidence_interval()
+    sides = list(a.values()), list(b.values())
+    welch, student = (reference.ttest_ind(*sides, equal_var=equal) for equal in (False, True))
+    larger = max(welch, student, key=lambda one: one.pvalue)
+    interval = larger.confidence_interval()
     assert not found.paired and found.n == 3
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-    assert found.p == pytest.approx(welch.pvalue)
+    assert found.p == pytest.approx(larger.pvalue) and welch.pvalue != student.pvalue
     few = compare(by_seed(range(10)), by_seed(range(10, 20), 8))  # two of ten in common
     assert not few.paired
+
+
+def array_of(side: dict[int, float]) -> np.ndarray:
+    return np.array(list(side.values()))
+
+
+def test_three_seeds_that_agree_by_chance_are_not_certain() -> None:
+    """A rate that is 1 in three seeds, and in half of ten others: Welch's p is 0.015."""
+    a, b = by_seed([1.0] * 3), by_seed([0.0, 1.0] * 5, 5)
+    sides = [(side.mean(), side.std(ddof=1), side.size) for side in map(array_of, (a, b))]
+    welch = reference.ttest_ind_from_stats(*sides[0], *sides[1], equal_var=False)
+    assert welch.pvalue == pytest.approx(0.015, abs=0.0005)
+    found = compare(a, b)
+    assert not found.separated and found.low < 0 < found.high
+
+
+def test_few_seeds_of_a_larger_spread_are_not_certain_either() -> None:
+    """Student's test takes most of its spread from the twenty."""
+    a, b = by_seed([1.0, 2.0, 6.0]), by_seed([0.01 * seed for seed in range(20)], 5)
+    student = reference.ttest_ind(list(a.values()), list(b.values()))
+    assert student.pvalue < 0.001 and not compare(a, b).separated
 
 
 def test_two_seeds_in_common_are_no_pairs() -> None:

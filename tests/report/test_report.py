@@ -528,9 +528,23 @@ def ranked_store(folder: Path) -> Path:
     for seed, noise in enumerate((0.02, -0.01, 0.03)):
         values = {"cot": 7.0 + 0.01 * seed, "mle": 8.0 + 0.3 * (seed == 0), "x": 8.1 + noise}
         for trainer, value in values.items():
-            make_run(folder, spec(trainer, seed), nlls((value, 7.5)), epoch_seconds=())
-    make_run(folder, spec("y"), nlls((6.0, 7.0)), epoch_seconds=())
+            make_run(folder, spec(trainer, seed), nlls(*[(value, 7.5)] * 4), epoch_seconds=())
+    make_run(folder, spec("y"), nlls(*[(6.0, 7.0)] * 4), epoch_seconds=())
     return folder
+
+
+def test_a_row_that_stopped_before_its_schedules_end_is_said_to_have(
+    tmp_path: Path, no_figures: None
+) -> None:
+    """Early stopping at epochs 1 and 2 was "each trained for 3 epochs"."""
+    for seed in range(3):
+        make_run(tmp_path / "a", spec("mle", seed), nlls(*[(9.0, 8.0 + seed)] * 4))
+        early = nlls(*[(9.0, 8.1 + seed)] * (2 + (seed > 0)))
+        make_run(tmp_path / "a", spec("cot", seed), early)
+    write_report(tmp_path / "a", tmp_path / "out")
+    index = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert "3 seeds or more, not all trained alike (see below)." in index
+    assert "- Schedules: MLE: 3 epochs; CoT: 3 epochs, stopped after 1 to 2." in index
 
 
 def test_the_first_screen_ranks_and_says_what_may_be_concluded(

@@ -263,6 +263,21 @@ def test_a_ratio_is_to_the_base_on_the_same_hardware(tmp_path: Path) -> None:
     assert found["MLE"][0]["seeds"] == {"0": "1.0", "1": "1.0"}
 
 
+def test_a_ratio_is_to_one_row_of_several_that_are_called_alike(tmp_path: Path) -> None:
+    """It was to whichever had a seed first, and nobody said to which."""
+    for seed in range(2):
+        make_run(tmp_path, spec("mle", seed), points(1.0), epoch_seconds=(2.0,))
+        make_run(tmp_path, spec("x", seed), points(1.0), epoch_seconds=(6.0,))
+    slow = {"config": {"epochs": 9}, "overrides": {"mle.epochs": 9}}
+    for seed in range(3):
+        make_run(tmp_path, spec("mle", seed, **slow), points(1.0), epoch_seconds=(3.0,))
+    found = cells(tmp_path, RATIO)
+    assert found["x"][0]["seeds"] == {"0": "2.0", "1": "2.0"}
+    assert found["MLE [epochs=9]"][0]["mean"] == 1.0
+    table = build(TableSpec("t", "T", ("*",), (RATIO,)), only(tmp_path))
+    assert table is not None and table.columns[0].spec.note.endswith("divided by MLE [epochs=9]")
+
+
 def test_a_ratio_of_other_seeds_is_to_the_bases_mean(tmp_path: Path) -> None:
     make_run(tmp_path, spec("mle", seed=0), points(1.0), epoch_seconds=(2.0, 2.0))
     make_run(tmp_path, spec("mle", seed=1), points(1.0), epoch_seconds=(4.0, 4.0))

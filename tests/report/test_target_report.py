@@ -253,7 +253,10 @@ def test_the_profile_is_the_share_of_targets_within_a_factor(tmp_path: Path) -> 
     stem = "target-profile-synthetic-quick"
     assert {f"{stem}.{kind}" for kind in ("pdf", "png", "csv")} <= names
     index = (tmp_path / "out" / "report.md").read_text()
-    assert f"({stem}.png)" in index and "Not drawn, as they meet none: SeqGAN." in index
+    assert (
+        f"({stem}.png)" in index
+        and "Not drawn, as their median seed meets none at any τ: SeqGAN." in index
+    )
 
 
 def test_the_profile_names_the_rows_of_few_seeds(tmp_path: Path) -> None:
@@ -265,7 +268,7 @@ def test_the_profile_names_the_rows_of_few_seeds(tmp_path: Path) -> None:
     drawn = Drawn(Figure(), ("SeqGAN",))
     assert target_profile.caption(found, drawn).endswith(
         "Fewer than 3 seeds, of which nothing may be concluded: CoT. "
-        "Not drawn, as they meet none: SeqGAN."
+        "Not drawn, as their median seed meets none at any τ: SeqGAN."
     )
     seeds(tmp_path, "cot", [1, 1, 1])
     assert "Fewer" not in target_profile.caption(list(tables(tmp_path).values()), drawn)

@@ -15,6 +15,7 @@ import pandas as pd
 from textbench.contracts.plain import grouped
 from textbench.judge.power import LEAST
 from textbench.judge.ranking import Ranking, listed
+from textbench.judge.stats import ROUNDING
 
 Key = tuple[str, str]
 """Label and group of a row."""
@@ -115,13 +116,14 @@ def _untold(contests: Sequence[_Contest]) -> str:
 def _wide(metric: str, inside: pd.DataFrame, titles: Mapping[Key, str]) -> str:
     """Name rows whose first place their spread alone gives them: no row is told apart from them.
 
-    Their interval is wider than all others' means lie apart, and `WIDER` times that of most others.
+    Their interval is wider than all means lie apart, and `WIDER` times that of most others.
     """
     placed = inside[inside["place"].notna()]
     widths, found = placed["high"] - placed["low"], []
-    for at in placed.index[placed["place"] == 1]:
-        means, rest = placed["mean"].drop(at), widths.drop(at)
-        if widths[at] > max(means.max() - means.min(), WIDER * rest.median()):
+    apart = placed["mean"].max() - placed["mean"].min()
+    spread = placed["sd"] > ROUNDING * placed["mean"].abs()
+    for at in placed.index[(placed["place"] == 1) & spread]:
+        if widths[at] > max(apart, WIDER * widths.drop(at).median()):
             row = placed.loc[at]
             name = titles.get((row["label"], row["group"]), row["label"])
             found.append(f"the mean of {name} may lie from {row['low']:.3f} to {row['high']:.3f}")

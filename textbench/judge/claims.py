@@ -177,7 +177,8 @@ def _head(one: Contest) -> str:
     """Return ``"final of nll_test: cot 7.5 < "``; empty where there are no two numbers."""
     if math.isnan(one.left) or math.isnan(one.right) or one.measure == "broken":
         return ""
-    sign = "<" if one.left < one.right else ">" if one.left > one.right else "="
+    equal = one.numbers[0] == one.numbers[1]
+    sign = "=" if equal else "<" if one.left < one.right else ">"
     return f"{one.measure}: {one.subject} {one.numbers[0]} {sign} "
 
 

@@ -8,7 +8,6 @@ samples, is no difference.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 
@@ -172,8 +171,10 @@ def _evaluation(
     record: Record, protocol: Protocol, column: Column, measured: str, curve: bool
 ) -> Iterator[str]:
     key = "samples" if curve or column.select == "best" else "final_samples"
-    samples = record.evaluation.get(key, math.nan)
-    if protocol.samples and not samples >= protocol.samples:
+    samples = record.evaluation.get(key)
+    if protocol.samples and samples is None:
+        yield f"the number of samples is not on record (published: {protocol.samples:,})"
+    elif protocol.samples and samples < protocol.samples:
         yield f"evaluated on {samples:,} instead of {protocol.samples:,} samples"
     if protocol.every and column.select == "best" and not curve:
         yield from _grid(record, protocol.every)

@@ -47,14 +47,14 @@ class Contest:
 
     @property
     def shown(self) -> str:
-        """The other side, ``"8.68 seqgan"``; a bound, ``"0"``."""
-        times = f"{self.factor:g} x " if self.factor != 1 else ""
+        """The other side, ``"8.68 seqgan"``, ``"50 = 10 x mle"``; a bound, ``"0"``."""
+        times = f"= {self.factor:g} x " if self.factor != 1 else ""
         return f"{self.numbers[1]} {times}{self.other}".strip()
 
     @property
     def numbers(self) -> tuple[str, str]:
-        """Both sides, with so many digits that two that differ look it."""
-        pairs = ((f"{self.left:.{n}g}", f"{self.right:.{n}g}") for n in range(4, 18))
+        """Both sides, with so many digits that two that differ, but for rounding, look it."""
+        pairs = ((f"{self.left:.{n}g}", f"{self.right:.{n}g}") for n in range(4, 13))
         return next((pair for pair in pairs if pair[0] != pair[1]), (f"{self.left:.4g}",) * 2)
 
 
@@ -144,7 +144,10 @@ def _decided(draft: Contest, measure: Measure, pair: Pair, found: Difference) ->
     certain = found.separated or _counted(measure, pair)
     if certain and (found.n >= LEAST or _counted(measure, pair)):
         return replace(draft, answer="better" if right_way else "worse")
-    return replace(draft, answer="undecided", why=_open(found))
+    why = _open(found)
+    if found.note and found.paired and found.n < max(map(len, pair)):
+        why += f" in the {found.n} seeds in common"
+    return replace(draft, answer="undecided", why=why)
 
 
 def _counted(measure: Measure, pair: Pair) -> bool:
@@ -206,5 +209,6 @@ def _spread_decided(draft: Contest, p: float) -> Contest:
         right_way = (draft.left < draft.right) == (draft.relation == "<")
         return replace(draft, answer="better" if right_way else "worse")
     few = draft.n < LEAST
-    why = _too_few(draft.n) if few else f"not separated at n = {draft.n}: spreads take many seeds"
+    why = f"{draft.subject}, {draft.other}: " if draft.n < 2 else ""  # which have no numbers
+    why += _too_few(draft.n) if few else f"not separated at n = {draft.n}: spreads take many seeds"
     return replace(draft, answer="undecided", why=why)

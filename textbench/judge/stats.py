@@ -22,6 +22,7 @@ from scipy import special
 
 from textbench.judge.exact import mann_whitney_test, sign_flip_test
 from textbench.judge.power import LEAST, seeds_to_tell
+from textbench.judge.two_samples import two_sample_test
 
 K = TypeVar("K", bound=Hashable)
 Floats = NDArray[np.float64]
@@ -65,7 +66,7 @@ class Difference:
     sd: float
     """Of the differences; of unpaired samples, the pooled one."""
     low: float
-    """Lower end of the 95 % interval of this difference alone (Welch's where unpaired)."""
+    """Lower end of the 95 % interval of this difference alone (`two_samples` where unpaired)."""
     high: float
     p: float
     """Two-sided, of the t-test; NaN where it cannot be had."""
@@ -256,8 +257,6 @@ def _paired(a: Sequence[float], b: Sequence[float]) -> Difference:
 
 
 def _unpaired(a: Sequence[float], b: Sequence[float]) -> Difference:
-    from scipy import stats
-
     first, second = summarise(a), summarise(b)
     n, mean = min(first.n, second.n), first.mean - second.mean
     if n < 2:
@@ -271,10 +270,9 @@ def _unpaired(a: Sequence[float], b: Sequence[float]) -> Difference:
             return replace(flat, note="equal up to rounding" if mean else "identical")
         smallest = 2 / math.comb(first.n + second.n, first.n)  # as in `t_test`
         return replace(flat, p=min(1.0, smallest), note="no spread")
-    welch = stats.ttest_ind(a, b, equal_var=False)
-    low, high = (float(end) for end in welch.confidence_interval())
+    _, p, low, high = map(float, two_sample_test(a, b))
     exact = mann_whitney_test(a, b) if n >= EXACT_FROM else math.nan
-    return Difference(False, n, mean, pooled, low, high, float(welch.pvalue), exact)
+    return Difference(False, n, mean, pooled, low, high, p, exact)
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float, float, float]:

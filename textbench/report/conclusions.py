@@ -130,10 +130,11 @@ def number_lines(found: pd.DataFrame) -> list[dict[str, object]]:
         keys, sort=False, observed=True
     ):
         rows = ", ".join(dict.fromkeys(group["row"]))
+        count = f"{len(group)} number{'s' * (len(group) != 1)}"
         lines.append(
             {
                 **dict(outcome=outcome, document=document, source=source, section=section, why=why),
-                **dict(row=rows, column=f"{len(group)} numbers", published="", ours="", n=""),
+                **dict(row=rows, column=count, published="", ours="", n=""),
             }
         )
     return lines

@@ -14,7 +14,7 @@ from textbench.judge.stats import Difference
 from textbench.report.layout import Block, Cell, Head, Layout, Line
 from textbench.report.markup import MISSING, number
 from textbench.report.sections import spelt_out
-from textbench.report.tables import Column, Table
+from textbench.report.tables import Column, Table, baselines
 
 CSV_COLUMNS = (
     *("table", "task", "task_fingerprint", "preset", "baseline", "row", "label", "options"),
@@ -30,10 +30,10 @@ def compare(table: Table) -> tuple[pd.DataFrame, Layout] | None:
         A frame with `CSV_COLUMNS`, and what the table's templates need.
     """
     section = table.section
-    candidates = section.rows[section.rows["label"] == table.spec.baseline]
-    if not len(candidates):
+    candidates = baselines(section, table.spec.baseline)
+    if not candidates:
         return None
-    base = candidates.sort_values("done", ascending=False, kind="stable").index.to_list()[0]
+    base = candidates[0]
     columns = [column for column in table.columns if not column.spec.is_time]
     found = [_differences(column, base) for column in columns]
     rows = [row for row in section.rows.index if any(row in one for one in found)]
@@ -130,7 +130,8 @@ def _notes(baseline: str, frame: pd.DataFrame) -> Iterator[str]:
     yield (
         f"Row minus {baseline}: mean of the differences between equal seeds, which share data and "
         "initial generator [95 % t-interval of this difference alone]. Bold: separated, with p of "
-        "the paired t-test (where few seeds are shared Welch's, of the means: “unpaired”), "
+        "the paired t-test (where few seeds are shared, of the means, the larger of Welch's and "
+        "Student's: “unpaired”), "
         "Holm-corrected over the rows of a column, at most 0.05."
     )
     if frame["seeds_needed"].notna().any() or not frame["separated"].all():

@@ -58,7 +58,8 @@ def _how_to_read(table: Table) -> Iterator[str]:
     if any(judged):
         yield (
             "Bold: the rows that share the first place of a column, because no row is separated "
-            "from them and better (paired t-tests of all pairs of rows; Holm; 5 %). Rows of fewer "
+            "from them and better (t-tests of all pairs of rows, by seed where they share seeds; "
+            "Holm; 5 %). Rows of fewer "
             f"than {LEAST} seeds compete for no place."
         )
     if not all(judged):

@@ -148,12 +148,22 @@ def _columns(spec: ColumnSpec, section: Section) -> Iterator[Column]:
     """Select a column's numbers, and part them by protocol."""
     picked = pick(section, spec)
     if spec.relative_to:
-        base = section.rows.index[section.rows["label"] == spec.relative_to]
-        picked = relative(picked, picked["row"].isin(base), spec.relative_to)
+        base = baselines(section, spec.relative_to)
+        picked = relative(picked, picked["row"].isin(base[:1]), spec.relative_to)
+        if len(base) > 1:
+            spec = replace(
+                spec, note=f"{spec.note}; divided by {section.rows.loc[base[0], 'title']}"
+            )
     protocols = sorted(set(picked["protocol"]) - {""}) or [""]
     for number, protocol in enumerate(protocols, start=1):
         mine = picked[(picked["protocol"] == protocol) | (picked["protocol"] == "")]
         yield Column(spec, protocol, mine, str(number) if len(protocols) > 1 else "")
+
+
+def baselines(section: Section, label: str) -> list[Hashable]:
+    """Return the rows of a label; others are compared with the first, of most finished runs."""
+    mine = section.rows[section.rows["label"] == label]
+    return mine.sort_values("done", ascending=False, kind="stable").index.to_list()
 
 
 def _places(column: Column, section: Section) -> dict[Hashable, int]:

@@ -64,9 +64,9 @@ def caption(tables: Sequence[TargetTable], drawn: Drawn) -> str:
     )
     if few := [title for title in _of_few_seeds(tables) if title not in drawn.stubs]:
         told += f" Fewer than {SEEDS} seeds, of which nothing may be concluded: {', '.join(few)}."
-    return told + (
-        f" Not drawn, as they meet none: {', '.join(drawn.stubs)}." if drawn.stubs else ""
-    )
+    # Where the cheapest row paid nothing, no factor of that is another row's cost.
+    none = f" Not drawn, as their median seed meets none at any τ: {', '.join(drawn.stubs)}."
+    return told + (none if drawn.stubs else "")
 
 
 def _of_few_seeds(tables: Sequence[TargetTable]) -> list[str]:
