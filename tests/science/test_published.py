@@ -447,6 +447,60 @@ def test_what_that_page_says_of_regularisation_and_of_the_discriminator() -> Non
     assert f"{jsd['mle:fresh']:.1f}" == "5.0" and jsd.drop("mle:fresh").min() > 6.3
 
 
+def pair_of(frame: pd.DataFrame) -> str:
+    return " / ".join(f"{mean:.2f}" for mean in frame[["nll_oracle", "nll_test"]].mean())
+
+
+def test_what_that_page_says_of_epochs_and_of_pairs_that_are_not_separated() -> None:
+    page, every, end = on_the_page(), paths("oracle"), ends("variants")
+    path = results("oracle").query("label == 'maligan' and not final")  # its warm-up's, too
+    path = path.pivot_table(index=["seed", "epoch"], columns="metric", values="value")
+    sums = both(path).groupby("seed").idxmin().map(lambda at: f"{at[1]:.0f}")
+    assert "MaliGAN's stem from epochs {}, {} and {},".format(*sums) in page
+    at = [{epoch for *_, epoch in lowest(every.loc[row]).index} for row in ("cot", "mle:dropout")]
+    assert (at[0], at[1]) == ({25, 30}, {14})
+    assert "CoT's at epoch 25 to 30, the other's at 14;" in page
+    shown = [pair_of(end.loc[row]) for row in ("seqgan", "policy_gradient")]
+    assert f"not separated: {shown[0]} and {shown[1]}." in page
+    full = [pair_of(end.loc[row]) for row in ("cot", "cot:full_gradient")]
+    assert f"the two end at {full[0]} and {full[1]}, not separated." in page
+    gradient = " ".join((ROOT / "docs" / "full-gradient.md").read_text("utf-8").split())
+    assert f"NLL_test {full[0]} and {full[1]} (" in gradient
+    places = pd.read_csv(REPORTS / "variants" / "rankings.csv").set_index(["metric", "label"])
+    for rows in (["seqgan", "policy_gradient"], ["cot", "cot:full_gradient"]):
+        for metric in ("nll_oracle", "nll_test"):  # who is worse stands in a later place
+            assert places["place"].loc[metric].loc[rows].nunique() == 1
+    logs = load_curves(PUBLISHED / "oracle")
+    logs = logs[(logs["label"] == "seqgan") & (logs["name"] == "d_accuracy") & ~logs["warmup"]]
+    ending = logs[logs["epoch"] == logs["epoch"].max()].groupby("seed")["value"].mean()
+    assert len(ending) == 3 and ending.round(2).eq(1.0).all() and "accuracy of 1.00 on" in page
+
+
+def test_what_other_pages_say_of_early_states_schedules_and_costs(curves: pd.DataFrame) -> None:
+    protocol, artifact = (
+        " ".join((ROOT / name).read_text("utf-8").split())
+        for name in ("docs/protocol.md", "ARTIFACT.md")
+    )
+    for state in ("readme", "150a32a"):
+        mine = curves[curves["label"] == f"cot:{state}"]
+        shown = [pair_of(mine[mine["step"] == step]) for step in (100, 200)]
+        assert f"`cot:{state}` {shown[0]} and {shown[1]}" in protocol
+    faded = [at_epoch("variants", "scheduled_sampling:to_zero", 10), ends("variants")]
+    faded[1] = faded[1].loc["scheduled_sampling:to_zero"]
+    shown = [pair_of(one) for one in faded]
+    assert f"middle: {shown[0]} after epoch 10 of 20, {shown[1]} after 20 (three" in protocol
+    last = results("quick").query("final").drop_duplicates("run")["cpu_seconds"] / 60
+    assert [round(last.min()), round(last.max())] == [1, 4]
+    assert "`quick`: 1 to 5 processor minutes a row and seed" in artifact
+    own = results("coco").query("final and not warmup").drop_duplicates("run")
+    hours = own.groupby("label")["cpu_seconds"].mean() / 3600
+    adversarial = hours[["seqgan", "maligan:texygen", "rankgan"]] - hours["mle"]  # it warmed up
+    total = hours[["mle", "cot", "scheduled_sampling"]].sum() + adversarial.sum()
+    rest = hours[["leakgan", "professor_forcing"]].sum()
+    shown = f"{total:.1f} of training, measured; LeakGAN and professor forcing {rest:.1f} more"
+    assert shown in artifact
+
+
 def test_the_command_of_every_recorded_run_is_written_beside_it() -> None:
     """The pages of the stores have the commands that the runs themselves recorded."""
     pages = [path.read_text() for path in PUBLISHED.rglob("README.md")]
