@@ -468,6 +468,13 @@ def test_iterations_count_in_place_of_epochs() -> None:
     assert (plain.schedule, plain.last_epoch) == ("1,282 epochs", 1282)
 
 
+def test_an_unrecorded_number_of_samples_is_said_to_be_that() -> None:
+    """It was "evaluated on nan"."""
+    found = store_of(CLOSE, evaluation={"every": 1})
+    (one,) = [v for v in numbers(found.results, found.runs).itertuples() if v.label == "mle"][:1]
+    assert "the number of samples is not on record (published: 9,984)" in one.reasons
+
+
 def test_the_sizes_of_a_text_are_read_from_its_note() -> None:
     note = (
         "9,000 / 1,000 / 10,000 sentences (train / valid / test); train is not the published file"

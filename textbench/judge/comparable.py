@@ -172,9 +172,10 @@ def _evaluation(
 ) -> Iterator[str]:
     key = "samples" if curve or column.select == "best" else "final_samples"
     samples = record.evaluation.get(key)
-    if protocol.samples and samples is None:
-        yield f"the number of samples is not on record (published: {protocol.samples:,})"
-    elif protocol.samples and samples < protocol.samples:
+    if samples is None:
+        if protocol.samples:
+            yield f"the number of samples is not on record (published: {protocol.samples:,})"
+    elif samples < protocol.samples:
         yield f"evaluated on {samples:,} instead of {protocol.samples:,} samples"
     if protocol.every and column.select == "best" and not curve:
         yield from _grid(record, protocol.every)

@@ -160,10 +160,10 @@ def _columns(spec: ColumnSpec, section: Section) -> Iterator[Column]:
         yield Column(spec, protocol, mine, str(number) if len(protocols) > 1 else "")
 
 
-def baselines(section: Section, label: str) -> list[Hashable]:
+def baselines(section: Section, label: str) -> list[int]:
     """Return the rows of a label; others are compared with the first, of most finished runs."""
     mine = section.rows[section.rows["label"] == label]
-    return mine.sort_values("done", ascending=False, kind="stable").index.to_list()
+    return list(map(int, mine.sort_values("done", ascending=False, kind="stable").index))
 
 
 def _places(column: Column, section: Section) -> dict[Hashable, int]:
