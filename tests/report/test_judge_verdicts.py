@@ -126,6 +126,7 @@ def test_a_short_schedule_is_no_failed_claim() -> None:
             {"evaluation": {"every": 1, "samples": 9984, "final_samples": 2000}},
             "evaluated on 2,000 instead of 9,984 samples",
         ),
+        ({"evaluation": {"every": 1}}, "the number of samples is not on record (published: 9,984)"),
         ({"overrides": {"mle.momentum": 0.9}}, "momentum changed to 0.9"),
     ],
 )
@@ -466,13 +467,6 @@ def test_iterations_count_in_place_of_epochs() -> None:
     assert (counted.schedule, counted.last_epoch) == ("6,240 iterations", None)
     plain = Record.of(row | {"config": {"epochs": 1282, "iterations": 0}})
     assert (plain.schedule, plain.last_epoch) == ("1,282 epochs", 1282)
-
-
-def test_an_unrecorded_number_of_samples_is_said_to_be_that() -> None:
-    """It was "evaluated on nan"."""
-    found = store_of(CLOSE, evaluation={"every": 1})
-    (one,) = [v for v in numbers(found.results, found.runs).itertuples() if v.label == "mle"][:1]
-    assert "the number of samples is not on record (published: 9,984)" in one.reasons
 
 
 def test_the_sizes_of_a_text_are_read_from_its_note() -> None:

@@ -151,9 +151,8 @@ def _columns(spec: ColumnSpec, section: Section) -> Iterator[Column]:
         base = baselines(section, spec.relative_to)
         picked = relative(picked, picked["row"].isin(base[:1]), spec.relative_to)
         if len(base) > 1:
-            spec = replace(
-                spec, note=f"{spec.note}; divided by {section.rows.loc[base[0], 'title']}"
-            )
+            title = str(section.rows.loc[base[0], "title"])
+            spec = replace(spec, note=f"{spec.note}; divided by {title}")
     protocols = sorted(set(picked["protocol"]) - {""}) or [""]
     for number, protocol in enumerate(protocols, start=1):
         mine = picked[(picked["protocol"] == protocol) | (picked["protocol"] == "")]
