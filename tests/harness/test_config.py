@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydantic import Field
 from textbench.contracts.config import Config, validate
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.plan import presets, registry
+from textbench.plan import presets, registry, shipped
 from textbench.plan.arguments import (
     parse_duration,
     parse_seeds,
@@ -103,7 +104,8 @@ def preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only preset, ``p``, empty until a test writes to it."""
     folder = tmp_path / "presets"
     folder.mkdir()
-    monkeypatch.setattr(presets, "_FOLDER", folder)
+    monkeypatch.setattr(presets, "names", partial(shipped.names, folder))
+    monkeypatch.setattr(presets, "path", partial(shipped.path, folder, "preset"))
     (folder / "p.toml").write_text("")
     return folder / "p.toml"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.plan import precedence, presets, registry
+from textbench.plan import precedence, presets, registry, shipped
 from textbench.plan.resolve import Request, expand
 
 PLUGIN = """
@@ -58,7 +59,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "trainers.py").write_text(PLUGIN)
     (tmp_path / "trainers.toml").write_text(toml({"plain.v": SHIPPED}).replace('"', ""))
     (tmp_path / "presets").mkdir()
-    monkeypatch.setattr(presets, "_FOLDER", tmp_path / "presets")
+    monkeypatch.setattr(presets, "names", partial(shipped.names, tmp_path / "presets"))
+    monkeypatch.setattr(presets, "path", partial(shipped.path, tmp_path / "presets", "preset"))
     monkeypatch.setattr(registry.load_task("synthetic-tiny"), "family", "toys")
     yield tmp_path
     registry._plugins.clear()
