@@ -42,6 +42,7 @@ def command(
     """
     refuse_folder_of_stores(results)
     store = read_store(results)
+    kept = _records(store) if archive is not None else {}  # whose record is damaged has no numbers
     found, unfinished = collect(store, organisation)
     if unfinished:
         click.echo(f"textbench: {unfinished} run(s) are not done and left out", err=True)
@@ -51,7 +52,7 @@ def command(
     out = out or (None if archive else Path("export"))
     targets = {out / name: content for name, content in found.items()} if out else {}
     if archive is not None:
-        targets[archive] = export.archive({**found, **_records(store)})
+        targets[archive] = export.archive({**found, **kept})
     if not force:
         export.refuse_to_replace(targets.items())
     for path, content in targets.items():
@@ -82,8 +83,11 @@ def collect(store: Results, organisation: str) -> tuple[export.Files, int]:
 
 
 def _records(store: Results) -> export.Files:
+    """Return the records of what is done; what is damaged is noted."""
     found: export.Files = {}
     for run in store.runs:
         if run.status.status == "done" and run.directory.name not in store.unreadable:
-            found |= export.records(run)
+            with noting(store.unreadable, run.directory.name):
+                export.exported(run, "")  # what has no numbers has no record in the archive
+                found |= export.records(run)
     return found

@@ -10,7 +10,8 @@ from textbench.contracts.errors import one_line, printable
 from textbench.judge import published
 from textbench.report.definitions import TEMPERED, SampleSpec, matches, sample_spec
 from textbench.report.sections import Section, indexed, records, spelt_out
-from textbench.store import files
+from textbench.store import verify
+from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError
 from textbench.store.rows import SAMPLES
 
@@ -53,9 +54,8 @@ def read_samples(section: Section, number: int, said: list[str] | None = None) -
 def _lines(run: Path, said: list[str] | None) -> list[str]:
     """Return a run's samples; none where they are lost."""
     try:
-        content = files.read_bytes(run / SAMPLES, files.LARGEST)
-    except FileNotFoundError:
-        return []
+        directory = RunDirectory(run, alone=True)
+        content = verify.samples(directory, directory.status())
     except (OSError, DamagedError) as error:
         wrong = error.wrong if isinstance(error, DamagedError) else one_line(error)
         if said is not None:

@@ -47,6 +47,16 @@ CRASHES = frozenset(
 """Signals that a process brings upon itself; it would again."""
 
 
+def requests_to_stop() -> list[signal.Signals]:
+    """Return the signals at which a run writes a checkpoint and stops.
+
+    A terminal that is closed hangs up on everything in it, unless `nohup` has seen to that.
+    """
+    hang_up: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+    heard = hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([hang_up] if hang_up and heard else [])]
+
+
 class Process(ABC):
     """A worker, wherever an engine has placed it."""
 

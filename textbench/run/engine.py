@@ -20,7 +20,15 @@ from types import FrameType
 
 from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.spec import Spec
-from textbench.run.endings import Process, damage_beside, ending, not_done, start_again, write
+from textbench.run.endings import (
+    Process,
+    damage_beside,
+    ending,
+    not_done,
+    requests_to_stop,
+    start_again,
+    write,
+)
 from textbench.run.limits import GRACE, Terms
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import BROKEN, FINISHED, Status
@@ -228,10 +236,10 @@ class Engine(ABC):
 
     @contextmanager
     def _stopped_by_signals(self) -> Iterator[None]:
-        """Turn Ctrl-C and SIGTERM into a request to the workers; let none outlive the block."""
+        """Turn what asks to stop into a request to the workers; let none outlive the block."""
         previous = {}
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in requests_to_stop():
                 previous[number] = signal.signal(number, self._on_signal)
         try:
             yield

@@ -26,7 +26,7 @@ from textbench.plan import registry
 from textbench.plan.codehash import code_hash
 from textbench.run import assemble, checkpoint, conditions
 from textbench.run.conditions import Conditions
-from textbench.run.endings import INTERRUPTED
+from textbench.run.endings import INTERRUPTED, requests_to_stop
 from textbench.run.loop import Run, Warmup
 from textbench.run.provenance import PARENT, provenance
 from textbench.store import kept, seal, verify
@@ -52,7 +52,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 GO_ON = "the same command goes on from the last checkpoint when that is mended"
 
 STOP = threading.Event()
-"""Set by SIGTERM and SIGINT: stop at a checkpoint after the current step."""
+"""Set by `requests_to_stop`: stop at a checkpoint after the current step."""
 
 
 class StoppedError(Exception):
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--plugin", action="append", default=[], help="file to load first")
     parser.add_argument("--memory", type=int, default=0, metavar="BYTES")
     given = parser.parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in requests_to_stop():
         signal.signal(number, lambda *_: STOP.set())
     torch.set_num_threads(1)
     if given.memory:
@@ -188,7 +188,7 @@ def _is_complete(directory: RunDirectory, spec: Spec) -> bool:
         last = directory.evaluations()[-1]
         checkpoint.load_generator(directory, spec.hash)
         sealed = seal.is_sealed(directory.content(GENERATOR))
-        directory.curve()
+        directory.curve(), directory.content(SAMPLES)
     except (OSError, DamagedError, IndexError):
         return False
     if not (last["final"] and sealed and os.path.lexists(directory.path / SAMPLES)):

@@ -144,6 +144,8 @@ class RunDirectory(Folder):
             UserError: The record is of another schema.
         """
         data = self.read_json(SPEC)
+        if "schema" not in data and "hash" not in data:  # 0.1.0 wrote none of the first
+            raise DamagedError(f"{SPEC} is no spec: it has neither schema nor hash")
         check_schema(data.get("schema", 1))
         spec = records.spec(data)
         try:
@@ -263,7 +265,11 @@ class RunDirectory(Folder):
         """Read what the run was made with, start by start; empty where it has not started."""
         if not os.path.lexists(self.path / ENVIRONMENT):
             return []
-        return records.starts(self.read_json(ENVIRONMENT))
+        try:
+            return records.starts(self.read_json(ENVIRONMENT))
+        except DamagedError as error:  # training again is not what a finished run lacks
+            remedy = "remove that file: no number is in it, only what the run was made with"
+            raise DamagedError(error.wrong, remedy) from None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

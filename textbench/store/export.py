@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import uuid
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -16,8 +17,9 @@ from datetime import datetime
 from pathlib import Path
 
 from textbench.contracts.errors import UserError
+from textbench.store import verify
 from textbench.store.directory import RunDirectory
-from textbench.store.files import checksum
+from textbench.store.files import checksum, read_bytes
 from textbench.store.read import RecordedRun
 from textbench.store.rows import RECORD, EvaluationRow, Measurement, Start
 
@@ -186,10 +188,11 @@ def records(run: RecordedRun) -> Files:
     from textbench.store import kept  # which imports torch
 
     directory: RunDirectory = run.directory
+    verify.samples(directory, run.status)
     found = {f"store/{directory.name}/{name}": directory.content(name) for name in RECORD}
     described = kept.described_path(directory.store, run.spec)
-    if described.is_file() and not described.is_symlink():
-        found[f"store/{run.spec.task}/{described.name}"] = described.read_bytes()
+    if os.path.lexists(described):
+        found[f"store/{run.spec.task}/{described.name}"] = read_bytes(described)
     return {name: content for name, content in found.items() if content}
 
 

@@ -18,7 +18,7 @@ from itertools import groupby
 from pathlib import Path
 
 from textbench.contracts.errors import UserError, printable
-from textbench.store import files, kept, process
+from textbench.store import files, kept, process, verify
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, checksum
 from textbench.store.read import RecordedRun, read_run
@@ -65,6 +65,7 @@ def checked(directory: RunDirectory) -> RecordedRun:
         remedy = "`textbench run` with the same command makes it again"
         raise DamagedError(f"{GENERATOR} is missing", remedy)
     starts = run.starts
+    verify.samples(directory, status)
     if not starts:
         raise DamagedError(f"{ENVIRONMENT} does not say what it was made with")
     for start in starts:
@@ -131,7 +132,8 @@ def _content(run: RecordedRun, *, generator: bool) -> dict[str, bytes]:
     found[SAMPLES] = b"".join(read(SAMPLES).splitlines(keepends=True)[:SAMPLE_LINES])
     if generator and len(parameters := read(GENERATOR)) <= LARGEST_GENERATOR:
         found[GENERATOR] = parameters
-    sums = {name: checksum(found[name]) for name in (CURVE, METRICS, GENERATOR) if name in found}
+    summed = (CURVE, METRICS, GENERATOR, SAMPLES)
+    sums = {name: checksum(found[name]) for name in summed if found.get(name)}
     found[STATUS] = files.to_json(asdict(replace(run.status, checksums=sums)))
     return {name: content for name, content in found.items() if content}
 

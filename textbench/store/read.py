@@ -194,6 +194,7 @@ def _problems(directory: RunDirectory) -> Iterator[str]:
             wrong = seal.broken(content, spec.hash) if content else ""
             yield wrong and f"{name} {wrong}"
     directory.evaluations(), directory.curve()
+    yield damage(lambda: verify.samples(directory, status))
     yield damage(lambda: kept.kept(directory.store, spec))
 
 

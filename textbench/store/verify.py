@@ -6,14 +6,32 @@ import os
 
 from textbench.store import seal
 from textbench.store.directory import RunDirectory
-from textbench.store.files import checksum
-from textbench.store.rows import GENERATOR, LOGS, Status
+from textbench.store.files import DamagedError, checksum
+from textbench.store.rows import GENERATOR, LOGS, SAMPLES, Status
 
 
 def checksums(directory: RunDirectory) -> dict[str, str]:
     """Return the checksums that a run which is done puts on record; its files are synced first."""
     directory.sync(*LOGS)
-    return {name: checksum(directory.content(name)) for name in (*LOGS, GENERATOR)}
+    return {name: checksum(directory.content(name)) for name in (*LOGS, GENERATOR, SAMPLES)}
+
+
+def samples(directory: RunDirectory, status: Status) -> bytes:
+    """Return the samples of a run, empty where it has none.
+
+    Raises:
+        DamagedError: They are not those that the run drew. Its numbers are none the worse for it.
+        OSError: They cannot be read.
+    """
+    remedy = "remove it; no number depends on it, and `textbench sample` draws others"
+    try:
+        content = directory.content(SAMPLES)
+    except DamagedError as error:
+        raise DamagedError(error.wrong, remedy) from None
+    if content and checksum(content) != status.checksums.get(SAMPLES, checksum(content)):
+        wrong = f"{SAMPLES} is not what the run wrote: its checksum does not fit"
+        raise DamagedError(wrong, remedy)
+    return content
 
 
 def contradiction(
