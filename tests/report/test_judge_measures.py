@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from framed import Made, finals, near
 
-from textbench.judge import measures
+from textbench.judge import measures, spacing
 from textbench.judge.claims import judge_claims
 from textbench.judge.ranking import rankings
 from textbench.judge.statements import claims
@@ -64,7 +64,7 @@ def test_without_a_common_grid_each_grid_is_printed() -> None:
     made = Made()
     made.run("mle", 0, curve={e: {"nll_test": 8.0} for e in (0, 1, 3)})
     made.run("cot", 0, curve={e: {"nll_test": 8.0} for e in (0, 2, 5)})
-    assert measures.common_spacing(measures.curves(made.results, ["nll_test"])) is None
+    assert spacing.common_spacing(measures.curves(made.results, ["nll_test"])) is None
     found = best(made, ["nll_test"])
     assert found["grid"].tolist() == [
         "3 evaluations, epochs 0 to 3",

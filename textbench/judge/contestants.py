@@ -11,6 +11,7 @@ import pandas as pd
 
 from textbench.judge import measures
 from textbench.judge.sections import Line, Section
+from textbench.judge.spacing import LEAST_EVALUATIONS
 from textbench.judge.statements import CURVE, SECONDS, Measure, Selector
 from textbench.judge.target_costs import ACCELERATORS, ELSEWHERE, machines
 
@@ -80,7 +81,7 @@ def measured(
     frame = _frame(measure, section, row, beside)
     if frame is None:
         return Side({}, why=f"no log of {measure.log or 'epochs'}")
-    why, line, least = "", row.lines[0], measures.LEAST_EVALUATIONS
+    why, line, least = "", row.lines[0], LEAST_EVALUATIONS
     if measure.stat in CURVE and len(frame):
         fewest = measures.of_row(frame, line.key)["evaluations"].min()
         if fewest < least:

@@ -7,6 +7,7 @@ and ``protocol``; numbers of two protocols are never comparable.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
@@ -15,14 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from textbench.judge.evaluations import Evaluations
+from textbench.judge.spacing import common_spacing, grid
 from textbench.store.frames import METRIC_COLUMNS
 
 KEY = ("label", "group")
 """What makes a row of a table: runs that agree in both are replicates."""
 OWN = (*KEY, "seed", "run")
 MOMENT = (*OWN, "evaluation", "warmup", "epoch", "final")
-LEAST_EVALUATIONS = 10
-"""Of own training, for any statement about a curve."""
 
 
 def moments(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -106,36 +106,6 @@ def best(
     found["evaluations"] = looked["nunique"].to_numpy()
     found["grid"] = [grid(n, low, high, spacing) for n, low, high in looked.to_numpy()]
     return found
-
-
-def common_spacing(curve: pd.DataFrame) -> int | None:
-    """Return the smallest k for which every run was evaluated at all multiples of k epochs.
-
-    From the first to the last epoch of its curve. 0 where nothing needs thinning, since every run
-    was evaluated wherever another was. None where there is no such k, or where it would leave a run
-    less than `LEAST_EVALUATIONS` of more: a sharp best between them would be overlooked.
-    """
-    sets = [set(one["epoch"].astype(float)) for _, one in curve.groupby("run", observed=True)]
-    anywhere = set[float]().union(*sets)
-    ends = [(min(one), max(one)) for one in sets]
-    if sets == [{e for e in anywhere if low <= e <= high} for low, high in ends]:
-        return 0
-    shortest = min((int(high) for _, high in ends), default=0)
-    for k in range(1, shortest // 2 + 1):
-        kept = [set(range(-(-int(low) // k) * k, int(high) + 1, k)) for low, high in ends]
-        if all(few <= one for few, one in zip(kept, sets, strict=True)):
-            left = zip(kept, sets, strict=True)
-            enough = all(len(few) >= min(LEAST_EVALUATIONS, len(one)) for few, one in left)
-            return k if enough else None
-    return None
-
-
-def grid(count: float, first: float, last: float, spacing: int | None) -> str:
-    """Describe the evaluations of a run that were looked at."""
-    if count == 1:
-        return f"1 evaluation, at epoch {first:g}"
-    every = f", every {spacing}" if spacing else ""
-    return f"{count:.0f} evaluations, epochs {first:g} to {last:g}{every}"
 
 
 class Own(NamedTuple):
@@ -295,6 +265,6 @@ def sample(measured: pd.DataFrame, label: str, group: str) -> tuple[dict[int, fl
     mine = of_row(measured, (label, group))
     if not len(mine):
         return {}, ""
-    protocol = str(mine["protocol"].value_counts(sort=True).index[0])
+    protocol = str(Counter(mine["protocol"]).most_common(1)[0][0])
     kept = mine[mine["protocol"] == protocol]
     return dict(zip(kept["seed"].astype(int), kept["value"].astype(float), strict=True)), protocol

@@ -23,7 +23,6 @@ from textbench.report import (
     target_profile,
     targets,
 )
-from textbench.report.beside import beside
 from textbench.report.data import data_csv
 from textbench.report.definitions import (
     TableSpec,
@@ -40,6 +39,7 @@ from textbench.report.sections import Section, records, sections
 from textbench.report.shown import Files, Shown, spoken
 from textbench.report.styles import Styles
 from textbench.report.tables import build
+from textbench.store.beside import beside
 from textbench.store.frames import Frames, frames
 from textbench.store.read import read_store
 
@@ -74,7 +74,7 @@ def write_report(
         out: Where to write; created.
         say: Told, line by line, what may be concluded.
         unicode: Write LaTeX for XeLaTeX or LuaLaTeX: letters that pdfLaTeX has not stay as such.
-        processes: Draw up to so many figures at a time, beside all else; the files are the same.
+        processes: Parse logs and draw figures in so many, beside all else; the files are the same.
 
     Returns:
         The files written, the index first.
@@ -82,7 +82,7 @@ def write_report(
     Raises:
         UserError: The store has no readable run, or ``out`` cannot be written.
     """
-    found = frames(read_store(results))
+    found = frames(read_store(results), processes)
     if not len(found.runs):
         raise UserError(_nothing(results, found.unreadable))
     parts = sections(found, row_names())

@@ -33,7 +33,7 @@ class Curve:
     starts_warm: bool
     """Whether the line takes over from a warm-up."""
 
-    @property
+    @cached_property
     def start(self) -> float:
         """Where training took over from the warm-up; 0 without one."""
         begins = self.points.groupby("run", observed=True)["x"].min()
@@ -69,14 +69,13 @@ class Curve:
         points[:, at, runs] = sound[["value", "x"]].to_numpy(float).T
         complete = np.isfinite(points[0]).all(axis=1)
         matrix, places = points[:, complete]
-        n = matrix.shape[1]
-        found = pd.DataFrame({"epoch": epochs[complete], "x": places.mean(axis=1)})
-        found["mean"] = matrix.mean(axis=1)
-        found["sd"], found["low"], found["high"] = 0.0, np.nan, np.nan
-        if n > 1 and len(found):
-            _, found["sd"], *ends = t_interval(matrix)
-            found["low"], found["high"] = ends if n >= LEAST else (np.nan, np.nan)
-        return found
+        count, n = matrix.shape
+        sd, low, high = np.zeros(count), np.full(count, np.nan), np.full(count, np.nan)
+        if n > 1 and count:
+            _, sd, *ends = t_interval(matrix)
+            low, high = ends if n >= LEAST else (low, high)
+        found = (epochs[complete], places.mean(axis=1), matrix.mean(axis=1), sd, low, high)
+        return pd.DataFrame(dict(zip(columns, found, strict=True)))
 
 
 def metric_curves(section: Section, metric: str, x: str = "epoch") -> list[Curve]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 
 import numpy as np
+import pandas as pd
 
 from textbench.report.curves import Curve, metric_curves
 from textbench.report.definitions import axis_title, axis_titles
@@ -76,9 +77,11 @@ class _Places:
     """Where curves stand on every axis; the metrics of a row share one such place."""
 
     def __init__(self, section: Section) -> None:
-        at = section.evaluations.at
-        self._at = at.drop_duplicates(["run", "epoch"], keep="last").set_index(["run", "epoch"])
+        at = section.evaluations.at.drop_duplicates(["run", "epoch"], keep="last")
         self._axes = [axis for axis in AXES[1:] if axis in at]
+        epochs, places = at["epoch"].to_numpy(float), at[self._axes].to_numpy(float)
+        runs = at.groupby("run", observed=True).indices
+        self._at = {str(run): (pd.Index(epochs[i]), places[i]) for run, i in runs.items()}
         self.shown: list[dict[str, list[float]]] = []
         self._numbers: dict[tuple[tuple[float, ...], tuple[str, ...]], int] = {}
 
@@ -89,7 +92,7 @@ class _Places:
         key = (tuple(epochs), tuple(runs))
         if key not in self._numbers:
             self._numbers[key] = len(self.shown)
-            each = [self._at.loc[run].loc[epochs, self._axes].to_numpy(dtype=float) for run in runs]
+            each = [at[known.get_indexer(epochs)] for known, at in map(self._at.__getitem__, runs)]
             means = zip(self._axes, np.mean(each, axis=0).T, strict=True)
             known = {axis: _round(x) for axis, x in means if np.isfinite(x).all()}
             self.shown.append({"epoch": _round(epochs), **known})

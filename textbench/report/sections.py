@@ -155,7 +155,7 @@ Row: TypeAlias = Any
 
 def records(frame: pd.DataFrame) -> list[Row]:
     """Return a frame's lines as named tuples."""
-    return list(frame.itertuples(index=False, name="Record"))
+    return list(frame.itertuples(index=False, name="Record")) if len(frame) else []
 
 
 def indexed(frame: pd.DataFrame) -> Iterator[tuple[int, Row]]:

@@ -14,7 +14,8 @@ import pandas as pd
 
 from textbench.judge.evaluations import Evaluations
 from textbench.judge.measures import best as best_evaluation
-from textbench.judge.measures import common_spacing, generator_epochs, usual
+from textbench.judge.measures import generator_epochs, usual
+from textbench.judge.spacing import common_spacing
 from textbench.judge.target_costs import ACCELERATORS
 from textbench.report.definitions import ColumnSpec, Select
 from textbench.report.sections import Section

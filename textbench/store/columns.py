@@ -27,8 +27,8 @@ class Columns(NamedTuple):
     numbers: dict[str, NDArray[np.generic]]
 
 
-def evaluation_columns(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
-    """Return the columns of a run's evaluations, a row per metric; the first is number ``start``.
+def evaluation_columns(run: RecordedRun) -> Columns:
+    """Return the columns of a run's evaluations, a row per metric.
 
     Raises:
         Exception: One of `UNREADABLE`, where a row is not what it should be.
@@ -37,11 +37,11 @@ def evaluation_columns(run: RecordedRun, *, warmup: bool, start: int) -> Columns
     sizes = np.array([len(row["metrics"]) for row in rows], dtype=int)
     measured = [one for row in rows for one in row["metrics"].values()]
     numbers = {
-        "evaluation": np.repeat(np.arange(start, start + len(rows)), sizes),
-        "warmup": np.full(int(sizes.sum()), warmup),
+        "evaluation": np.repeat(np.arange(len(rows)), sizes),
+        "warmup": np.zeros(int(sizes.sum()), bool),
         "step": np.repeat(np.array([row["step"] for row in rows], dtype=int), sizes),
         "epoch": np.repeat(np.array([row["epoch"] for row in rows], dtype=float), sizes),
-        "final": np.repeat(np.array([row["final"] and not warmup for row in rows], bool), sizes),
+        "final": np.repeat(np.array([row["final"] for row in rows], bool), sizes),
         **{
             key: np.repeat(np.array([row[key] for row in rows], dtype=float), sizes)
             for key in ("seconds", "cpu_seconds")
@@ -63,8 +63,8 @@ def evaluation_columns(run: RecordedRun, *, warmup: bool, start: int) -> Columns
     return Columns(texts, numbers)
 
 
-def log_columns(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
-    """Return the columns of a run's log, a row per quantity; they have no number to start from.
+def log_columns(run: RecordedRun) -> Columns:
+    """Return the columns of a run's log, a row per quantity.
 
     Raises:
         Exception: One of `UNREADABLE`, where a row is not what it should be.
@@ -78,7 +78,7 @@ def log_columns(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
     ]
     sizes = np.array([len(one) for one in values], dtype=int)
     numbers = {
-        "warmup": np.full(int(sizes.sum()), warmup),
+        "warmup": np.zeros(int(sizes.sum()), bool),
         "step": np.repeat(np.array([row["step"] for row in rows], dtype=int), sizes),
         "epoch": np.repeat(np.array([row["epoch"] for row in rows], dtype=int), sizes),
         "value": np.array([v for one in values for v in one.values()], dtype=float),
@@ -89,6 +89,24 @@ def log_columns(run: RecordedRun, *, warmup: bool, start: int) -> Columns:
         "name": _texts([name for one in values for name in one]),
     }
     return Columns(texts, numbers)
+
+
+def placed(columns: Columns, *, warmup: bool, start: int) -> Columns:
+    """Return a run's columns as they stand in a store's: the first evaluation is number ``start``.
+
+    Args:
+        columns: The run's own.
+        warmup: They stand before those of a run that started from it.
+        start: How many evaluations stand before them.
+    """
+    numbers = {**columns.numbers}
+    if warmup:
+        numbers["warmup"] = np.ones_like(numbers["warmup"])
+    if "final" in numbers:
+        numbers["final"] = numbers["final"].astype(bool) & (not warmup)
+    if "evaluation" in numbers:
+        numbers["evaluation"] = numbers["evaluation"].astype(int) + start
+    return columns._replace(numbers=numbers)
 
 
 def _texts(values: list[str], times: int | NDArray[np.int_] = 1) -> Texts:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from textbench.contracts.plain import JsonObject
 from textbench.store import files
 from textbench.store.files import DamagedError
-from textbench.store.quick import LONG
+from textbench.store.quick import worth_it
 
 T = TypeVar("T")
 
@@ -116,14 +116,14 @@ class Folder:
             name: The file.
             check: Is told a row and what to call it; returns it, or raises.
             quick: Returns the row of a sound line, without more ado, or None: ``check`` decides.
-                Asked of long files alone.
+                Asked only once much has been read.
         """
         content = self.content(name)
-        long = len(content) >= LONG
+        much = worth_it(len(content))
         found: list[T] = []
         *lines, last = content.split(b"\n")
         for number, line in enumerate([*lines, last] if files.is_whole(last) else lines, 1):
-            row = quick(line) if long else None
+            row = quick(line) if much else None
             if row is None:
                 what = f"{name} line {number}"
                 row = check(files.parse_object(line, what), what)

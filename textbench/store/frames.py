@@ -11,15 +11,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from textbench.contracts.errors import one_line
 from textbench.store import columns as of_run
-from textbench.store.columns import Columns, Texts
+from textbench.store.columns import Columns, Texts, evaluation_columns, log_columns
+from textbench.store.logs import or_why, parse_logs
 from textbench.store.read import (
-    UNREADABLE,
     RecordedRun,
     Results,
     hardware,
@@ -34,6 +34,8 @@ from textbench.store.rows import RUN_COLUMNS as RUN_COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
 
+Reader = Callable[[RecordedRun], Columns | str]
+"""Returns a run's own columns, or why there are none."""
 SHORT = 12
 """Hex digits of a hash that a frame shows."""
 DETAIL_COLUMNS = (
@@ -84,7 +86,7 @@ def load_results(directory: str | Path) -> pd.DataFrame:
     Args:
         directory: What ``textbench run --results`` wrote; may be empty or absent.
     """
-    return _reported(directory, _results)
+    return _reported(directory, partial(_results, read=partial(or_why, evaluation_columns)))
 
 
 def load_curves(directory: str | Path) -> pd.DataFrame:
@@ -95,7 +97,7 @@ def load_curves(directory: str | Path) -> pd.DataFrame:
     "epoch" carry that epoch's ``seconds`` and ``cpu_seconds`` of training and the cumulative
     ledger. The log of a warm-up run comes first, flagged ``warmup``.
     """
-    return _reported(directory, _logs)
+    return _reported(directory, partial(_logs, read=partial(or_why, log_columns)))
 
 
 def load_runs(directory: str | Path) -> pd.DataFrame:
@@ -108,15 +110,18 @@ def load_runs(directory: str | Path) -> pd.DataFrame:
     return _reported(directory, lambda store: _runs(store, store.runs))
 
 
-def frames(store: Results) -> Frames:
+def frames(store: Results, processes: int = 1) -> Frames:
     """Read everything of a store that a report or a comparison needs; unreadable runs are left out.
 
     Text columns are categories, which makes grouping and comparing them several times as fast.
 
     Args:
         store: As of `read_store`; whatever of it cannot be read is noted there.
+        processes: Parse the logs of many runs in so many; the frames are the same.
     """
-    results, logs = _results(store, compact=True), _logs(store, compact=True)
+    read = parse_logs(store.rows, processes)
+    results = _results(store, lambda run: read[run.name].evaluations, compact=True)
+    logs = _logs(store, lambda run: read[run.name].log, compact=True)
     sound = [run for run in store.rows if run.name not in store.unreadable]
     known = set(store.unreadable)
     runs = _runs(store, sound)
@@ -185,24 +190,27 @@ def _details(store: Results, run: RecordedRun) -> dict[str, object]:
 # -- evaluations and logs --------------------------------------------------------------------
 
 
-def _results(store: Results, *, compact: bool = False) -> pd.DataFrame:
-    columns = (*EVALUATION_COLUMNS, *METRIC_COLUMNS)
-    return _collect(store, of_run.evaluation_columns, METRICS, columns, compact)
+def _results(store: Results, read: Reader, *, compact: bool = False) -> pd.DataFrame:
+    return _collect(store, read, METRICS, (*EVALUATION_COLUMNS, *METRIC_COLUMNS), compact)
 
 
-def _logs(store: Results, *, compact: bool = False) -> pd.DataFrame:
-    return _collect(store, of_run.log_columns, CURVE, LOG_COLUMNS, compact)
+def _logs(store: Results, read: Reader, *, compact: bool = False) -> pd.DataFrame:
+    return _collect(store, read, CURVE, LOG_COLUMNS, compact)
 
 
 def _collect(
-    store: Results, parts: Callable[..., Columns], file: str, columns: Sequence[str], compact: bool
+    store: Results,
+    read: Reader,
+    file: str,
+    columns: Sequence[str],
+    compact: bool,
 ) -> pd.DataFrame:
     """Join all runs' columns, the warm-up's rows first, behind what identifies the run.
 
     Args:
         store: The runs; one whose log is broken is noted there, and left out.
-        parts: Reads the columns of a run, as a warm-up or not, numbered from a start.
-        file: What it reads.
+        read: Returns a run's own columns, or why there are none.
+        file: What they were read from.
         columns: The frame's columns, after those of the run; further ones follow.
         compact: Make text columns categories.
     """
@@ -214,12 +222,11 @@ def _collect(
         for one, warmup in ((before, True), (run, False)):
             if one is None or one.name in store.unreadable:
                 continue
-            try:
-                part = parts(one, warmup=warmup, start=start)
-            except UNREADABLE as error:
-                store.unreadable[one.name] = f"{file}: {one_line(error)}"
+            part = read(one)
+            if isinstance(part, str):
+                store.unreadable[one.name] = f"{file}: {part}"
                 continue
-            found.append((run, part))
+            found.append((run, of_run.placed(part, warmup=warmup, start=start)))
             counted = part.numbers.get("evaluation")
             start = int(counted[-1]) + 1 if counted is not None and len(counted) else 0
     return _joined(

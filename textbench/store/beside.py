@@ -1,4 +1,4 @@
-"""Figures are drawn by other processes while this one goes on: none needs what another found."""
+"""Work that other processes do while this one goes on: no job needs what another found."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def beside(jobs: Sequence[Callable[[], T]], processes: int) -> Iterator[list[Cal
         jobs: Each is independent of all others.
         processes: At most so many at a time.
     """
-    if processes < 2 or len(jobs) < 2 or "fork" not in multiprocessing.get_all_start_methods():
+    if processes < 2 or not jobs or "fork" not in multiprocessing.get_all_start_methods():
         yield list(jobs)
         return
     global _jobs
@@ -64,4 +64,5 @@ def _value(future: Future[T]) -> T:
     try:
         return future.result()
     except BrokenProcessPool:
-        raise UserError("a process that drew figures was killed; is there memory left?") from None
+        wrong = "a process that read logs or drew figures was killed; is there memory left?"
+        raise UserError(wrong) from None

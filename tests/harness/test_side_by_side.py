@@ -1,4 +1,4 @@
-"""Figures drawn by other processes are the figures drawn here."""
+"""What other processes do is what would be done here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from textbench.contracts.errors import UserError
-from textbench.report.beside import beside
+from textbench.store.beside import beside
 
 
 def who(number: int) -> tuple[int, int]:
@@ -24,10 +24,15 @@ def test_values_come_in_the_order_of_the_jobs_and_from_other_processes() -> None
     assert os.getpid() not in {pid for _, pid in found}
 
 
-@pytest.mark.parametrize(("count", "processes"), [(3, 1), (1, 4), (0, 4)])
-def test_with_one_processor_or_one_job_it_is_done_here(count: int, processes: int) -> None:
-    with beside([partial(who, number) for number in range(count)], processes) as waiting:
+@pytest.mark.parametrize("count", [3, 0])
+def test_with_one_processor_it_is_done_here(count: int) -> None:
+    with beside([partial(who, number) for number in range(count)], 1) as waiting:
         assert [wait() for wait in waiting] == [(number, os.getpid()) for number in range(count)]
+
+
+def test_a_single_job_is_done_beside_what_this_process_does() -> None:
+    with beside([partial(who, 0)], 2) as (wait,):
+        assert wait()[1] != os.getpid()
 
 
 def test_systems_that_do_not_fork_draw_here(monkeypatch: pytest.MonkeyPatch) -> None:
