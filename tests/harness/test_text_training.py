@@ -121,5 +121,6 @@ def test_a_generator_of_its_own_may_have_sizes_of_its_own(
     widths = []
     for settings in ((), (wide,)):
         generator: Any = load(train(folder, row, *settings)).generator
-        widths.append(generator.embedding.shape[1])
-    assert widths == [8, 12]
+        states = (generator.worker.weight_hh, generator.manager.weight_hh)
+        widths.append([part.shape[1] for part in (generator.embedding, *states)])
+    assert widths == [[8] * 3, [12] * 3]

@@ -218,6 +218,7 @@ def test_a_copied_walk_goes_on_from_its_prefix(build: Any) -> None:
 def test_the_size_of_cot_strong_is_as_published() -> None:
     model = GoalFactoredGenerator(5000, 20, 32, 32)
     assert sum(p.numel() for p in model.parameters()) == 2_818_240
+    assert (model.block, model.blocks) == (4, 5)  # LeakGAN's c
     own = {id(p) for p in (*model.worker_parameters(), *model.manager_parameters())}
     assert own == {id(p) for p in model.parameters()}
 
@@ -499,6 +500,7 @@ def test_each_phase_has_its_own_adam_and_the_ranks_their_slope(
     trainer = make_trainer(LeakGAN, make_context(V, T), **FILTER_TABLE, **options)
     sides = (trainer.pretraining_optimiser, trainer.adversarial_optimiser, trainer.d_optimiser)
     assert [side.param_groups[0]["lr"] for side in sides] == [0.03, 0.03, 0.007]
+    assert [side.param_groups[0]["betas"] for side in sides] == [(0.9, 0.999)] * 3
     slopes = []
     monkeypatch.setattr(
         leakgan, "rescaled", lambda values, slope: (slopes.append(slope), values)[1]

@@ -171,6 +171,21 @@ def test_free_running_states_are_those_of_fresh_samples_after_the_likelihood_upd
     assert not torch.equal(events[2][1], events[0][1])
 
 
+def test_fewer_true_sequences_than_a_batch_meet_as_many_free_ones(
+    make_context: Contexts, make_trainer: Trainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(ProfessorForcing, make_context(V, T, size=5), **TINY)
+    judged: list[tuple[int, int]] = []
+    discriminate = trainer._discriminate
+    monkeypatch.setattr(
+        trainer,
+        "_discriminate",
+        lambda x, s: (judged.append((len(x), len(s))), discriminate(x, s))[1],
+    )
+    trainer.step(FIRST)
+    assert judged == [(5, 5)]
+
+
 def test_while_the_gate_is_shut_the_generator_is_that_of_mle_bit_by_bit(
     make_context: Contexts, make_trainer: Trainers
 ) -> None:

@@ -203,6 +203,8 @@ def test_an_update_descends_the_relativistic_loss(
     G.zero_grad()
     D.zero_grad()
     y = by_steps(G, drawn[0], 100.0 ** (5 / 5000))
+    if turn is G_TURN:
+        assert float(log["largest_share"]) == pytest.approx(y.amax(2).mean().item(), rel=1e-9)
     total = torch.zeros((), dtype=torch.float64)
     for real, fake in zip(read[0], y, strict=True):
         d_x = scores_by_loops(D, D.embedding[real])
@@ -254,6 +256,16 @@ def test_real_batches_are_random_ones_of_a_pass_and_then_of_the_next(
     assert [index // 4 for index in drawn] == [i // 4 for i in range(18)]
     assert len({index % 4 for index in drawn}) == 4
     assert [index % 4 for index in drawn] != [i % 4 for i in range(18)]
+
+
+def test_fewer_real_sequences_than_a_batch_meet_as_many_fakes(
+    make_context: Contexts, make_trainer: Trainers
+) -> None:
+    trainer = make_trainer(RelGAN, make_context(V, T, size=3), **SMALL)
+    y = torch.full((5, T, V), 1 / V)
+    assert [scores.shape for scores in trainer._scores(y)] == [(3, 4), (3, 4)]
+    for at in (G_TURN, D_TURN):
+        assert all(math.isfinite(float(value)) for value in trainer.step(at).values())
 
 
 def test_dropout_is_on_for_both_sides(make_context: Contexts, make_trainer: Trainers) -> None:
