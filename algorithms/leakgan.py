@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from textbench.contracts.config import tunable
+from textbench.contracts.number import LARGEST_ALPHA
 from textbench.contracts.trainer import Phase, Position
 
 from .discriminator import TextCNN
@@ -72,13 +73,13 @@ class LeakGANConfig(DiscriminatorConfig):
     mle_every: int = Field(0, ge=0)
     """Rounds from one pass of pre-training between the adversarial ones to the next, the first
     after the first round's update; 0 has none (Image COCO code: 15)."""
-    first_alpha: float = Field(1.0, gt=0)
+    first_alpha: float = Field(1.0, gt=0, le=LARGEST_ALPHA)
     """Inverse temperature of a training sample's first `first_tokens` tokens (main code: 1.5)."""
     first_tokens: int = Field(2, ge=0)
     """How many tokens that is."""
-    alpha: float = Field(1.0, gt=0)
+    alpha: float = Field(1.0, gt=0, le=LARGEST_ALPHA)
     """Inverse temperature of the other tokens of these samples."""
-    fake_alpha: float = Field(1.0, gt=0)
+    fake_alpha: float = Field(1.0, gt=0, le=LARGEST_ALPHA)
     """Inverse temperature of the discriminator's fakes (authors' main code: 1.5)."""
     d_epochs: int = Field(3, ge=1)
     """Passes over each load, here and in pre-training."""

@@ -172,7 +172,7 @@ def test_a_key_of_several_lines_is_told_in_one() -> None:
         records.evaluation(row, "row")
 
 
-@pytest.mark.parametrize("alpha", [0, 0.0, 5e-324, -1, -0.5])
+@pytest.mark.parametrize("alpha", [0, 0.0, 5e-324, -1, -0.5, 1e6 + 1])
 def test_an_alpha_is_an_inverse_temperature(alpha: float) -> None:
     row = {**LATER, "time": "", "textbench": ""}
     assert records.later(row, "row")["alpha"] == 1.5
@@ -180,7 +180,7 @@ def test_an_alpha_is_an_inverse_temperature(alpha: float) -> None:
         records.later({**row, "alpha": alpha}, "row")
     with pytest.raises(DamagedError, match=r"row: alpha is .*, not an inverse temperature"):
         records.spec({**kinds_spec(), "alpha": alpha}, "row")
-    with pytest.raises(UserError, match="all above 0"):
+    with pytest.raises(UserError, match="all above 0 and at most 1,000,000"):
         parse_alphas(str(alpha))
 
 

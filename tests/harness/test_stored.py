@@ -102,7 +102,21 @@ def test_alphas(text: str, alphas: list[float]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "0", "-1", "1:2", "1:2:0", "nan", "snan", "1e400", "1e-400", "2:1:0.1", "1:9:1e-9"],
+    [
+        "",
+        "x",
+        "0",
+        "-1",
+        "1:2",
+        "1:2:0",
+        "nan",
+        "snan",
+        "1e7",
+        "1e400",
+        "1e-400",
+        "2:1:0.1",
+        "1:9:1e-9",
+    ],
 )
 def test_what_is_no_alpha(text: str) -> None:
     with pytest.raises(UserError, match="--alpha"):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from textbench.algorithms.goal_generator import GoalFactoredGenerator
 from torch import Tensor
 
 from textbench.backbone import output as output_file
@@ -20,6 +21,7 @@ from textbench.backbone.linear_scores import (
 )
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.backbone.scoring import mean_entropy, mean_nll, score_pair, token_nll
+from textbench.contracts.number import LARGEST_ALPHA
 from textbench.contracts.streams import stream
 
 WORLDS = {
@@ -152,3 +154,21 @@ def test_a_subclass_with_another_law_is_scored_by_its_law() -> None:
     assert other.linear_output(tokens) is None
     expected = mean_nll(Tempered(lstm(0), 2.0), tokens)
     assert mean_nll(other, tokens) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [1e-300, 1e-6, LARGEST_ALPHA])
+def test_extreme_inverse_temperatures_draw_likeliest_symbols_or_all_alike(alpha: float) -> None:
+    """What is admitted as an inverse temperature neither overflows nor leaves [0, V)."""
+    lstm = LSTMLanguageModel(50, 6, 4, 5)
+    for model in (lstm, GoalFactoredGenerator(50, 6, 4, 5)):
+        model.initialise(stream(0, "tests"), 1.0)
+        drawn = model.sample(2000, stream(1, "tests"), inverse_temperature=alpha)
+        tempered = Tempered(model, alpha)
+        nll, entropy = mean_nll(tempered, drawn), mean_entropy(tempered, drawn)
+        if alpha > 1:
+            assert torch.equal(drawn, model.log_probs(drawn).argmax(2))
+            assert nll == pytest.approx(0.0, abs=1e-6)
+        else:
+            assert drawn.flatten().bincount(minlength=50).min() > 100  # 240 are expected
+            assert nll == pytest.approx(math.log(50), rel=1e-4)
+        assert entropy == pytest.approx(nll, rel=1e-4, abs=1e-4)

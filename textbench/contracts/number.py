@@ -22,6 +22,13 @@ class Number(NamedTuple):
     """True where the terminal, which is narrow, should show it before others."""
 
 
+LARGEST_ALPHA = 1e6
+"""Logits are float32: long before they overflow every draw is of a likeliest symbol."""
+
+
 def is_alpha(value: float) -> bool:
-    """Tell whether a number is an inverse temperature: above 0, and finite as its inverse is."""
-    return 0 < value < math.inf and 1 / value < math.inf
+    """Tell whether a number is an inverse temperature: above 0, its inverse finite, not too large.
+
+    Too large is what is above `LARGEST_ALPHA`.
+    """
+    return 0 < value <= LARGEST_ALPHA and 1 / value < math.inf

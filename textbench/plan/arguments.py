@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from textbench.contracts.errors import UnknownNameError, UserError
-from textbench.contracts.number import is_alpha
+from textbench.contracts.number import LARGEST_ALPHA, is_alpha
 from textbench.contracts.plain import Json, JsonObject
 from textbench.plan import grids, product, registry
 from textbench.plan.plugins import is_name
@@ -204,7 +204,7 @@ def parse_alphas(text: str, *, single: bool = False) -> list[float]:
             raise UserError(wrong) from None
         first, end, step = numbers if len(numbers) == 3 else (numbers[0], numbers[0], Decimal(1))
         if len(numbers) not in (1, 3) or not all(map(_is_alpha, numbers)):
-            raise UserError(f"{wrong}, all above 0")
+            raise UserError(f"{wrong}, all above 0 and at most {LARGEST_ALPHA:,.0f}")
         count = (end - first) // step + 1
         if not 1 <= count <= MAX_ALPHAS:
             raise UserError(f"--alpha {text}: {part.strip()} is empty, or of over {MAX_ALPHAS}")
