@@ -205,31 +205,20 @@ class Snapshot(NamedTuple):
     def of(cls, run: Run) -> Snapshot:
         """Take one."""
         buffer = io.BytesIO()
-        torch.save({**state_of(run), "global": checkpoint.global_random_state()}, buffer)
+        world = checkpoint.global_random_state()
+        torch.save({**run.progress(), "global_random": world}, buffer)
         return cls(buffer.getvalue(), copy.deepcopy(state_of(run)))
 
 
 def state_of(run: Run) -> State:
     """Return everything that the seed alone should decide."""
-    return {
-        "trainer": run.trainer.state_dict(),
-        "ledger": dict(run.meter.ledger),
-        "rng": run.context.rng.get_state(),
-    }
+    progress = run.progress()
+    return {"trainer": progress["trainer"], "ledger": progress["ledger"], "rng": progress["rng"]}
 
 
-def restore(run: Run, snapshot: Snapshot) -> None:
-    """Continue ``run``, which is set up, from a snapshot."""
-    state = opened(snapshot.content)
-    run.context.rng.set_state(state["rng"])
-    run.meter.ledger.update(state["ledger"])
-    run.trainer.load_state_dict(state["trainer"])
-    checkpoint.restore_global_random_state(state["global"])
-
-
-def opened(content: bytes) -> State:
+def opened(content: bytes) -> checkpoint.Checkpoint:
     """Read a snapshot as `Run` reads a checkpoint: no code in it is run."""
-    state: State = torch.load(io.BytesIO(content), weights_only=True)
+    state: checkpoint.Checkpoint = torch.load(io.BytesIO(content), weights_only=True)
     return state
 
 

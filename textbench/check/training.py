@@ -18,7 +18,6 @@ from textbench.check.laboratory import (
     difference,
     opened,
     parameters,
-    restore,
     state_of,
     train,
 )
@@ -149,7 +148,7 @@ def resume(laboratory: Laboratory, record: Record) -> str:
     for first, end in pairwise(stops):
         run = laboratory.start()
         try:
-            restore(run, record.snapshots[first])
+            run.restore(opened(record.snapshots[first].content))
             train(run, first, end)
         except Exception as error:
             raise Violation(

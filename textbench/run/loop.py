@@ -236,8 +236,9 @@ class Run:
         if self.options.checkpoint_due(self.step - step, time.monotonic() - moment):
             self._save()
 
-    def _save(self) -> None:
-        progress: checkpoint.Progress = {
+    def progress(self) -> checkpoint.Progress:
+        """Return all that the rest of the run depends on; `restore` takes it."""
+        return {
             "hash": self.spec.hash,
             "device": self.options.device.type,
             "step": self.step,
@@ -249,7 +250,9 @@ class Run:
             "rng": self.context.rng.get_state(),
             "trainer": self.trainer.state_dict(),
         }
-        checkpoint.save(self.directory, progress)
+
+    def _save(self) -> None:
+        checkpoint.save(self.directory, self.progress())
         self._saved = (time.monotonic(), self.step)
 
     def _resume(self) -> bool:
@@ -264,19 +267,23 @@ class Run:
                 f"same numbers on {kind}; continue with --device {state['device']}, or delete "
                 "its directory to start again"
             )
-        self.step, self.stopped = state["step"], state["stopped"]
-        self.sums = {key: (total, count) for key, (total, count) in state["sums"].items()}
         try:
-            self.clock.restore(state["clock"])
-            self.meter.ledger.update(state["ledger"])
-            self.context.rng.set_state(state["rng"])
-            self.trainer.load_state_dict(state["trainer"])
-            checkpoint.restore_global_random_state(state["global_random"])
+            self.restore(state)
         except Exception as error:  # whatever a state of another make may lead to
             raise checkpoint.UnusableError(f"{CHECKPOINT} does not fit ({error})") from error
         self.status.resumed = state["resumed"] + 1
         self._saved = (time.monotonic(), self.step)
         return True
+
+    def restore(self, state: checkpoint.Checkpoint) -> None:
+        """Go on from what `progress` returned, and from the global random state of that moment."""
+        self.step, self.stopped = state["step"], state["stopped"]
+        self.sums = {key: (total, count) for key, (total, count) in state["sums"].items()}
+        self.clock.restore(state["clock"])
+        self.meter.ledger.update(state["ledger"])
+        self.context.rng.set_state(state["rng"])
+        self.trainer.load_state_dict(state["trainer"])
+        checkpoint.restore_global_random_state(state["global_random"])
 
     def _finish(self) -> None:
         """Write the final generator and its samples."""
