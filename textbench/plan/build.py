@@ -20,6 +20,7 @@ from textbench.contracts.spec import Spec
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
 from textbench.contracts.trainer import Context, State, Trainer
+from textbench.plan import registry
 from textbench.plan.plugins import where
 
 T = TypeVar("T")
@@ -88,14 +89,14 @@ def trainer(
     return kind(config, context)
 
 
-def check_schedule(spec: Spec, kind: type[Trainer[Config]], built: Task[Config]) -> None:
-    """Ask a run for its schedule, before anything is trained.
+def check_schedule(spec: Spec, built: Task[Config]) -> None:
+    """Ask a run on a task for its schedule, before anything is trained.
 
     Raises:
         BrokenPluginError: The trainer has none.
         UserError: What the trainer itself says of these options.
     """
-    cpu = torch.device("cpu")
+    cpu, kind = torch.device("cpu"), registry.load_trainer(spec.trainer)
     phases = _tried(
         lambda: trainer(spec, kind, built, cpu).phases(), kind, f"{spec.label}: phases() failed"
     )

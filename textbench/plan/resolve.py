@@ -130,6 +130,8 @@ def expand(
         raise UserError("no task given; say --task synthetic (`textbench list` shows all)")
     preset = request.preset or read_text(top, "preset") or "quick"
     resolution = _Resolution(replace(request, task=task, preset=preset), file)
+    from textbench.plan import build  # which imports torch
+
     references = resolution.built_task.reference_rows()
     if references is None:
         references = registry.reference_rows(resolution.built_task.family)
@@ -141,7 +143,7 @@ def expand(
             for run in (spec.warmup, spec):
                 if run is not None:
                     if schedules and seed == seeds[0]:
-                        resolution.check_schedule(run)
+                        build.check_schedule(run, resolution.built_task)
                     specs.setdefault((run.label, run.hash), run)
     resolution.options.refuse_unheeded()
     if warn:
@@ -182,12 +184,6 @@ class _Resolution:
         self.plugins = tuple(str(Path(plugin).resolve()) for plugin in request.plugins)
         settings = parse_settings(request.settings)
         self.options = Options(self.task, self.preset, file or {}, settings)
-
-    def check_schedule(self, spec: Spec) -> None:
-        """See `textbench.plan.build.check_schedule`."""
-        from textbench.plan import build  # which imports torch
-
-        build.check_schedule(spec, registry.load_trainer(spec.trainer), self.built_task)
 
     def spec(
         self,
