@@ -374,6 +374,18 @@ def test_as_many_runs_go_at_once_as_gpus_hold(
     assert engine.keywords["jobs"] == jobs
 
 
+def test_a_plugin_is_run_by_the_command_and_not_where_a_shell_completes_it(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(f"open({str(ran)!r}, 'w').close()\nraise ValueError('on purpose')\n")
+    words = ("--algos", "mle", "--plugin", str(plugin))
+    run_command.make_context("run", [*words], resilient_parsing=True)
+    assert not ran.exists()
+    with pytest.raises(UserError, match=r"is broken: .*mine\.py:2: ValueError: on purpose"):
+        run_command.make_context("run", [*words])
+    assert ran.exists()
+
+
 def test_a_run_from_nothing_to_status_and_again(call: Call, tmp_path: Path) -> None:
     """The main job with the real worker, on the tiny task."""
     line = f"{TINY} --algos mle --set mle.epochs=1 --jobs 1"
