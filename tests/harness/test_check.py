@@ -82,6 +82,13 @@ def test_a_long_schedule_is_cut_and_that_is_said() -> None:
     assert found["resume"].seen == "interrupted at steps 0, 1, 3, 4, 5: the same bits"
 
 
+def test_an_n_gram_model_is_not_asked_for_gradients() -> None:
+    found = findings("counting", *SMALL)
+    assert found["gradients"].verdict == "n/a"
+    assert "without parameters that ask for a gradient" in found["log_probs"].seen
+    assert "768 tokens scored" in found["budget"].seen
+
+
 def test_a_reference_row_is_not_asked_to_train() -> None:
     found = findings("real", *SMALL)
     for name in ("losses", "gradients", "log_probs", "causality", "law"):

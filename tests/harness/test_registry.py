@@ -165,6 +165,8 @@ def test_plugin_registers_what_it_defines(tmp_path: Path) -> None:
         ("def f(:\n", r"bad.py is broken: .*bad.py:1: SyntaxError"),
         ("x = 1\n\0", r"bad.py is broken: /.*bad.py: SyntaxError: source code.* null bytes"),
         ("import no_such_module_here\n", r"bad.py:1: ModuleNotFoundError"),
+        ("from .helper import rate\n", "no known parent package; a plug-in is one file"),
+        ("import bad\n", "No module named 'bad'; a plug-in is one file"),
         ("raise SystemExit('no')\n", r"bad.py:1: SystemExit: no"),
         ("x = 1\n", "defines no Trainer, Metric or Task"),
         (PLUGIN.replace('"mine"', '"cot"'), "a trainer called 'cot' exists already"),

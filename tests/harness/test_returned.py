@@ -210,6 +210,15 @@ def test_what_no_checkpoint_can_hold_is_refused_before_the_first_step(
     assert run.evaluations() == []
 
 
+def test_an_init_that_keeps_no_context_is_told_what_it_lacks(tmp_path: Path) -> None:
+    init = "def __init__(self, config, context): self.config = config\n    def more(self):"
+    plugin = PLUGIN.replace("def phases(self):", f"{init} pass\n\n    def phases(self):")
+    (tmp_path / "smooth.py").write_text(plugin.format(phases="0", step="found", extra="0"))
+    request = Request(algos="smooth", task="synthetic-tiny", plugins=(tmp_path / "smooth.py",))
+    with pytest.raises(UserError, match="smooth: it has no context: its __init__ must call super"):
+        expand(request, schedules=True)
+
+
 def test_phases_that_raise_are_one_line_of_the_dry_run(tmp_path: Path) -> None:
     specs(tmp_path, phases="[][0]")
     line = "run --algos smooth --task synthetic-tiny --preset ci --dry-run"

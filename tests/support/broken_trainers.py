@@ -7,15 +7,19 @@ A plugin file: `tests/harness/test_check.py` loads it as a user would load their
 
 from __future__ import annotations
 
+import copy
 import os
+from collections import Counter
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from textbench.backbone.generator import Generator
+from textbench.backbone.ledger import reads
 from textbench.contracts.config import Config
 from textbench.contracts.trainer import Phase, Position, State, Trainer
 from textbench.plan import registry
@@ -178,6 +182,16 @@ class Global(Honest):
         return super().batch()[torch.randperm(self.config.batch)[:8]]
 
 
+class Seeding(Honest):
+    name = "seeding"
+    breaks = "global randomness"
+    says = "it seeds the global random generator of torch itself"
+
+    def step(self, at: Position) -> dict[str, float | Tensor]:
+        torch.manual_seed(at.index)
+        return super().step(at)
+
+
 # -- state ----------------------------------------------------------------------------------------
 
 
@@ -209,6 +223,51 @@ class Forgetful(Honest):
 
     def load_state_dict(self, state: State) -> None:
         super().load_state_dict({k: v for k, v in state.items() if k != "optimiser"})
+
+
+class Decaying(Honest):
+    """Lowers its rate, and keeps a mean as numpy gives it."""
+
+    name = "decaying"
+
+    def setup(self) -> None:
+        super().setup()
+        self.decay = torch.optim.lr_scheduler.ExponentialLR(self.optimiser, 0.9)
+        self.mean = 0.0
+        self.best = copy.deepcopy(self.generator.state_dict())  # an OrderedDict
+
+    def step(self, at: Position) -> dict[str, float | Tensor]:
+        logged = super().step(at)
+        self.decay.step()
+        self.mean = np.mean([self.mean, float(logged["nll"])])
+        return {**logged, "mean": self.mean}
+
+
+class Tallying(Honest):
+    name = "tallying"
+    breaks = "state"
+    says = "Tallying.seen is a Counter, which a checkpoint cannot hold"
+
+    def setup(self) -> None:
+        super().setup()
+        self.seen = Counter[int]()
+
+
+class Remembered(NamedTuple):
+    """A sequence, kept."""
+
+    tokens: Tensor
+    reward: float
+
+
+class Replaying(Honest):
+    name = "replaying"
+    breaks = "state"
+    says = "Replaying.kept[0] is a Remembered, which a checkpoint cannot hold"
+
+    def step(self, at: Position) -> dict[str, float | Tensor]:
+        self.kept = [Remembered(self.batch(), 1.0)]
+        return super().step(at)
 
 
 class Amnesiac(Honest):
@@ -367,12 +426,73 @@ class Lookup(Wrapped):
 class Unseen(Wrapping):
     name = "unseen"
     breaks = "budget"
-    says = "12 updates of the generator, but no token was seen to be read"
+    says = "the generator learns by 12 updates, but no token was seen to be read"
     kind = Lookup
 
     def loss(self, batch: Tensor) -> Tensor:
         loss: Tensor = self.generator.nll(batch)
         return loss
+
+
+class Bigrams(Generator):
+    """Counts of the pairs of symbols; it has no parameter that a gradient could move."""
+
+    def __init__(self, vocab_size: int, length: int) -> None:
+        super().__init__()
+        self.vocab_size, self.length = vocab_size, length
+        self.counts = nn.Parameter(torch.ones(vocab_size, vocab_size), requires_grad=False)
+
+    def log_probs(self, tokens: Tensor) -> Tensor:
+        before = nn.functional.pad(tokens[:, :-1], (1, 0))
+        return (self.counts / self.counts.sum(1, keepdim=True)).log()[before]
+
+    def sample(self, n: int, rng: torch.Generator, *, inverse_temperature: float = 1.0) -> Tensor:
+        weights = self.counts**inverse_temperature
+        tokens = torch.zeros(n, self.length + 1, dtype=torch.int64)
+        for t in range(self.length):
+            drawn = torch.multinomial(weights[tokens[:, t]], 1, generator=rng)
+            tokens[:, t + 1] = drawn.squeeze(1)
+        return tokens[:, 1:]
+
+    @reads
+    def count(self, tokens: Tensor) -> int:
+        before = nn.functional.pad(tokens[:, :-1], (1, 0))
+        places = (before.flatten(), tokens.flatten())
+        self.counts.index_put_(places, torch.ones(tokens.numel()), accumulate=True)
+        return tokens.numel()
+
+
+class Counting(Honest):
+    """Learns without a gradient."""
+
+    name = "counting"
+    own_generator = True
+
+    def setup(self) -> None:
+        self.generator = Bigrams(self.context.vocab_size, self.context.length)
+        self.updates = 0
+
+    def step(self, at: Position) -> dict[str, float | Tensor]:
+        counted = self.generator.count(self.batch())
+        self.updates += 1
+        return {"counted": float(counted)}
+
+
+class Tally(Bigrams):
+    """Hides what it reads."""
+
+    def count(self, tokens: Tensor) -> int:
+        return Bigrams.count.__wrapped__(self, tokens)  # type: ignore[attr-defined, no-any-return]
+
+
+class Secretive(Counting):
+    name = "secretive"
+    breaks = "budget"
+    says = "the generator learns by counts, but no token was seen to be read"
+
+    def setup(self) -> None:
+        super().setup()
+        self.generator = Tally(self.context.vocab_size, self.context.length)
 
 
 class Restless(Honest):

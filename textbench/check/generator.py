@@ -46,10 +46,12 @@ def log_probs(laboratory: Laboratory, record: Record) -> str:
         raise Violation(
             f"probabilities add up to exp({off:+.4f}) somewhere", "a log_softmax over the symbols"
         )
-    if not found.requires_grad:
+    learns = any(parameter.requires_grad for parameter in generator.parameters())
+    if learns and not found.requires_grad:
         raise Violation("log_probs carries no gradient", "a differentiable function of parameters")
     _linear_output(generator, tokens, found.detach())
-    return f"{expected}, normalised to {off:.0e}, differentiable"
+    way = "differentiable" if learns else "without parameters that ask for a gradient"
+    return f"{expected}, normalised to {off:.0e}, {way}"
 
 
 @torch.no_grad()

@@ -27,6 +27,7 @@ from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import NotApplicableError
 from textbench.contracts.returned import LOGGED
 from textbench.contracts.trainer import Phase
+from textbench.run import checkpoint
 from textbench.run.loop import Run
 from textbench.run.measure import undisturbed
 
@@ -81,7 +82,7 @@ def determinism(laboratory: Laboratory, record: Record) -> str:
 
 
 def global_randomness(laboratory: Laboratory, record: Record) -> str:
-    """The global random generators do not matter."""
+    """The global random generators do not matter, and nobody seeds them."""
     _expect_reference(
         laboratory,
         record,
@@ -89,6 +90,15 @@ def global_randomness(laboratory: Laboratory, record: Record) -> str:
         "another seed of the global random generators changes the run",
         "draws from context.rng, not from torch's, numpy's or Python's global stream",
     )
+    # Both worlds ended alike: the trainer has seeded it, and draws the same whatever its own seed.
+    other = dict(checkpoint.global_random_state())
+    first = opened(record.snapshots[record.steps].content)["global"]
+    for name in ("torch", "numpy", "python"):
+        if not difference(first[name], other[name], name):
+            raise Violation(
+                f"it seeds the global random generator of {name} itself",
+                "draws from context.rng and context.stream(NAME), which follow from the run's seed",
+            )
     return "torch's, numpy's and Python's global streams do not matter"
 
 
@@ -238,11 +248,12 @@ def budget(laboratory: Laboratory, record: Record) -> str:
             f"the generator's {moved} changed, but no optimiser took a step with it",
             "updates are steps of a torch.optim.Optimizer, which the harness counts",
         )
-    if spent["generator_updates"] and not spent["tokens_scored"]:
+    counts = record.trains and not record.initial  # an n-gram model, say
+    if (counts or spent["generator_updates"]) and not spent["tokens_scored"]:
+        learns = "counts" if counts else f"{spent['generator_updates']} updates"
         raise Violation(
-            f"{spent['generator_updates']} updates of the generator, but no token was seen to be "
-            "read",
-            "it reads through log_probs, or methods marked `textbench.backbone.ledger.reads`",
+            f"the generator learns by {learns}, but no token was seen to be read",
+            "it reads through log_probs, or methods marked `textbench.backbone.reads`",
         )
     _expect_still_phases(laboratory, record)
     return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in spent.items())
@@ -270,6 +281,8 @@ def gradients(laboratory: Laboratory, record: Record) -> str:
     """Training reaches every parameter of the generator."""
     _expect_training(record)
     after = parameters(record.generator)
+    if not after:
+        raise NotApplicableError("no parameter of the generator asks for a gradient")
     for name, value in after.items():
         if not value.isfinite().all():
             raise Violation(f"{name} of the generator is not finite", "finite parameters")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from textbench.backbone.generator import Generator
 from textbench.backbone.lstm import LSTMLanguageModel
@@ -19,7 +23,8 @@ from textbench.contracts.streams import stream
 C = TypeVar("C", bound=Config)
 
 State = dict[str, Any]
-"""Of modules and optimisers (torch's own type), of tensors and plain data, by attribute."""
+"""Of modules, optimisers and schedulers (torch's own type), of tensors and plain data, by
+attribute."""
 
 
 class Phase(NamedTuple):
@@ -88,8 +93,8 @@ class Trainer(ABC, Generic[C]):
     """One training algorithm.
 
     Subclasses set `name`, `config_schema` and `version`, and define `setup`, `phases` and
-    `step`. Every attribute that is a module, an optimiser, a tensor, or plain data is
-    checkpointed; explicit state, never a Python generator, is what makes resume exact.
+    `step`. Every attribute that is a module, an optimiser, a scheduler of its rate, a tensor, or
+    plain data is checkpointed; explicit state, never a Python generator, makes resume exact.
     """
 
     name: ClassVar[str]
@@ -163,7 +168,7 @@ class Trainer(ABC, Generic[C]):
         """Restore what `state_dict` returned; `setup` has been called before."""
         for key, value in state.items():
             current = getattr(self, key, None)
-            if isinstance(current, nn.Module | torch.optim.Optimizer):
+            if isinstance(current, nn.Module | Optimizer | LRScheduler):
                 current.load_state_dict(value)
             elif isinstance(current, torch.Generator):
                 current.set_state(value.cpu())
@@ -172,7 +177,7 @@ class Trainer(ABC, Generic[C]):
 
 
 def _pack(value: object, where: str) -> object:
-    if isinstance(value, nn.Module | torch.optim.Optimizer):
+    if isinstance(value, nn.Module | Optimizer | LRScheduler):
         return value.state_dict()
     if isinstance(value, torch.Generator):
         return value.get_state()
@@ -181,16 +186,19 @@ def _pack(value: object, where: str) -> object:
 
 def _plain(value: object, where: str) -> object:
     """Return ``value`` if it is tensors and plain data all the way down."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) and type(value) in (dict, OrderedDict):  # others come back as dict
         return {key: _plain(item, f"{where}[{key!r}]") for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and type(value) in (list, tuple):
         return type(value)(_plain(item, f"{where}[{i}]") for i, item in enumerate(value))
+    if isinstance(value, np.float64):  # what `np.mean` gives
+        return float(value)
     if value is None or isinstance(value, Tensor | bool | int | float | str):
         return value
     raise TypeError(
         f"{where} is a {type(value).__name__}, which a checkpoint cannot hold: make modules, "
-        "optimisers and random generators attributes of their own (nn.ModuleList for several), "
-        "keep the rest plain data, or override state_dict and load_state_dict"
+        "optimisers, schedulers and random generators attributes of their own (nn.ModuleList for "
+        "several modules), keep the rest tensors, numbers, text, lists, tuples and dicts, "
+        "or override state_dict and load_state_dict"
     )
 
 

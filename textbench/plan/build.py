@@ -86,7 +86,11 @@ def trainer(
         warmup=warmup,
         first_word=built.first_word,
     )
-    return kind(config, context)
+    made = kind(config, context)
+    if not hasattr(made, "context"):
+        right = "its __init__ must call super().__init__(config, context)"
+        raise BrokenPluginError(f"{spec.label}: it has no context: {right}")
+    return made
 
 
 def check_schedule(spec: Spec, built: Task[Config]) -> None:

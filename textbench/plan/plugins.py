@@ -66,7 +66,12 @@ def run_file(file: str | Path) -> ModuleType:
         raise
     except BaseException as error:  # a plug-in may raise what it likes
         sys.modules.pop(name, None)
-        raise UserError(f"plugin {file} is broken: {where(error, path)}") from error
+        hint = "; a plug-in is one file: what several share belongs into an installed package"
+        beside = isinstance(error, ImportError) and (
+            not error.name or (path.parent / f"{error.name.partition('.')[0]}.py").is_file()
+        )
+        wrong = f"{where(error, path)}{hint * beside}"
+        raise UserError(f"plugin {file} is broken: {wrong}") from error
     finally:
         os.chdir(here)  # paths on the command line are relative to where the user is
     return module
