@@ -478,10 +478,27 @@ def test_the_sizes_of_a_text_are_read_from_its_note() -> None:
     assert (record.size("train"), record.size("test")) == (9000, 10000)
     found = reasons(record, protocols()["texygen_coco"], "mle")
     assert found[:2] == ("trained on 9,000 of 10,000 sequences", "case keep instead of lower")
+    assert "train is not the published file" in found
     unknown = Record.of(row | {"task_note": "", "task_config": {"length": 37, "case": "lower"}})
     assert "the number of training sequences is not on record (published: 10,000)" in reasons(
         unknown, protocols()["texygen_coco"], "mle"
     )
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "told"),
+    [("0" * 12, ("train is not the published file",)), ("778a006a7ef9", ())],
+)
+def test_a_file_of_as_many_lines_is_not_the_published_one(
+    fingerprint: str, told: tuple[str, ...]
+) -> None:
+    """Any 10,000 captions in a folder of local copies were Texygen's, but for those known."""
+    note = "10,000 / 0 / 10,000 sentences (train / valid / test); train is not the published file"
+    config = {"length": 37, "case": "lower"}
+    row = store_of(CLOSE).runs.iloc[0].to_dict() | {"task": "image_coco", "task_note": note}
+    row |= {"task_config": config, "task_fingerprint": fingerprint}
+    found = reasons(Record.of(row), protocols()["texygen_coco"], "mle", schedule=False)
+    assert tuple(one for one in found if "file" in one) == told
 
 
 def coco(values: Sequence[float], **record: Any) -> Made:

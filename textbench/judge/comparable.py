@@ -8,12 +8,16 @@ samples, is no difference.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 
 from textbench.contracts.grid import grid_in_words, widest_gap
 from textbench.judge.published import Column, Protocol, TrainerProtocol
 from textbench.judge.record import SCHEDULE, Record
+
+UNPUBLISHED = re.compile(r"\b(?:train|valid|test) is not the published file\b")
+"""How the note of a corpus that is downloaded states that a copy of it is another file."""
 
 
 def reasons(
@@ -64,6 +68,8 @@ def _data(record: Record, protocol: Protocol) -> Iterator[str]:
     yield from _size(record.size("test"), protocol.test, "tested on {}", "held-out sequences")
     for key, published in protocol.task_options.items():
         yield from _option(key, record.task_config.get(key), published)
+    if protocol.train or protocol.test:  # else nobody states on which part of it theirs is
+        yield from UNPUBLISHED.findall(record.note)
 
 
 def _size(size: int | None, published: int, text: str, what: str) -> Iterator[str]:
