@@ -501,6 +501,21 @@ def test_what_other_pages_say_of_early_states_schedules_and_costs(curves: pd.Dat
     assert shown in artifact
 
 
+def test_how_long_the_later_objectives_took_is_what_their_clocks_say() -> None:
+    """From the first start to the last end, evaluations of the last run aside."""
+    starts = {
+        path.parent.name: json.loads(path.read_text())["starts"][0]["time"]
+        for path in PUBLISHED.glob("descendants/*/*/*/env.json")
+    }
+    last = results("descendants").query("final").drop_duplicates("run")
+    trained = dict(zip(last["run"].str.rpartition("/")[2], last["seconds"], strict=True))
+    began = {name: pd.Timestamp(text).timestamp() for name, text in starts.items()}
+    ends_ = [moment + trained[name] for name, moment in began.items()]
+    minutes = (max(ends_) - min(began.values())) / 60
+    assert 19 < minutes < 20
+    assert "made in some 20 minutes on two cores" in (PUBLISHED / "README.md").read_text()
+
+
 def test_the_command_of_every_recorded_run_is_written_beside_it() -> None:
     """The pages of the stores have the commands that the runs themselves recorded."""
     pages = [path.read_text() for path in PUBLISHED.rglob("README.md")]
