@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -65,6 +66,9 @@ def one_line_errors() -> Iterator[None]:
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         raise OneLineError(" ".join(f"{what}{error.strerror or error}".split())) from error
+    except MemoryError as error:
+        wanted = f" ({error})" if str(error) else ""
+        raise OneLineError(f"there is not enough memory for this{wanted}") from error
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "textbench"
         message = " ".join(error.format_message().split()).removesuffix(".")
@@ -80,6 +84,18 @@ def refuse_no_text(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if "\0" in argument or any("\ud800" <= c <= "\udfff" for c in argument):
             raise UserError(f"argument {argument!a} holds bytes that are no text (UTF-8)")
+
+
+def refuse_lost_folder() -> None:
+    """Refuse to work where the current folder has been removed: no path could be relative to it.
+
+    Raises:
+        UserError: It has been.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the current folder has been removed; cd to one that is there") from None
 
 
 class LazyGroup(click.Group):
@@ -118,6 +134,7 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run the subcommand."""
         with one_line_errors():
+            refuse_lost_folder()
             return super().invoke(ctx)
 
 

@@ -36,7 +36,7 @@ Exit codes: 0 all promises kept, 1 some broken, 2 usage."""
 Named = tuple[registry.Kind, str]
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @click.argument("what", metavar="NAME|FILE")
 @options.text(
     "--task",
@@ -89,6 +89,9 @@ def named(what: str) -> tuple[list[Named], tuple[Path, ...]]:
     """
     if what.endswith(".py") or Path(what).is_file():
         return [(entry.kind, entry.name) for entry in registry.load_plugin(what)], (Path(what),)
+    kind, _, name = what.partition(":")
+    if kind in registry.KINDS and kind not in registry.names("trainer"):
+        what = name  # as `textbench show` has it
     if what.partition(":")[0] in registry.names("trainer"):
         return [("trainer", what)], ()
     if what in registry.names("task"):

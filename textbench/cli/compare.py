@@ -24,7 +24,7 @@ Examples:
 Exit codes: 0 no regression, 1 a regression, 2 usage, or nothing that can be judged."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @options.file("--out", use="Write the Markdown there as well.")

@@ -20,7 +20,7 @@ Examples:
   textbench convert old/results --plugin my_metric.py"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @click.argument("store", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @options.plugins("Python file with a metric of yours that the store has numbers of")
 def command(store: Path) -> None:

@@ -14,11 +14,12 @@ import click
 from textbench.cli import options
 from textbench.cli.engines import compute_on
 from textbench.cli.recorded import find_run
-from textbench.cli.terminal import say_left_out
+from textbench.cli.terminal import refuse_folder_of_stores, say_left_out
 from textbench.contracts.errors import DivergedError, UserError, one_line, printable
 from textbench.plan import registry
 from textbench.plan.arguments import Layer, parse_alphas, parse_settings
 from textbench.store.directory import RunDirectory
+from textbench.store.files import DamagedError
 from textbench.store.read import read_store
 from textbench.store.rows import LaterRow, Measurement
 
@@ -46,7 +47,7 @@ computed again.
 Exit codes: 0 all evaluated, 1 some could not be, 2 usage, or none could be."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @options.text(
     *("--alpha", "alphas"),
@@ -56,7 +57,10 @@ Exit codes: 0 all evaluated, 1 some could not be, 2 usage, or none could be."""
 )
 @options.text("--metrics", metavar="A,B", use="Which; by default all but the dear ones (`ewmd_*`).")
 @options.count(
-    "--samples", use="Sequences to draw.  [default: as in the run's final evaluation]", least=2
+    *("--samples",),
+    use="Sequences to draw.  [default: as in the run's final evaluation]",
+    least=2,
+    most=1_000_000,
 )
 @options.settings("Change an option of a metric, e.g. ewmd.steps=400; or say where data are now")
 @options.results("The store to look for the runs in.")
@@ -94,7 +98,7 @@ def command(
             line = one_line(error)
             where = "" if directory.name in line else f"{directory.name}: "
             if len(found) == 1:
-                whose = where * isinstance(error, OSError | DivergedError)
+                whose = where * isinstance(error, OSError | DivergedError | DamagedError)
                 raise UserError(whose + line) from error
             broken += 1
             click.echo(printable(f"textbench: error: {where}{line}"), err=True)
@@ -165,6 +169,7 @@ def find_runs(parts: Sequence[str], results: Path) -> list[RunDirectory]:
         say_left_out(store.unreadable)
         found = [run.directory for run in done if not is_given(run.spec)]
         if not found:
+            refuse_folder_of_stores(results)
             raise UserError(f"no run in {results} is done")
         return found
     every = list(RunDirectory.find(results))

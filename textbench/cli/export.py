@@ -23,7 +23,7 @@ Examples:
 Exit codes: 0 exported, 1 damaged runs were left out, 2 usage, or nothing to export."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @options.results("The store to export.")
 @options.folder("--out", use="Where the JSON files go.  [default: export, without --zip]")
 @options.file(

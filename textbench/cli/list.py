@@ -19,7 +19,7 @@ Examples:
   textbench list --json"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @options.plugins("List what this Python file defines, too")
 @options.flag("--json", "as_json", use="Print a JSON object, an array per kind.")
 def command(as_json: bool) -> None:

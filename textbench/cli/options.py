@@ -7,36 +7,51 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from textbench.contracts.errors import UserError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def text(*names: str, metavar: str, use: str, default: str = "") -> Decorator:
-    """Text that the command takes apart itself; empty unless given, and then not."""
-    shown = bool(default)
-    return click.option(
-        *names,
-        default=default,
-        show_default=shown,
-        metavar=metavar,
-        help=use,
-        callback=_refuse_empty,
-    )
+class Command(click.Command):
+    """A command that refuses what was given twice, of which one would be ignored, or is empty."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Look at what was given before it becomes anything else.
+
+        Raises:
+            UserError: It says nothing, or two things.
+        """
+        values, _, order = self.make_parser(ctx).parse_args([*args])
+        seen: set[str] = set()
+        for parameter in [] if self.get_help_option(ctx) in order else order:
+            _refuse_empty(parameter, values.get(str(parameter.name)))
+            if isinstance(parameter, click.Option) and not (
+                parameter.multiple or parameter.is_flag
+            ):
+                if parameter.opts[0] in seen:
+                    once = f"{parameter.opts[0]} {parameter.metavar or ''}".rstrip()
+                    raise UserError(f"{parameter.opts[0]} is given twice; give it once, as {once}")
+                seen.add(parameter.opts[0])
+        return super().parse_args(ctx, args)
 
 
-def _refuse_empty(context: click.Context, option: click.Parameter, value: str) -> str:
+def _refuse_empty(parameter: click.Parameter, value: object) -> None:
     """Refuse what was given and says nothing: an empty variable of a script, most likely.
 
     Raises:
         UserError: It is empty.
     """
-    source = context.get_parameter_source(str(option.name))
-    if not value.strip() and source is ParameterSource.COMMANDLINE:
-        raise UserError(f"{option.opts[0]} is empty; leave it out, or give it a value")
-    return value
+    values = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(one, str) and not one.strip() for one in values):
+        shown = parameter.opts[0] if isinstance(parameter, click.Option) else "an argument"
+        raise UserError(f"{shown} is empty; leave it out, or give it a value")
+
+
+def text(*names: str, metavar: str, use: str, default: str = "") -> Decorator:
+    """Text that the command takes apart itself; empty unless given, and then not."""
+    shown = bool(default)
+    return click.option(*names, default=default, show_default=shown, metavar=metavar, help=use)
 
 
 def count(

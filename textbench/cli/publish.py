@@ -31,7 +31,7 @@ Repeating the command adds what has finished since.
 Exit codes: 0 published, 1 some finished runs were left out, 2 usage, or none is published."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @click.argument("store", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.argument("name")
 @options.folder(

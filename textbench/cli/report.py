@@ -16,7 +16,7 @@ Examples:
   textbench report --results /data/results --out paper/figures"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @options.results("The store that `textbench run` wrote.")
 @options.folder("--out", use="Where the report goes.", default="reports")
 @options.flag(

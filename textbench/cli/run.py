@@ -46,7 +46,7 @@ Exit codes: 0 all done, 1 some failed or diverged, 2 usage, 75 some are unfinish
 (the same command resumes), 130 Ctrl-C."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @options.text(
     "--algos", metavar="A,B", use="Trainers, comma-separated; NAME:VARIANT names a variant."
 )

@@ -19,7 +19,7 @@ Examples:
   textbench sample text/cot/s0 --set text.train=/where/it/is/now.txt"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @click.argument("run", metavar="RUN")
 @options.count("-n", "number", use="How many.", most=1_000_000, default=20)
 @options.text(

@@ -41,7 +41,7 @@ With --name the files become a row of the store, a seed each: `textbench report`
 show it beside trained rows, `textbench status` lists it."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
 )

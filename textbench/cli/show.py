@@ -29,7 +29,7 @@ Examples:
   textbench show 3f9a12"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @click.argument("what", metavar="RUN|trainer:NAME|task:NAME|metric:NAME|preset:NAME|grid:NAME")
 @options.results("The store to look for RUN in.")
 @options.plugins("Load this Python file first")

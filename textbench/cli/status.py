@@ -34,7 +34,7 @@ Examples:
 Exit codes: 0; with --verify 1 if anything is damaged."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @options.results("The store that `textbench run` wrote.")
 @options.flag("--verify", use="Read every file of every run instead, and list what is damaged.")
 @options.flag("--json", "as_json", use="Print a JSON array, an object per run.")

@@ -11,7 +11,7 @@ import click
 
 from textbench.contracts.errors import UserError, printable
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import PRINTED, Status
+from textbench.store.rows import PRINTED, SPEC, Status
 
 NARROW = 100
 """Columns; below, a run's status comes first and its reason has lines of its own."""
@@ -48,13 +48,17 @@ def replace_what_cannot_be_shown() -> None:
 
 
 def refuse_folder_of_stores(results: Path) -> None:
-    """Say where the stores are, if a folder has none of its own runs but stores in its folders.
+    """Say where the stores are, if a folder has none of its own runs but lies above or in a store.
 
     Raises:
         UserError: It is so.
     """
     if any(True for _ in RunDirectory.find(results)):
         return
+    for up, inside in enumerate((f"*/*/{SPEC}", f"*/{SPEC}", SPEC), start=1):
+        if any(True for _ in results.glob(inside)):
+            store = os.path.normpath(results.joinpath(*[os.pardir] * up))
+            raise UserError(f"{results} is a part of a store: say --results {store}")
     if stores := stores_in(results):
         named = ", ".join(Path(store).name for store in stores)
         raise UserError(

@@ -26,11 +26,11 @@ Examples:
 Exit codes: as of `textbench run`. Repeating a command skips the trials that are finished."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @click.option("--algos", required=True, metavar="A,B", help="Trainers, comma-separated.")
 @click.option("--task", required=True, metavar="NAME", help="What to learn.")
 @options.text("--preset", metavar="NAME", use="Schedules.", default="quick")
-@options.count("--trials", use="Configurations per trainer.", default=8, metavar="K")
+@options.count("--trials", use="Configurations per trainer.", most=10_000, default=8, metavar="K")
 @options.text(
     "--seeds",
     metavar="LIST",

@@ -22,7 +22,7 @@ MOST = 5
 """Differences that are shown."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=options.Command, epilog=EPILOG)
 @click.argument("run", metavar="RUN")
 @options.count("--steps", use="Training steps to make again.", default=100)
 @options.results("The store to look for RUN in.")

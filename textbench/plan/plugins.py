@@ -51,6 +51,8 @@ def run_file(file: str | Path) -> ModuleType:
         UserError: One line naming the file, the line and the exception.
     """
     path = Path(file).resolve()
+    if path.is_dir():
+        raise UserError(f"plugin {file} is a folder; name a Python file in it")
     if not path.is_file():
         raise UserError(f"plugin {file} does not exist")
     name = f"textbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"

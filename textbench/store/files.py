@@ -223,7 +223,9 @@ def replace(path: Path, content: bytes, *, keep: Path | None = None) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(path, keep)
         os.replace(new, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError):
+            error.filename = str(path)  # not the temporary's name, or none
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
         raise
@@ -251,7 +253,8 @@ def append_line(path: Path, line: str) -> None:
         try:
             while content:
                 content = content[handle.write(content) :]
-        except OSError:
+        except OSError as error:
+            error.filename = str(path)
             with contextlib.suppress(OSError):
                 handle.truncate(end)
             raise
