@@ -92,7 +92,7 @@ def global_randomness(laboratory: Laboratory, record: Record) -> str:
     )
     # Both worlds ended alike: the trainer has seeded it, and draws the same whatever its own seed.
     other = dict(checkpoint.global_random_state())
-    first = opened(record.snapshots[record.steps].content)["global"]
+    first = opened(record.snapshots[record.steps].content)["global_random"]
     for name in ("torch", "numpy", "python"):
         if not difference(first[name], other[name], name):
             raise Violation(
