@@ -152,6 +152,20 @@ def test_three_files(files: dict[str, str]) -> None:
     assert text.first_word == 2
 
 
+@pytest.mark.parametrize(("longest", "length"), [(49, 50), (50, 51), (51, 51), (60, 51)])
+def test_the_longest_sentence_and_its_end_fill_at_most_51_slots(
+    longest: int, length: int, tmp_path: Path
+) -> None:
+    """The paper's limit; a sentence of 51 words is kept without its end, a longer one is not."""
+    lines = [" ".join(["a"] * n) for n in (3, 5, longest)]
+    files = {
+        part: str(corpus.write(tmp_path / part, lines if part == "train" else ["a b"]))
+        for part in ("train", "valid", "test")
+    }
+    text = task(**files)
+    assert (text.length, text.train_size()) == (length, 3 if longest <= 51 else 2)
+
+
 def test_one_file_is_divided_and_copies_stay_together(tmp_path: Path) -> None:
     lines = corpus.sentences(300)
     text = task(train=str(corpus.write(tmp_path / "all.txt", lines)))

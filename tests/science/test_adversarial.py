@@ -264,6 +264,18 @@ def test_a_reduced_load_draws_its_real_sequences_anew(
     assert not torch.equal(drawn[0], drawn[1])
 
 
+def test_a_load_of_more_than_there_is_has_all_and_as_many_fakes(
+    make_context: MakeContext, make_trainer: MakeTrainer
+) -> None:
+    context = make_context(size=8)
+    trainer = make_trainer(SeqGAN, context, **small(SeqGAN, d_samples=100, d_batch=4))
+    assert trainer.phases()[0].steps == 2 * 4
+    trainer.step(Position("discriminator", 0, 0))
+    real = trainer.sequences[trainer.labels == REAL]
+    assert sorted(real.tolist()) == sorted(context.data.sequences().tolist())
+    assert (trainer.labels == FAKE).sum() == 8
+
+
 def test_fresh_data_reach_the_discriminator(
     make_context: MakeContext, make_trainer: MakeTrainer
 ) -> None:

@@ -127,6 +127,20 @@ def test_the_generators_expected_gradient_is_the_enumerated_one(
     assert all(p.grad is None for p in trainer.mediator.parameters())
 
 
+@pytest.mark.parametrize("gradient", ["inside", "full"])
+def test_per_token_all_of_the_generators_gradient_is_divided_by_the_length(
+    gradient: str, make_context: Contexts, make_trainer: Trainers, gradients: Gradients
+) -> None:
+    found = []
+    for scale in ("sequence", "token"):
+        options = TINY | {"g_scale": scale, "gradient": gradient}
+        trainer = apart(make_trainer(CoT, make_context(V, T), **options))
+        trainer._update_generator(log=False)
+        found.append(gradients(trainer.generator))
+    for name, whole in found[0].items():
+        torch.testing.assert_close(found[1][name], whole / T, atol=1e-12, rtol=1e-10)
+
+
 def test_its_own_samples_give_that_expectation(
     make_context: Contexts,
     make_trainer: Trainers,

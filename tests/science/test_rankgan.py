@@ -263,6 +263,8 @@ def test_the_ranker_starts_as_in_the_authors_code(
         as_seqgan = torch.equal(parameter, seqgan.get_parameter(name))
         assert as_seqgan == (name not in uniform), name
         assert not torch.equal(parameter, other.get_parameter(name)), name
+    drawn = ranker.embedding.detach().flatten() - 0.1 * seqgan.embedding.detach().flatten()
+    assert drawn.abs().mean() > 0.05  # the same uniform numbers would leave nothing
 
 
 def test_the_ranker_may_start_as_seqgans_cnn_bit_by_bit(
