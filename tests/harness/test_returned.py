@@ -108,6 +108,25 @@ def test_a_value_is_a_number(evaluation: Evaluation, value: object, seen: str) -
         measure([told(Odd, value=value)], evaluation)
 
 
+@pytest.mark.parametrize("name", ["samples", "test"])
+def test_what_metrics_share_is_not_changed(name: str) -> None:
+    task = SyntheticTiny(SyntheticTiny.config_schema(vocab_size=4, length=3, train_size=8))
+    model = LSTMLanguageModel(4, 3, 2, 2)
+    model.initialise(stream(0, "test"))
+    shared = Evaluation(model, task, seed=0, moment="epoch 1", samples=4)
+
+    def compute(self: Odd, evaluation: Evaluation) -> float:
+        getattr(evaluation, name)[:, 0] = 0
+        return 1.0
+
+    before = measure([told(Odd)], shared)
+    assert measure([told(Odd)], shared) == before
+    with pytest.raises(
+        UserError, match=rf"odd changed evaluation.{name} in place, .* clones first"
+    ):
+        measure([told(Odd, compute=compute)], shared)
+
+
 @pytest.mark.parametrize("value", [2, 2.0, torch.tensor(2.0), torch.tensor([2.0])])
 def test_whatever_is_one_number_is_taken_as_a_float(evaluation: Evaluation, value: object) -> None:
     found = measure([told(Odd, value=value)], evaluation)["odd"]["value"]

@@ -53,6 +53,7 @@ class Evaluation:
         self.n = samples
         self.inverse_temperature = inverse_temperature
         self._shared: dict[Hashable, Any] = {}
+        self._versions: dict[str, int] = {}
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return ``compute()``, called for the first ``key`` only: what several metrics share."""
@@ -98,7 +99,8 @@ class Evaluation:
     def samples(self) -> Tensor:
         """``n`` sequences of the generator, ``(n, T)``."""
         rng = stream(self.seed, "evaluation", self.moment, device=self.generator.device)
-        return self.generator.sample(self.n, rng, inverse_temperature=self.inverse_temperature)
+        drawn = self.generator.sample(self.n, rng, inverse_temperature=self.inverse_temperature)
+        return self._noted("samples", drawn)
 
     @cached_property
     def words(self) -> list[list[str]]:
@@ -108,7 +110,17 @@ class Evaluation:
     @cached_property
     def test(self) -> Tensor:
         """The first ``n`` held-out sequences, or all there are, ``(N, T)``."""
-        return self.task.test()[: self.n].to(self.generator.device)
+        return self._noted("test", self.task.test()[: self.n].to(self.generator.device))
+
+    def _noted(self, name: str, tokens: Tensor) -> Tensor:
+        if not tokens.is_inference():  # of those torch keeps no count
+            self._versions[name] = tokens._version
+        return tokens
+
+    def changed(self) -> str:
+        """Return which of `samples` and `test` was changed in place, or an empty string."""
+        versions = self._versions.items()
+        return next((name for name, count in versions if getattr(self, name)._version != count), "")
 
     @cached_property
     def on_samples(self) -> PairScores:

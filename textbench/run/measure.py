@@ -66,6 +66,11 @@ def protocols(metric: Metric, evaluation: Evaluation) -> dict[str, str]:
 def _measure(metric: Metric, evaluation: Evaluation) -> dict[str, Measurement]:
     described = {number.name: number for number in metric.described()}
     values = computed(metric, evaluation)
+    if changed := evaluation.changed():
+        raise UserError(
+            f"metric {metric.name} changed evaluation.{changed} in place, which all metrics share; "
+            "a metric that edits clones first"
+        )
     if values.keys() != described.keys():
         raise UserError(
             f"metric {metric.name}: compute() must return a value of each of its numbers "
