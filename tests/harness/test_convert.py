@@ -125,7 +125,7 @@ def test_the_command_converts_what_it_can_and_names_what_it_cannot(tmp_path: Pat
     (newer / SPEC).write_text('{"schema": 99}')
     done = CliRunner().invoke(cli, ["convert", str(tmp_path)])
     assert done.exit_code == 2
-    assert "3 run(s): 1 converted, 2 left as they are" in done.stdout
+    assert "3 run(s): 1 converted, 0 up to date, 2 left as they are" in done.stdout
     assert "it was made by a newer textbench" in done.stderr
     assert good.spec().title == "CoT"
     assert json.loads((bad / SPEC).read_text()).get("schema") is None

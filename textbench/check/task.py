@@ -148,13 +148,13 @@ def decoding(laboratory: Laboratory, record: Record) -> str:
         if not isinstance(line, str) or len(line.splitlines()) > 1:
             raise Violation(f"decode() gives {line!r}", "one line of text for each sequence")
     if isinstance(task, TextTask):
-        return _words(task, test, lines)
+        return _words(task, test)
     if len(set(lines)) != len(set(map(tuple, test.tolist()))):
         raise Violation("two different sequences decode to the same line", "decoding loses nothing")
     return f"{len(set(lines)):,} different sequences, as many different lines"
 
 
-def _words(task: TextTask[Config], test: Tensor, lines: list[str]) -> str:
+def _words(task: TextTask[Config], test: Tensor) -> str:
     words, references = task.words(test), task.references()
     lengths = ((test == END).cumsum(1) == 0).sum(1).tolist()
     for row, found in zip(lengths, words, strict=True):

@@ -40,7 +40,9 @@ def command(store: Path) -> None:
         except (OSError, ValueError, LookupError, TypeError, AttributeError, UserError) as error:
             broken.append(run.name)
             click.echo(printable(f"{run.name}: left as it is: {one_line(error)}"), err=True)
-    click.echo(f"{len(runs)} run(s): {converted} converted, {len(broken)} left as they are")
+    known = len(runs) - converted - len(broken)
+    done = f"{converted} converted, {known} up to date, {len(broken)} left as they are"
+    click.echo(f"{len(runs)} run(s): {done}")
     if broken:
         raise UserError(f"{len(broken)} record(s) of {store} could not be converted")
 
