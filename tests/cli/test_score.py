@@ -216,6 +216,25 @@ def test_mistakes_are_one_line(call: Call, line: str, message: str) -> None:
     assert message in result.stderr and result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("a b\nc d\n".encode("utf-16-le"), "`iconv -f utf-16-le -t utf-8`"),
+        ("caf\xe9 noir et plus\n".encode("latin-1"), "`iconv -f latin-1 -t utf-8`"),
+        ("\u043c\u0438\u0440 \u0432\u0430\u043c\n".encode("koi8-r"), "`iconv -f NAME -t utf-8`: "),
+    ],
+)
+@pytest.mark.parametrize("given", ["odd.txt --references test.txt", "s0.txt --references odd.txt"])
+def test_another_encoding_is_no_option_of_a_task(
+    call: Call, tmp_path: Path, content: bytes, says: str, given: str
+) -> None:
+    """There is no task whose option it could be: `FILE 1.encoding` would be nobody's."""
+    (tmp_path / "odd.txt").write_bytes(content)
+    result = call(f"score {given}")
+    assert result.exit_code == 2 and says in result.stderr, result.output
+    assert ".encoding" not in result.stderr
+
+
 def test_unknown_words_are_words_of_no_reference(tmp_path: Path) -> None:
     task = References(CorpusConfig(), [["a", "b"], ["a", "c"]], 3)
     evaluation = GivenEvaluation(task, [["a", "z"], ["a", "b", "c", "a"]])

@@ -60,7 +60,7 @@ def read_text(path: Path, what: str, encoding: str = "", said: list[str] | None 
         if not name and (guess := _unmarked(content)):
             raise UserError(
                 f"{what}: {path} looks like {guess.upper()} without a byte order mark; "
-                f"{_section(what)}.encoding={guess} reads it"
+                f"{_asked(what, guess)}"
             )
     try:
         text = content.decode(codec)
@@ -133,12 +133,11 @@ def _undecodable(error: UnicodeDecodeError, given: str, name: str, what: str) ->
     before = content[: error.start]
     number = before.count(b"\n") + 1 if b"\n" in content else before.count(b"\r") + 1
     wrong = f"is not UTF-8: byte 0x{content[error.start]:02x} in line {number}"
-    option = f"{_section(what)}.encoding"
     if guesses := _legacy(content[:START]):
         *others, last = guesses
         named = f"{', '.join(others)} or {last}" if others else last
-        return f"{wrong}; give its encoding by {option}=NAME: {named} could be it"
-    return f"{wrong}; if it is, say, Latin-1, add {option}=latin-1"
+        return f"{wrong}; {_asked(what, 'NAME')}: {named} could be it"
+    return f"{wrong}; if it is, say, Latin-1, {_asked(what, 'latin-1')}"
 
 
 def _is_binary(content: bytes) -> bool:
@@ -160,6 +159,13 @@ def _legacy(start: bytes) -> list[str]:
             continue
         found.append(name)
     return found
+
+
+def _asked(what: str, name: str) -> str:
+    """Return what has a file of that encoding read; a command line's own has no such option."""
+    if "." in what and not what.startswith("-"):
+        return f"add {_section(what)}.encoding={name}"
+    return f"make it UTF-8 by `iconv -f {name} -t utf-8`"
 
 
 def _section(what: str) -> str:

@@ -124,7 +124,8 @@ def _json_lines(text: str, column: str, where: str, asks: str) -> list[str]:
         try:
             row: Json = json.loads(line)
         except (ValueError, RecursionError) as error:
-            what = getattr(error, "msg", "nested too deeply")
+            deep = isinstance(error, RecursionError)
+            what = "nested too deeply" if deep else getattr(error, "msg", "a number is too long")
             raise UserError(f"{where}: line {number} is not JSON: {what}") from None
         if isinstance(row, dict):
             _check_column(column, list(row), f"{where}: line {number}", asks)
