@@ -337,11 +337,17 @@ def test_the_cudnn_mediator_has_orthogonal_kernels_and_no_lstm_biases(
 ) -> None:
     config = TINY | {"m_embedding": 6}
     plain = make_trainer(CoT, make_context(V, T), **config).mediator
-    mediator = make_trainer(CoT, make_context(V, T), m_init="cudnn", **config).mediator
+    context = make_context(V, T)
+    mediator = make_trainer(CoT, context, m_init="cudnn", **config).mediator
     for kernel in (mediator.weight_ih, mediator.weight_hh):
         for gate in kernel.chunk(4):
             torch.testing.assert_close(gate @ gate.T, torch.eye(6))
+    own = torch.nn.init.orthogonal_(
+        torch.empty(6, 6), generator=context.stream("mediator-orthogonal")
+    )
+    assert torch.equal(mediator.weight_ih[:6], own)  # no other part is drawn from that stream
     assert not mediator.bias.any()
+    assert torch.equal(mediator.head_bias, plain.head_bias)
     assert torch.equal(mediator.head_weight, plain.head_weight)
     assert torch.equal(mediator.embedding, plain.embedding)
 
