@@ -156,6 +156,17 @@ def test_a_subclass_with_another_law_is_scored_by_its_law() -> None:
     assert mean_nll(other, tokens) == pytest.approx(expected, abs=1e-6)
 
 
+def test_inverse_temperatures_of_a_tempered_model_multiply() -> None:
+    model = LSTMLanguageModel(5, 6, 4, 5)
+    model.initialise(stream(0, "tests"), 1.0)
+    drawn, twice, once = (
+        made.sample(200, stream(1, "tests"), inverse_temperature=alpha)
+        for made, alpha in ((model, 3.0), (Tempered(model, 2.0), 1.5), (Tempered(model, 2.0), 1.0))
+    )
+    assert torch.equal(drawn, twice)
+    assert not torch.equal(drawn, once)
+
+
 @pytest.mark.parametrize("alpha", [1e-300, 1e-6, LARGEST_ALPHA])
 def test_extreme_inverse_temperatures_draw_likeliest_symbols_or_all_alike(alpha: float) -> None:
     """What is admitted as an inverse temperature neither overflows nor leaves [0, V)."""
