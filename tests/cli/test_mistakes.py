@@ -144,3 +144,18 @@ def test_a_file_that_cannot_be_written_is_named(
         assert full.value.filename == str(tmp_path / "log.jsonl")
     monkeypatch.undo()
     assert (tmp_path / "log.jsonl").read_bytes() == b"{}\n"
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, f"[{'9' * 5000}]"])
+def test_a_number_of_thousands_of_digits_is_no_option(store: Path, value: str) -> None:
+    row = 'algos = "mle"\ntask = "synthetic-tiny"\n[mle]\n'
+    Path("long.toml").write_text(f"{row}epochs = {value}\n")
+    assert "long.toml holds a whole number of thousands" in refused("run --config long.toml")
+    said = refused(f"{TINY} --algos mle --set mle.epochs={value}")
+    assert "mle.epochs: Input should be a valid" in said
+
+
+def test_a_config_file_may_begin_with_a_byte_order_mark(store: Path) -> None:
+    Path("mark.toml").write_text('algos = "mle"\ntask = "synthetic-tiny"\n', encoding="utf-8-sig")
+    done = call("run --config mark.toml --preset ci --dry-run")
+    assert done.exit_code == 0 and "synthetic-tiny/mle/s0-" in done.stdout

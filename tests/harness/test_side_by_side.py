@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
+import time
 from functools import partial
 
 import pytest
 
 from textbench.contracts.errors import UserError
 from textbench.store.beside import beside
+from textbench.store.process import started
 
 
 def who(number: int) -> tuple[int, int]:
@@ -61,3 +66,31 @@ def raises() -> None:
 def test_an_error_in_another_process_is_raised_here() -> None:
     with beside([raises, raises], 2) as waiting, pytest.raises(UserError, match="cannot be drawn"):
         waiting[1]()
+
+
+def test_children_end_with_a_parent_that_is_killed() -> None:
+    """They wait for work that nobody sends, each with the store's frames in its memory."""
+    script = """
+import os, time
+from textbench.store.beside import beside
+with beside([os.getpid] * 2, 2) as values:
+    print(*(value() for value in values), flush=True)
+    time.sleep(600)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    children = {int(pid) for pid in process.stdout.readline().split()}
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert children and process.pid not in children
+    try:
+        end = time.monotonic() + 60
+        while any(started(pid) for pid in children):
+            assert time.monotonic() < end, "they live on"
+            time.sleep(0.1)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -96,7 +96,7 @@ def parse_value(text: str) -> Json:
     """Return ``text`` as a TOML value, or else as a number (``.5``), or else as itself."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # no TOML, or a whole number of thousands of digits
         parsed = {}
     value = parsed.get("value", text) if len(parsed) == 1 else text
     if isinstance(value, datetime.date | datetime.time):

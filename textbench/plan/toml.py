@@ -16,12 +16,14 @@ def read_toml(path: Path) -> JsonObject:
         UserError: When it cannot be read or parsed; names the file and the line.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Notepad's mark is none of it
         return {key: _plain(value) for key, value in data.items()}
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}") from None
+    except ValueError:
+        raise UserError(f"{path} holds a whole number of thousands of digits") from None
     except RecursionError:
         raise UserError(f"{path} is nested too deeply") from None
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import signal
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -17,6 +20,8 @@ from textbench.contracts.errors import UserError
 
 T = TypeVar("T")
 
+POLL = 1.0
+"""Seconds between two looks of a child at whether its parent is there."""
 _jobs: Sequence[Callable[[], object]] = ()
 """What a forked child finds in its memory: a store's frames need not be sent to it."""
 
@@ -39,7 +44,7 @@ def beside(jobs: Sequence[Callable[[], T]], processes: int) -> Iterator[list[Cal
     _jobs = jobs
     gc.freeze()  # a child that looked for garbage among what it shares would copy it all
     context = multiprocessing.get_context("fork")
-    pool = ProcessPoolExecutor(min(processes, len(jobs)), context, _ignore_interrupts)
+    pool = ProcessPoolExecutor(min(processes, len(jobs)), context, _begin, (os.getpid(),))
     try:
         with warnings.catch_warnings():
             # Python 3.12 warns of forks beside threads; numpy's, which wait, know of forks.
@@ -56,8 +61,16 @@ def _do(at: int) -> object:
     return _jobs[at]()
 
 
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to act upon
+def _begin(parent: int) -> None:
+    """Leave interrupts to the parent, and end with it: what it was killed by may not be shared."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def end_with_it() -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL)
+        os._exit(1)
+
+    threading.Thread(target=end_with_it, name="textbench-orphan", daemon=True).start()
 
 
 def _value(future: Future[T]) -> T:
