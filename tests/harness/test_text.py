@@ -106,6 +106,7 @@ TINY = [["b", "a", "a"], ["c", "b", "a"], ["<unk>", "d"]]
 
 def test_the_most_frequent_words_come_first_and_ties_are_alphabetical() -> None:
     assert Vocabulary(TINY).words == ["a", "b", "c", "d"]
+    assert Vocabulary([["z", "y", "x", "z"]]).words == ["z", "x", "y"]
     assert Vocabulary(TINY, min_count=2).words == ["a", "b"]
     assert Vocabulary(TINY, max_size=3).words == ["a", "b", "c"]
 
