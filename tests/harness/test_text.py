@@ -179,6 +179,20 @@ def test_one_file_is_divided_and_copies_stay_together(tmp_path: Path) -> None:
     assert "test is a random 10% of text.train" in text.note
 
 
+def test_each_part_has_its_own_share(tmp_path: Path) -> None:
+    lines = [f"a b {n}" for n in range(100)]
+    path = str(corpus.write(tmp_path / "all.txt", lines))
+    text = task(train=path, valid_share=0.2, test_share=0.05)
+    assert [text.train_size(), len(text.validation()), len(text.test())] == [75, 20, 5]
+
+
+def test_every_kind_of_mark_stays_with_its_character() -> None:
+    """A vowel sign that takes room (Mc), one that takes none (Mn), and one around (Me)."""
+    lines = ["\u0915\u093f\u0915", "e\u0301a", "1\u20dd2"]
+    words = [["\u0915\u093f", "\u0915"], ["e\u0301", "a"], ["1\u20dd", "2"]]
+    assert tokenise(lines, "character", "keep") == words
+
+
 def test_the_division_depends_on_its_seed_only() -> None:
     lines = corpus.sentences(100)
     shares = {"valid": 0.1, "test": 0.2}
