@@ -165,6 +165,26 @@ def test_tables_are_read_by_a_named_column(call: Call, tmp_path: Path) -> None:
     assert "is not compressed" in call(f"score a.txt.gz {TEXT} --metrics bleu").stderr
 
 
+def test_references_are_read_as_the_files_are(call: Call, tmp_path: Path) -> None:
+    lines = corpus.sentences(30, 4)
+    corpus.write(tmp_path / "plain.txt", lines)
+    (tmp_path / "r.csv").write_text("id,text\n" + "".join(f"1,{s}\n" for s in lines), "utf-8")
+    (tmp_path / "named.txt").write_bytes((tmp_path / "r.csv").read_bytes())
+    (tmp_path / "macs.txt").write_text("\r".join(lines[:9]) + "\n" + "\n".join(lines[9:]), "utf-8")
+    line = "score s0.txt --metrics bleu --references"
+    assert "r.csv is a table with the columns id, text" in call(f"{line} r.csv").stderr
+    found = values(call(f"{line} r.csv --column text").stdout)
+    assert found == values(call(f"{line} plain.txt").stdout) != {}
+    assert "macs.txt has 8 carriage returns within lines" in call(f"{line} macs.txt").stderr
+    warned = call(f"{line} named.txt").stderr
+    assert "named.txt looks like a table (csv: id, text)" in warned
+    assert warned.endswith("; a file called .csv and --column text read one column\n")
+    separated = "\u2028".join(lines)
+    (tmp_path / "one.txt").write_text(separated, "utf-8")
+    warned = call("score one.txt --references plain.txt --metrics bleu").stderr
+    assert "FILE 1: one.txt has 29 line ends of another kind (U+2028) within lines" in warned
+
+
 def test_a_row_of_given_sentences_has_no_generator_to_ask(call: Call) -> None:
     assert call("score s0.txt --references test.txt --metrics bleu --name theirs").exit_code == 0
     for line in ("sample theirs", "evaluate theirs"):

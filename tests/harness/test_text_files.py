@@ -263,6 +263,19 @@ def test_line_ends_of_several_systems(tmp_path: Path) -> None:
     assert any(f"has {lone} carriage returns within lines" in line for line in text.warnings)
 
 
+def test_line_ends_that_are_none_here_are_said(tmp_path: Path) -> None:
+    lines = plain().decode().splitlines()
+    half, rest = lines[:60], lines[60:]
+    for end in ("\u2028", "\x85", "\f", " \u2029 "):
+        content = "\n".join([*half, end.join(rest)])
+        name = f"{len(rest) - 1} line ends of another kind (U+{ord(end.strip(' ')):04X})"
+        text = task(train=put(tmp_path / "a.txt", content.encode()))
+        assert [line for line in text.warnings if name in line], text.warnings
+    pages = "\n".join(half) + "\n\f" + "\n".join(rest) + "\n\f\n"
+    text = task(train=put(tmp_path / "a.txt", pages.encode()))
+    assert not [line for line in text.warnings if "line ends" in line]
+
+
 def test_copies(tmp_path: Path) -> None:
     files = {split: put(tmp_path / f"{split}.txt", plain()) for split in ("train", "valid")}
     test = put(tmp_path / "test.txt", plain([*corpus.sentences(50, 9), *LINES[:20]]))

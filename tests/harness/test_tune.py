@@ -127,6 +127,23 @@ def test_every_trainer_gets_the_same_number_of_trials(
     assert result.output.count("(mle seed") == 2  # GOLD's warm-up, once for all its trials
 
 
+@pytest.mark.parametrize(
+    ("algos", "message"),
+    [
+        ("mle,cot,mle", "--algos names 'mle' twice"),
+        (" , ", "no algorithm given"),
+        ("mlee", "unknown trainer 'mlee'; did you mean"),
+    ],
+)
+def test_trainers_are_named_as_for_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algos: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call(f"tune --algos '{algos}' --task synthetic-tiny --preset ci --trials 1 --dry-run")
+    assert result.exit_code == 2 and message in result.output
+    assert not list(tmp_path.iterdir())
+
+
 OWN = """
 from pydantic import Field
 from textbench import Config, Phase, Trainer, tunable

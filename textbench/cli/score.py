@@ -52,7 +52,7 @@ show it beside trained rows, `textbench status` lists it."""
 @options.text(
     "--column",
     metavar="NAME",
-    use="Column of the sentences, where a FILE is a .csv, .tsv or .jsonl.",
+    use="Column of the sentences, where a file is a .csv, .tsv or .jsonl.",
 )
 @options.text("--metrics", metavar="A,B", use="Which.  [default: all that apply]")
 @options.settings("Change an option of the task or a metric")
@@ -75,8 +75,9 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
     from textbench.tasks.sentences import tokenise
 
     compute_on("cpu")
-    lines = _read(files, given["column"])
+    lines = _read(files, given)
     task, common = scored(lines, given)
+    lines = lines[-len(files) :]  # without the references
     metrics = metrics_of(given["metrics"], common)
     for seed, (path, part) in enumerate(zip(files, lines, strict=True)):
         words = tokenise(part, task.config.tokeniser, task.config.case)
@@ -98,8 +99,10 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
             click.echo(f"recorded: {directory.path}{more}")
 
 
-def _read(files: Sequence[Path], column: str) -> list[list[str]]:
+def _read(files: Sequence[Path], given: Mapping[str, Any]) -> list[list[str]]:
     """Return the sentences of every file, those of tables from a column; say what is odd of them.
+
+    The references, where they are a file, come first.
 
     Raises:
         UserError: One cannot be read, or none is a table although a column is asked for.
@@ -107,13 +110,16 @@ def _read(files: Sequence[Path], column: str) -> list[list[str]]:
     from textbench.tasks.sentences import read_lines
     from textbench.tasks.tables import form_of
 
-    if column and all(form_of(path) == "lines" for path in files):
+    column: str = given["column"]
+    named = [(f"FILE {number}", path) for number, path in enumerate(files, start=1)]
+    if given["references"] is not None:
+        named.insert(0, ("--references", given["references"]))
+    if column and all(form_of(path) == "lines" for _, path in named):
         raise UserError(f"--column {column}: no FILE is a table by its name (.csv, .tsv, .jsonl)")
     said: list[str] = []
     read = partial(read_lines, form="auto", said=said, asks="--column")
     lines = [
-        read(path, f"FILE {number}", column="" if form_of(path) == "lines" else column)
-        for number, path in enumerate(files, start=1)
+        read(path, what, column="" if form_of(path) == "lines" else column) for what, path in named
     ]
     for line in said:
         warn(line)
@@ -136,7 +142,7 @@ def scored(lines: Sequence[Sequence[str]], given: Mapping[str, Any]) -> tuple[Sc
     """Return what the sentences are compared with, and the task's part of a spec.
 
     Args:
-        lines: The sentences of each file.
+        lines: The sentences of each file; the references, where they are a file, come first.
         given: The command's options.
 
     Raises:
@@ -148,7 +154,7 @@ def scored(lines: Sequence[Sequence[str]], given: Mapping[str, Any]) -> tuple[Sc
     keys = ("task", "preset", "settings", "plugins")
     request = Request(**{key: given[key] for key in keys})
     if given["references"] is not None:
-        return _references(lines, given["references"], request)
+        return _references(lines, request)
     built, common = resolve_task(request)
     if not isinstance(built, Corpus):
         raise UserError(
@@ -157,14 +163,12 @@ def scored(lines: Sequence[Sequence[str]], given: Mapping[str, Any]) -> tuple[Sc
     return built, common
 
 
-def _references(
-    lines: Sequence[Sequence[str]], path: Path, request: Request
-) -> tuple[Scored, Spec]:
+def _references(lines: Sequence[Sequence[str]], request: Request) -> tuple[Scored, Spec]:
     from textbench.contracts.config import validate
     from textbench.contracts.spec import Spec
     from textbench.tasks.corpus import CorpusConfig
     from textbench.tasks.references import References
-    from textbench.tasks.sentences import read_lines, tokenise
+    from textbench.tasks.sentences import tokenise
 
     presets.path(request.preset)  # it has no options here, and is recorded
     layer = parse_settings(request.settings)
@@ -174,10 +178,7 @@ def _references(
         if section not in sections:
             raise UserError(f"--set {section}: neither {REFERENCES} nor a metric's section")
         validate(registry.load_metric(sections[section]).config_schema, chosen, section)
-    cut = [
-        tokenise(part, config.tokeniser, config.case)
-        for part in (read_lines(path, "--references"), *lines)
-    ]
+    cut = [tokenise(part, config.tokeniser, config.case) for part in lines]
     longest = max(len(words) for part in cut for words in part)
     task = References(config, cut[0], config.length or longest + 1)
     common = Spec(

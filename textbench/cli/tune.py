@@ -11,7 +11,7 @@ import click
 
 from textbench.cli import options
 from textbench.contracts.errors import UserError
-from textbench.plan.arguments import parse_seeds
+from textbench.plan.arguments import parse_rows, parse_seeds
 
 if TYPE_CHECKING:
     from textbench.judge.targets import Target
@@ -63,7 +63,7 @@ def command(**given: Any) -> None:
     from textbench.plan.resolve import Request, expand
     from textbench.run.local import LocalEngine
 
-    names = [name.strip() for name in given["algos"].split(",") if name.strip()]
+    names = parse_rows(given["algos"])
     target, rules = _target(given["target"], given["task"])
     seeds = ",".join(map(str, parse_seeds(given["seeds"])))
     trials = _write_trials(names, given)

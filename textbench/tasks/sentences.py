@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +15,8 @@ Words = list[str]
 
 LONGEST_LINE = 100_000
 """Characters; a longer line means that the file is not one sentence a line."""
+OTHER_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+"""What ends lines for Unicode, and for `str.splitlines`, but not here."""
 
 
 def read_lines(
@@ -60,7 +63,7 @@ def read_lines(
             )
         lines = _split(text, f"{what}: {path}", said)
         if guessed and said is not None:
-            said += _suspicions(text, f"{what}: {path}", section)
+            said += _suspicions(text, f"{what}: {path}", section, asks)
     else:
         lines = tables.cells(text, form, column, f"{what}: {path}", asks or f"{section}.column")
     _refuse_too_long(lines, f"{what}: ", path)
@@ -91,34 +94,60 @@ def not_blank(lines: Iterable[str], where: str) -> list[str]:
 
 def _split(text: str, where: str, said: list[str] | None) -> list[str]:
     """Cut into lines. A lone carriage return ends lines only in files without any other end."""
+    noted: list[str] = []
     if "\n" in text or "\r" not in text:
         text = text.replace("\r\n", "\n")
-        lone = text.count("\r")
-        if lone and said is not None:
-            said.append(
+        if lone := text.count("\r"):
+            noted.append(
                 f"{where} has {lone:,} carriage returns within lines, read as spaces; if they end "
                 "lines (of old Macs, among others), make all line ends the same first"
             )
-        return text.split("\n")
+        lines = text.split("\n")
+    else:
+        noted.append(f"{where} has the line ends of old Macs (CR) and was read so")
+        lines = text.split("\r")
+    noted += _other_ends(text, where)
     if said is not None:
-        said.append(f"{where} has the line ends of old Macs (CR) and was read so")
-    return text.split("\r")
+        said += noted
+    return lines
 
 
-def _suspicions(text: str, where: str, section: str) -> list[str]:
+def _other_ends(text: str, where: str) -> list[str]:
+    """Say which ends of lines are in the midst of lines; a page break between two is none."""
+    if not any(end in text for end in OTHER_ENDS):
+        return []
+    found = re.findall(rf"(?<=[^\n])[{OTHER_ENDS}](?=[^\n])", text)
+    if not found:
+        return []
+    kinds = ", ".join(f"U+{ord(end):04X}" for end in sorted(set(found)))
+    return [
+        f"{where} has {len(found):,} line ends of another kind ({kinds}) within lines, read as "
+        "spaces; if they end lines, make all line ends the same first"
+    ]
+
+
+def _suspicions(text: str, where: str, section: str, asks: str) -> list[str]:
     form, columns = tables.looks_like(text)
     if not form and (cells := tables.tabbed(text)):
+        how = f"a file called .tsv and {asks} NAME read" if asks else ""
         return [
             f"{where} looks like a table without a header ({cells} cells a line, between tabs), "
             f"but every line is read as a sentence; with a first line that names the columns, "
-            f"{section}.format=tsv {section}.column=NAME reads one"
+            f"{how or f'{section}.format=tsv {section}.column=NAME reads'} one"
         ]
     if not form:
         return []
+    column = tables.likely(columns)
+    if asks:  # the form goes by the file's name alone
+        how = f"a file called .{form} and {asks} {column} read one column"
+    else:
+        how = (
+            f"{section}.format={form} {section}.column={column} reads one column, "
+            f"{section}.format=lines says that it is right"
+        )
     return [
         f"{where} looks like a table ({form}: {', '.join(columns)}), but every line is read as a "
-        f"sentence; {section}.format={form} {section}.column={tables.likely(columns)} reads one "
-        f"column, {section}.format=lines says that it is right"
+        f"sentence; {how}"
     ]
 
 
