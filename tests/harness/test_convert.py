@@ -54,6 +54,20 @@ def _without_new_labels(data: dict[str, Any]) -> dict[str, Any]:
     return kept | {"warmup": data["warmup"] and _without_new_labels(data["warmup"])}
 
 
+def test_a_run_that_another_process_is_at_is_left_alone(tmp_path: Path) -> None:
+    directory = old_run(tmp_path)
+    before = (directory.path / METRICS).read_bytes()
+    other = RunDirectory(directory.path)
+    assert other.acquire()
+    with pytest.raises(UserError, match="another process is at it; repeat this when it has ended"):
+        convert(directory, describe, {})
+    assert (directory.path / METRICS).read_bytes() == before
+    other.release()
+    assert convert(directory, describe, {}) and not directory.is_locked()
+    assert other.acquire() and not convert(directory, describe, {})  # nothing to write
+    other.release()
+
+
 def describe(name: str) -> Number | None:
     return MINE if name == "mine" else None
 

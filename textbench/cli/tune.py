@@ -108,9 +108,10 @@ def _write(
     path: Path, comment: list[str], rows: dict[str, dict[str, float]], given: dict[str, Any]
 ) -> None:
     from textbench.plan.tune import config_file
+    from textbench.store.files import replace
 
     top = {"task": given["task"], "preset": given["preset"]}
-    path.write_text(config_file(comment, top, rows), encoding="utf-8")
+    replace(path, config_file(comment, top, rows).encode())
 
 
 def _plugins_wanted(plugins: Iterable[object]) -> list[str]:

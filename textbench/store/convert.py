@@ -29,7 +29,8 @@ def convert(directory: RunDirectory, describe: Describe, summaries: Mapping[str,
     """Rewrite a run's record in the present schema; return whether that was needed.
 
     The spec is replaced last: a conversion that is interrupted is done again from the start, and
-    rows that are converted already stay as they are.
+    rows that are converted already stay as they are. The run's lock is held meanwhile: what another
+    process appends to a log would be lost.
 
     Args:
         directory: The run.
@@ -37,21 +38,38 @@ def convert(directory: RunDirectory, describe: Describe, summaries: Mapping[str,
         summaries: The one line of every preset.
 
     Raises:
-        UserError: A log or the spec cannot be read, or the record is of a newer schema.
+        UserError: A log or the spec cannot be read, the record is of a newer schema, or another
+            process is at the run.
     """
-    data = directory.read_json(SPEC)
-    schema = data.get("schema", 1)
-    if schema == SCHEMA:
+    if not _is_old(directory.read_json(SPEC)):
         return False
-    if schema != 1:
+    if not directory.acquire():
+        raise UserError("another process is at it; repeat this when it has ended")
+    try:
+        data = directory.read_json(SPEC)
+        if needed := _is_old(data):
+            _convert(directory, data, describe, summaries)
+        return needed
+    finally:
+        directory.release()
+
+
+def _is_old(data: Unchecked) -> bool:
+    schema = data.get("schema", 1)
+    if schema not in (1, SCHEMA):
         check_schema(schema)
+    return bool(schema == 1)
+
+
+def _convert(
+    directory: RunDirectory, data: Unchecked, describe: Describe, summaries: Mapping[str, str]
+) -> None:
     known = tomllib.loads(KNOWN.read_text(encoding="utf-8"))
     for name in (METRICS, EVALUATIONS):
         if (directory.path / name).exists():
             _convert_log(directory, name, known["numbers"], describe)
     labelled = _labelled(data, known["titles"], summaries)
     directory.write_json(SPEC, {**labelled, "hash": data["hash"], "schema": SCHEMA})
-    return True
 
 
 def _convert_log(directory: RunDirectory, name: str, known: Described, describe: Describe) -> None:
