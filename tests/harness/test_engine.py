@@ -20,7 +20,7 @@ from fake_worker import FAKE, make_spec
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.run.limits import Terms
-from textbench.run.local import ENVIRONMENT, LocalEngine
+from textbench.run.local import ENVIRONMENT, LocalEngine, worker_options
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import Status
 
@@ -138,6 +138,35 @@ def test_worker_is_told_device_checkpoints_and_deadline(run_all: Map, results: P
         assert ENVIRONMENT.items() <= call["env"].items()
         assert call["env"]["OMP_NUM_THREADS"] == "1"
         assert call["env"]["PATH"] == os.environ["PATH"]
+
+
+def test_a_store_may_be_called_like_an_option(
+    tmp_path: Path, worker: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec, store = make_spec("a"), Path("--dash")
+    engine = LocalEngine(store, jobs=1, worker=worker, terms=Terms("7s"))
+    assert [status.status for _, status in engine.map([spec])] == ["done"]
+    call = json.loads((spec.directory(store) / "call.json").read_text())
+    assert call["argv"][1] == str(spec.directory(tmp_path / store))
+    assert worker_options("cpu", ["-p.py"], Terms("7s"))[-1] == "--plugin=-p.py"
+
+
+def test_a_store_that_is_moved_meanwhile_is_said_to_be_gone(run_all: Map, results: Path) -> None:
+    spec, moved = make_spec("a", "meet"), results.with_name("moved")
+
+    def tick(running: list[Spec]) -> None:
+        if events(results):
+            results.rename(moved)
+
+    (status,) = run_all([spec], tick).values()
+    gone = f"{spec.directory(results)} is gone: moved or removed while it ran; "
+    assert (status.status, status.reason) == (
+        "failed",
+        gone + "--results NEW-PLACE goes on there",
+    )
+    assert not results.exists()
+    assert RunDirectory(spec.directory(moved)).status().status == "interrupted"
 
 
 # -- jobs and warm-ups -----------------------------------------------------------------------

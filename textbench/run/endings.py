@@ -10,6 +10,7 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from textbench.contracts.errors import one_line
@@ -99,6 +100,9 @@ def ending(directory: RunDirectory, process: Process, *, stopped: bool) -> Statu
     status = directory.standing()
     code = process.poll()
     assert code is not None  # noqa: S101 - it has ended
+    if not directory.path.is_dir():
+        moved = "moved or removed while it ran; --results NEW-PLACE goes on there"
+        return replace(status, status="failed", reason=f"{directory.path} is gone: {moved}")
     if process.reason and status.status not in FINISHED:
         status.status, status.reason = process.status, process.reason
     elif process.lost and status.status not in FINISHED:

@@ -45,7 +45,7 @@ def worker_options(device: str, plugins: Sequence[str], terms: Terms) -> list[st
     """Return what follows the run directory on a worker's command line."""
     options = ["--device", device, "--checkpoint-every", terms.checkpoint_every]
     for plugin in plugins:  # what the user named, not what the record does
-        options += ["--plugin", plugin]
+        options += [f"--plugin={plugin}"]
     if terms.deadline < math.inf:
         options += ["--deadline", str(terms.deadline)]
     if terms.limits.memory:
@@ -169,5 +169,6 @@ class LocalEngine(Engine):
         """Start a run's worker."""
         device = self.devices[slot % len(self.devices)]
         options = worker_options(device, spec.plugins, self.terms)
-        command = [*self.worker, str(directory.path), *options]
+        # Absolute: a store called -x is no option of the worker's.
+        command = [*self.worker, str(directory.path.absolute()), *options]
         return LocalProcess(directory, command, self.terms.limits)
