@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textbench.cli import cli
+from textbench.cli.status import age
 from textbench.cli.terminal import print_narrow, reasons, short_names
 from textbench.contracts.errors import did_you_mean
 from textbench.contracts.spec import Spec
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import PRINTED, Status
+from textbench.store.rows import PRINTED, STATUS, Status
 
 LONG = [f"synthetic/scheduled_sampling-paper_{v}/s{n}-0123abcd" for v in "ab" for n in (0, 1)]
 
@@ -102,6 +103,20 @@ def test_a_narrow_terminal_shows_the_status_first_and_the_reason(
     told = " ".join(" ".join(lines).split())
     assert "the third epoch" in told and "so it stopped" in told and "\x1b" not in told
     assert len({line for line in lines if "10/90" in line}) == 4
+
+
+def test_how_long_ago_is_never_negative(tmp_path: Path) -> None:
+    assert [age(at, 1000.0) for at in (0.0, 820.0, 1001.0, 1059.0)] == [
+        "",
+        "3m00s ago",
+        *["0s ago"] * 2,
+    ]
+    directory = run(tmp_path, 0, Status("done"))
+    record = json.loads((directory.path / STATUS).read_text())
+    for heartbeat in (record["heartbeat"] + 3600, 1e300):  # the clock was set back since
+        (directory.path / STATUS).write_text(json.dumps({**record, "heartbeat": heartbeat}))
+        shown = CliRunner().invoke(cli, ["status", "--results", str(tmp_path)])
+        assert shown.exit_code == 0 and "in the future" in shown.output, shown.output
 
 
 # -- reasons --------------------------------------------------------------------------------------

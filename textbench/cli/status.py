@@ -21,6 +21,8 @@ from textbench.store.directory import RunDirectory
 from textbench.store.read import UNREADABLE, RecordedRun, problems, read_run
 from textbench.store.rows import Status
 
+SKEW = 60.0
+"""Seconds by which the clocks of two machines may differ without a word."""
 ORDER = ("done", "running", "queued", "interrupted", "timeout", "failed", "diverged", "damaged")
 
 EPILOG = """\b
@@ -142,11 +144,19 @@ def _row(run: RunDirectory, status: Status, stale: bool) -> list[str]:
     from textbench.cli.progress import clock
 
     progress = f"{status.step}/{status.total}" if status.total else ""
-    age = f"{clock(time.time() - status.heartbeat)} ago" if status.heartbeat else ""
     state = status.status + (" (stale)" if stale else "")
     eta = f"{clock(status.eta)} left" if status.status == "running" and status.eta else ""
     note = eta or status.reason or status.note
-    return [run.name, state, status.phase, progress, age, note]
+    return [run.name, state, status.phase, progress, age(status.heartbeat, time.time()), note]
+
+
+def age(heartbeat: float, now: float) -> str:
+    """Return how long ago a run was last heard of; the clocks of two machines differ somewhat."""
+    from textbench.cli.progress import clock
+
+    if not heartbeat:
+        return ""
+    return "in the future" if heartbeat > now + SKEW else f"{clock(max(now - heartbeat, 0))} ago"
 
 
 def _print(rows: list[list[str]]) -> None:
