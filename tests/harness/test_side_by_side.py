@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -42,6 +43,15 @@ def test_a_single_job_is_done_beside_what_this_process_does() -> None:
 
 def test_systems_that_do_not_fork_draw_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
+    with beside([partial(who, 0), partial(who, 1)], 2) as waiting:
+        assert [wait() for wait in waiting] == [(0, os.getpid()), (1, os.getpid())]
+
+
+def test_without_semaphores_it_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("_multiprocessing.SemLock", refuse)  # as with a /dev/shm of nobody's
     with beside([partial(who, 0), partial(who, 1)], 2) as waiting:
         assert [wait() for wait in waiting] == [(0, os.getpid()), (1, os.getpid())]
 

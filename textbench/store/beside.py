@@ -30,21 +30,21 @@ _jobs: Sequence[Callable[[], object]] = ()
 def beside(jobs: Sequence[Callable[[], T]], processes: int) -> Iterator[list[Callable[[], T]]]:
     """Begin jobs in processes of their own; yield a function per job, which waits for its value.
 
-    Where there is one processor, or a system that does not fork, each is done when asked for.
+    Where there is one processor, or a system that does not fork or has no semaphores (without a
+    /dev/shm to write to, say), each is done when asked for.
     Values are the same in either case, and come back pickled.
 
     Args:
         jobs: Each is independent of all others.
         processes: At most so many at a time.
     """
-    if processes < 2 or not jobs or "fork" not in multiprocessing.get_all_start_methods():
+    pool = _pool(min(processes, len(jobs))) if processes > 1 and jobs else None
+    if pool is None:
         yield list(jobs)
         return
     global _jobs
     _jobs = jobs
     gc.freeze()  # a child that looked for garbage among what it shares would copy it all
-    context = multiprocessing.get_context("fork")
-    pool = ProcessPoolExecutor(min(processes, len(jobs)), context, _begin, (os.getpid(),))
     try:
         with warnings.catch_warnings():
             # Python 3.12 warns of forks beside threads; numpy's, which wait, know of forks.
@@ -55,6 +55,16 @@ def beside(jobs: Sequence[Callable[[], T]], processes: int) -> Iterator[list[Cal
         gc.unfreeze()
         _jobs = ()
         pool.shutdown(cancel_futures=True)
+
+
+def _pool(processes: int) -> ProcessPoolExecutor | None:
+    if "fork" not in multiprocessing.get_all_start_methods():
+        return None
+    context = multiprocessing.get_context("fork")
+    try:
+        return ProcessPoolExecutor(processes, context, _begin, (os.getpid(),))
+    except (OSError, ImportError, NotImplementedError):  # what a system without semaphores says
+        return None
 
 
 def _do(at: int) -> object:
