@@ -240,7 +240,7 @@ def test_mistakes_are_one_line(call: Call, line: str, message: str) -> None:
     ("content", "says"),
     [
         ("a b\nc d\n".encode("utf-16-le"), "`iconv -f utf-16-le -t utf-8`"),
-        ("caf\xe9 noir et plus\n".encode("latin-1"), "`iconv -f latin-1 -t utf-8`"),
+        ("d\xe9j\xe0 vu et plus\n".encode("latin-1"), "`iconv -f latin-1 -t utf-8`"),
         ("\u043c\u0438\u0440 \u0432\u0430\u043c\n".encode("koi8-r"), "`iconv -f NAME -t utf-8`: "),
     ],
 )
