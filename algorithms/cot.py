@@ -61,7 +61,7 @@ class CoTConfig(Config):
     m_dropout: float = Field(0.5, ge=0, lt=1, json_schema_extra=tunable("linear", 0.0, 0.6))
     """Probability of dropping a unit before the mediator's output layer, in its own update only."""
     m_init: Literal["normal", "cudnn"] = "normal"
-    """``normal``: all N(0, 0.1²); ``cudnn_init``: orthogonal LSTM kernels and zero LSTM biases."""
+    """``normal``: all N(0, 0.1²); ``cudnn``: orthogonal LSTM kernels and zero LSTM biases."""
     m_batch: Literal["both", "half"] = "both"
     """``both``: batch + batch sequences; ``half``: only half of them, drawn from the mixture."""
     g_scale: Literal["sequence", "token"] = "sequence"
@@ -80,9 +80,11 @@ class CoTConfig(Config):
     added_options: ClassVar[frozenset[str]] = frozenset({"g_hidden", "iterations"})
 
     @model_validator(mode="after")
-    def _sizes_of_the_shared_generator(self) -> Self:
+    def _options_that_would_do_nothing(self) -> Self:
         if self.g_hidden and self.generator == "lstm":
             raise ValueError("g_hidden is for generator=goal_factored, the row cot:strong")
+        if self.m_batch == "half" and self.m_target == "data":
+            raise ValueError("m_batch=half is half of a mixture, and m_target=data mixes nothing")
         return self
 
 

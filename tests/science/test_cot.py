@@ -468,3 +468,8 @@ def test_a_reverse_kl_that_is_not_finite_ends_the_run_as_diverged(
 def test_sizes_of_the_shared_generator_are_no_option() -> None:
     with pytest.raises(UserError, match=r"cot: g_hidden is for generator=goal_factored"):
         validate(CoTConfig, {"g_hidden": 64}, "cot")
+
+
+def test_half_of_a_mixture_needs_one() -> None:
+    with pytest.raises(UserError, match=r"cot: m_batch=half is half of a mixture"):
+        validate(CoTConfig, {"m_batch": "half", "m_target": "data"}, "cot")
