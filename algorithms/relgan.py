@@ -64,7 +64,7 @@ class RelGANConfig(WarmedConfig):
     """Width of the discriminator's embedding."""
     d_representations: int = Field(0, ge=0)
     """R, the parts that it is cut into; 0 takes as many as its width, so that each has width 1."""
-    d_filters: tuple[tuple[PositiveInt, PositiveInt], ...] = _FILTERS
+    d_filters: tuple[tuple[PositiveInt, PositiveInt], ...] = Field(_FILTERS, min_length=1)
     """(window, filters) pairs. Windows longer than the sequences are left out."""
     d_scale: float = Field(1.0, gt=0)
     """Multiplies the number of filters of every window."""

@@ -310,6 +310,8 @@ def test_what_cannot_be_is_refused() -> None:
         validate(RelGAN.config_schema, {"rounds": 10, "rounds_per_epoch": 3}, "relgan")
     with pytest.raises(UserError, match="d_representations must divide d_embedding, 64"):
         validate(RelGAN.config_schema, {"d_representations": 5}, "relgan")
+    with pytest.raises(UserError, match=r"relgan\.d_filters"):
+        validate(RelGAN.config_schema, {"d_filters": []}, "relgan")
 
 
 def test_what_either_side_costs(make_context: Contexts, make_trainer: Trainers) -> None:
