@@ -97,7 +97,7 @@ def test_a_link_in_a_store_leads_not_out_of_it(store: Store, tmp_path: Path) -> 
     before = sorted((p, p.stat().st_mtime_ns) for p in outside.rglob("*"))
     assert "a symbolic link in the store leads to" in call("status", results).output
     assert call(f"sample {store.victim.name}", results).exit_code == 2
-    assert call(f"{RUN} --seeds 7", results).exit_code == 1
+    assert call(RUN.replace("--seeds 0:2", "--seeds 7"), results).exit_code == 1
     assert sorted((p, p.stat().st_mtime_ns) for p in outside.rglob("*")) == before
 
 

@@ -81,13 +81,15 @@ def test_a_worker_is_told_what_a_local_one_is(
         if path.exists():
             call = json.loads(path.read_text())
             calls.append(call)
-            (told,) = [a for a in call["argv"] if a.endswith("mine.py")]
-            assert Path(told).read_text() == "x = 1\n" and told != str(plugin)
+            (told,) = [a for a in call["argv"] if a.startswith("--plugin=")]
+            there = told.removeprefix("--plugin=")
+            assert Path(there).read_text() == "x = 1\n" and there != str(plugin)
         return look(self)
 
     monkeypatch.setattr(mirror.Mirror, "changes", changes)
     assert settle(found, [spec])["a"].status == "done"
-    told = dict(zip(calls[0]["argv"][2::2], calls[0]["argv"][3::2], strict=True))
+    rest = [one for one in calls[0]["argv"][2:] if not one.startswith("--plugin=")]
+    told = dict(zip(rest[::2], rest[1::2], strict=True))
     assert told["--device"] == "cuda:0" and told["--checkpoint-every"] == "7s"
     assert told["--memory"] == "1000000000"
     assert 0 < float(told["--deadline"]) - time.monotonic() < 500

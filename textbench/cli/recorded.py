@@ -97,7 +97,7 @@ def show_run(run: RunDirectory) -> None:
 
 
 def _show_last_evaluation(last: EvaluationRow) -> None:
-    where = f"step {last['step']}, phase {last['phase']}, epoch {last['epoch']}"
+    where = f"step {last['step']}, phase {last['phase']}, epoch {last['epoch']:g}"
     values = {
         name: f"does not apply: {one.get('reason', '')}"
         if one["value"] is None

@@ -11,7 +11,7 @@ from typing import TypeVar
 from textbench.contracts.plain import JsonObject
 from textbench.store import files
 from textbench.store.files import DamagedError
-from textbench.store.quick import worth_it
+from textbench.store.quick import LONG
 
 T = TypeVar("T")
 
@@ -116,14 +116,14 @@ class Folder:
             name: The file.
             check: Is told a row and what to call it; returns it, or raises.
             quick: Returns the row of a sound line, without more ado, or None: ``check`` decides.
-                Asked only once much has been read.
+                Asked of long files alone.
         """
         content = self.content(name)
-        much = worth_it(len(content))
+        long = len(content) >= LONG
         found: list[T] = []
         *lines, last = content.split(b"\n")
         for number, line in enumerate([*lines, last] if files.is_whole(last) else lines, 1):
-            row = quick(line) if much else None
+            row = quick(line) if long else None
             if row is None:
                 what = f"{name} line {number}"
                 row = check(files.parse_object(line, what), what)

@@ -7,7 +7,6 @@ pydantic reads off `textbench.store.rows` what a line must be. A line that it do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,25 +16,9 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 LONG = 2**17
-"""Bytes of logs from which on this is worth pydantic's import."""
+"""Bytes of a log from which on this is worth pydantic's import."""
 _LARGEST = 2**63
 """Whole numbers from here on fit no column; pydantic's have any size."""
-
-
-@dataclass
-class _Read:
-    """What this process has read so far."""
-
-    size: int = 0
-
-
-_read = _Read()
-
-
-def worth_it(size: int) -> bool:
-    """Tell whether another ``size`` bytes make it so many that this is worth pydantic's import."""
-    _read.size += size
-    return _read.size >= LONG
 
 
 def evaluation(line: bytes) -> EvaluationRow | None:
