@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +114,7 @@ class RayProcess(Process):
             Versions.here().check(answer)
             order = self._ray.put(self._order())
             self._started = True
-            self._ask(partial(self._actor.start.remote, order))
+            self._ask(lambda: self._actor.start.remote(order))
             return
         if isinstance(answer, Look):
             mirror.apply(self._run, answer.changes)
@@ -124,7 +123,8 @@ class RayProcess(Process):
                 self._end(answer.code)
                 return
         self._looks += 1
-        self._ask(partial(self._actor.look.remote, self._looks))
+        number = self._looks
+        self._ask(lambda: self._actor.look.remote(number))  # keeps no actor that has ended alive
 
     def _ask(self, call: Callable[[], Any]) -> None:
         self._call, self._answer, self._since = call, call(), time.monotonic()
