@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import fake_ray
 import pytest
@@ -18,8 +22,10 @@ from one_process import engine, left_behind, prepare, settle
 
 from textbench.contracts.spec import Spec
 from textbench.run import cluster, mirror
-from textbench.run.cluster import with_warmups
+from textbench.run.cluster import RayProcess, with_warmups
+from textbench.run.host import Look, Versions
 from textbench.run.limits import Terms
+from textbench.run.mirror import Changes
 from textbench.store.directory import RunDirectory
 
 
@@ -243,3 +249,41 @@ def test_a_run_of_another_process_is_waited_for(
     assert elsewhere.acquire()
     assert found.place(spec, RunDirectory(elsewhere.path), 0) is None
     elsewhere.release()
+
+
+@pytest.mark.parametrize("polls", [0, 1, 2, 3])
+def test_a_run_that_has_ended_keeps_no_actor(tmp_path: Path, polls: int) -> None:
+    """Ray frees an actor's place with its last handle, and the next run waits for that."""
+
+    class Method:
+        def __init__(self, actor: Actor, answer: object) -> None:
+            self.actor, self.answer = actor, answer
+
+        def remote(self, *given: object) -> object:
+            return self.answer
+
+    class Actor:
+        def __getattr__(self, name: str) -> Method:
+            answers = {"versions": Versions.here(), "look": Look(Changes())}
+            return Method(self, answers.get(name))
+
+    ray = SimpleNamespace(
+        wait=lambda answers, timeout: (answers, []),
+        get=lambda answer: answer,
+        put=lambda order: order,
+        exceptions=fake_ray,
+    )
+    run = RunDirectory(make_spec("a").directory(tmp_path))
+    run.create(make_spec("a"))
+    assert run.acquire()
+    actor = Actor()
+    order: Any = dict  # nobody reads it
+    process, there = RayProcess(ray, actor, run, order, float("inf")), weakref.ref(actor)
+    del actor
+    for _ in range(polls):
+        assert process.poll() is None
+    assert there() is not None
+    process.kill()
+    assert process.poll() is not None
+    gc.collect()
+    assert there() is None

@@ -124,7 +124,7 @@ class RayProcess(Process):
                 return
         self._looks += 1
         number = self._looks
-        self._ask(lambda: self._actor.look.remote(number))  # keeps no actor that has ended alive
+        self._ask(lambda: self._actor.look.remote(number))
 
     def _ask(self, call: Callable[[], Any]) -> None:
         self._call, self._answer, self._since = call, call(), time.monotonic()
@@ -136,9 +136,13 @@ class RayProcess(Process):
     def _end(self, code: int) -> None:
         with suppress(Exception):  # it may be gone; if it is not, it ends with its last call
             self._actor.abandon.remote()
-        self._actor = None
+        self._actor, self._call, self._answer = None, _nothing, None  # its place is another's now
         self._run.release()
         self._code = code
+
+
+def _nothing() -> None:
+    """Stand for the call of a worker that has ended: a bound one would keep its actor alive."""
 
 
 def _reason(error: BaseException) -> str:
