@@ -9,7 +9,7 @@ import pytest
 from stores import make_run, points, spec
 
 from textbench.store import logs
-from textbench.store.frames import frames, load_curves, load_results
+from textbench.store.frames import Frames, frames, load_curves, load_results
 from textbench.store.read import read_store
 
 
@@ -27,12 +27,18 @@ def store(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def read_by(processes: int, store: Path) -> Frames:
+    found = read_store(store)
+    with logs.parsing(found.rows, processes) as parsed:
+        return frames(found, parsed)
+
+
 def test_frames_are_the_same_in_any_number_of_processes(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = frames(read_store(store))
     monkeypatch.setattr(logs, "SHARE", 1)
-    shared = frames(read_store(store), processes=3)
+    shared = read_by(3, store)
     for one, other in zip(alone[:3], shared[:3], strict=True):
         pd.testing.assert_frame_equal(one, other)
     assert list(alone.unreadable.items()) == list(shared.unreadable.items())
@@ -55,15 +61,15 @@ def test_a_warm_up_stands_before_each_run_that_started_from_it(store: Path) -> N
 
 
 def test_few_runs_are_worth_no_process(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
+    asked: list[tuple[int, int]] = []
     plain = logs.beside
 
     def counted(jobs: list, processes: int):  # type: ignore[no-untyped-def, type-arg]
-        asked.append(len(jobs))
+        asked.append((len(jobs), processes))
         return plain(jobs, processes)
 
     monkeypatch.setattr(logs, "beside", counted)
-    frames(read_store(store), processes=3)
+    read_by(3, store)
     monkeypatch.setattr(logs, "SHARE", 2)
-    frames(read_store(store), processes=3)
-    assert asked == [0, 2]
+    read_by(3, store)
+    assert asked == [(1, 1), (3, 3)]

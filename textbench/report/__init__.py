@@ -2,58 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from itertools import chain, islice
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
-
-import pandas as pd
 
 from textbench.contracts.errors import UserError
-from textbench.report import (
-    conclusions,
-    differences,
-    page,
-    provenance,
-    rankings,
-    samples,
-    target_profile,
-    targets,
-)
-from textbench.report.data import data_csv
-from textbench.report.definitions import (
-    TableSpec,
-    figure_specs,
-    grid_rows,
-    row_names,
-    table_specs,
-)
-from textbench.report.layout import Layout, layout, to_csv, to_latex, to_markdown
-from textbench.report.markup import render
-from textbench.report.output import Output
-from textbench.report.pictures import Picture, jobs, picture
-from textbench.report.sections import Section, records, sections
-from textbench.report.shown import Files, Shown, spoken
-from textbench.report.styles import Styles
-from textbench.report.tables import build
-from textbench.store.beside import beside
-from textbench.store.frames import Frames, frames
+from textbench.store.logs import parsing
 from textbench.store.read import read_store
-
-Waiting = Callable[[], Picture | None]
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """One report in the making."""
-
-    output: Output
-    styles: Styles
-    judged: conclusions.Conclusions
-    unicode: bool
 
 
 def write_report(
@@ -82,30 +36,18 @@ def write_report(
     Raises:
         UserError: The store has no readable run, or ``out`` cannot be written.
     """
-    found = frames(read_store(results), processes)
+    store = read_store(results)
+    with parsing(store.rows, processes) as logs:
+        # What comes next takes as long to import as logs to parse; processes that draw share it.
+        from textbench.report.figures import import_matplotlib
+        from textbench.report.write import write
+        from textbench.store.frames import frames
+
+        import_matplotlib()
+        found = frames(store, logs)
     if not len(found.runs):
         raise UserError(_nothing(results, found.unreadable))
-    parts = sections(found, row_names())
-    styles = Styles(parts)
-    drawn = [list(jobs(section, styles)) for section in parts]
-    work: list[Callable[[], object]] = [*chain.from_iterable(drawn)]
-    work.append(partial(data_csv, found.results))
-    with beside(work, processes) as (*waiting, csv):
-        judged = conclusions.judge(found, parts)
-        report = Report(Output(out), styles, judged, unicode)
-        _write_data(report, parts[0])
-        figures = iter(cast(list[Waiting], waiting))
-        contents = [
-            _write_section(report, found, section, islice(figures, len(own)))
-            for section, own in zip(parts, drawn, strict=True)
-        ]
-        report.output.add("data.csv", cast(str, csv()))
-    summary = _write_index(report, found, contents)
-    files = report.output.write()
-    if say is not None:
-        for line in spoken(contents, summary):
-            say(line)
-    return files
+    return write(found, out, say, unicode=unicode, processes=processes)
 
 
 def _nothing(results: Path, unreadable: dict[str, str]) -> str:
@@ -114,145 +56,3 @@ def _nothing(results: Path, unreadable: dict[str, str]) -> str:
         return f"no readable run in {results}: {name}: {reason}"
     command = "textbench run --algos mle,cot --task synthetic"
     return f"no runs in {results}; make some with `{command} --results {results}`"
-
-
-def _write_index(report: Report, found: Frames, contents: list[Shown]) -> list[str]:
-    """Write the index, as Markdown and as a page; return its summary."""
-    starts = list(chain.from_iterable(found.runs.loc[found.runs["alpha"] == 1.0, "starts"]))
-    summary = conclusions.summary(found, report.judged)
-    context = {
-        "summary": summary,
-        "sections": contents,
-        "claims": records(report.judged.claims),
-        "numbers": conclusions.number_lines(report.judged.numbers),
-        "problems": provenance.problems(found.runs, found.unreadable),
-        "facts": provenance.facts(starts),
-        "commands": provenance.commands(starts),
-    }
-    report.output.add("report.md", render("report.md.jinja", context))
-    report.output.add("report.html", render("page.html.jinja", context))
-    return summary
-
-
-def _write_data(report: Report, first: Section) -> None:
-    """Write the frames of what is concluded, and a script that draws the first section's curves."""
-    add, judged = report.output.add, report.judged
-    add("rankings.csv", to_csv(judged.ranked, conclusions.RANKING_COLUMNS))
-    add("verdicts.csv", _all_columns(judged.numbers))
-    add("claims.csv", _all_columns(judged.claims))
-    metrics = list(dict.fromkeys(metric for spec in figure_specs() for metric in spec.metrics))
-    names = {"task": first.task, "preset": first.preset, "metrics": metrics}
-    script = {key: json.dumps(value) for key, value in names.items()}
-    add("figures.py", render("figures.py.jinja", script))
-
-
-def _all_columns(frame: pd.DataFrame) -> str:
-    flat = frame.copy()
-    for key in frame:
-        if frame[key].map(lambda value: isinstance(value, tuple)).any():
-            flat[key] = frame[key].map("; ".join)
-    return to_csv(flat, tuple(frame.columns))
-
-
-# -- a section -------------------------------------------------------------------------------
-
-
-def _write_section(
-    report: Report, found: Frames, section: Section, drawn: Iterable[Waiting]
-) -> Shown:
-    """Write a section's files and return what the index shows of it."""
-    chart = page.chart(section.without(*grid_rows()), report.styles)
-    shown = samples.read_samples(section, page.SAMPLES)
-    costs = targets.build(found.results, section)
-    costed = [
-        _add(report, targets.layout(one), to_csv(targets.to_frame(one), targets.CSV_COLUMNS))
-        for one in costs
-        if len(one.rows)
-    ]
-    profile, why = _write_profile(report, costs, section)
-    ranked = report.judged.rankings[section.slug]
-    tables = [one for spec in table_specs() for one in _write_table(report, spec, section)]
-    pictures = [_add_picture(report, one) for wait in drawn if (one := wait())]
-    return Shown(
-        about=section,
-        rankings=[rankings.ranked(section, one) for one in ranked],
-        better=conclusions.better(section, ranked),
-        trust=report.judged.trust[section.slug],
-        targets=[targets.sentence(one) for one in costs],
-        no_targets=[*targets.missing(costs, section), *why],
-        tables=[*tables, *costed],
-        listing=_write_samples(report, section),
-        figures=[*pictures, *([profile] if profile else [])],
-        chart=page.to_json(chart) if chart["curves"] else "",
-        samples=samples.grouped(shown) if len(shown) else [],
-    )
-
-
-def _part(spec: TableSpec, section: Section) -> Section | None:
-    """Return the rows that a table is about."""
-    if spec.every_metric:
-        return section
-    if spec.only:
-        return section.only(*spec.only)
-    return section.without(*grid_rows(), keep=[row.label for row in spec.rows])
-
-
-def _write_table(report: Report, spec: TableSpec, section: Section) -> Iterator[Files]:
-    """Write a table, and that of its differences to a baseline."""
-    part = _part(spec, section) if spec.is_for(section.task) else None
-    table = build(spec, part) if part is not None else None
-    if table is None:
-        return
-    yield _add(report, layout(table), to_csv(table.cells))
-    compared = differences.compare(table)
-    if compared is not None:
-        frame, context = compared
-        yield _add(report, context, to_csv(frame, differences.CSV_COLUMNS))
-
-
-def _add(report: Report, table: Layout, csv: str) -> Files:
-    """Write a table in its three formats; return what the index shows of it."""
-    text = to_markdown(table)
-    return Files(text, _files(report, table.id, to_latex(table, report.unicode), csv, text), table)
-
-
-def _files(report: Report, stem: str, tex: str, csv: str, text: str) -> list[str]:
-    written = {f"{stem}.tex": tex, f"{stem}.csv": csv, f"{stem}.md": text}
-    for name, content in written.items():
-        report.output.add(name, content)
-    return list(written)
-
-
-def _write_samples(report: Report, section: Section) -> Files | None:
-    built = samples.build(section)
-    if built is None:
-        return None
-    context, frame = built
-    tex = render("samples.tex.jinja", context, report.unicode)
-    text = render("samples.md.jinja", context)
-    csv = to_csv(frame, samples.CSV_COLUMNS)
-    return Files(text, _files(report, str(context["id"]), tex, csv, text))
-
-
-def _add_picture(report: Report, drawn: Picture) -> dict[str, object]:
-    """Write a figure in its two formats; return what the index shows of it."""
-    shown: dict[str, object] = {"title": drawn.title, "caption": drawn.caption}
-    for kind, content in (("pdf", drawn.pdf), ("png", drawn.png)):
-        shown[kind] = f"{drawn.stem}.{kind}"
-        report.output.add(f"{drawn.stem}.{kind}", content)
-    return shown | page.picture(drawn.png)
-
-
-def _write_profile(
-    report: Report, costs: list[targets.TargetTable], section: Section
-) -> tuple[dict[str, object] | None, list[str]]:
-    """Write the profile over a section's targets, or say why there is none."""
-    steps, why = target_profile.build(costs)
-    if why:
-        return None, [why] if costs else []
-    stem = f"target-profile-{section.slug}"
-    report.output.add(f"{stem}.csv", to_csv(steps, target_profile.CSV_COLUMNS))
-    drawn = target_profile.draw(steps, section, report.styles)
-    caption = target_profile.caption(costs, drawn)
-    profile = picture(stem, drawn, target_profile.TITLE, caption)
-    return _add_picture(report, profile), []

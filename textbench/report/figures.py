@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 
 LEFT, RIGHT = "#0173B2", "#D55E00"
 """The two axes of a twin panel."""
+
+
+def import_matplotlib() -> None:
+    """Import all that figures and their files need, before processes that draw are forked."""
+    names = ("figure", "gridspec", "font_manager", "backends.backend_agg", "backends.backend_pdf")
+    for name in (
+        *(f"matplotlib.{name}" for name in names),
+        "fontTools.subset",
+        "PIL.PngImagePlugin",
+    ):
+        importlib.import_module(name)
 
 
 def draw(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from textbench.store import columns as of_run
 from textbench.store.columns import Columns, Texts, evaluation_columns, log_columns
-from textbench.store.logs import or_why, parse_logs
+from textbench.store.logs import Logs, or_why, parsing
 from textbench.store.read import (
     RecordedRun,
     Results,
@@ -110,16 +110,19 @@ def load_runs(directory: str | Path) -> pd.DataFrame:
     return _reported(directory, lambda store: _runs(store, store.runs))
 
 
-def frames(store: Results, processes: int = 1) -> Frames:
+def frames(store: Results, parsed: Callable[[], dict[str, Logs]] | None = None) -> Frames:
     """Read everything of a store that a report or a comparison needs; unreadable runs are left out.
 
     Text columns are categories, which makes grouping and comparing them several times as fast.
 
     Args:
         store: As of `read_store`; whatever of it cannot be read is noted there.
-        processes: Parse the logs of many runs in so many; the frames are the same.
+        parsed: Waits for what other processes parse (`textbench.store.logs.parsing`).
     """
-    read = parse_logs(store.rows, processes)
+    if parsed is None:
+        with parsing(store.rows, 1) as alone:
+            return frames(store, alone)
+    read = parsed()
     results = _results(store, lambda run: read[run.name].evaluations, compact=True)
     logs = _logs(store, lambda run: read[run.name].log, compact=True)
     sound = [run for run in store.rows if run.name not in store.unreadable]

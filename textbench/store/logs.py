@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from textbench.contracts.errors import one_line
@@ -22,15 +24,18 @@ class Logs(NamedTuple):
     log: Columns | str
 
 
-def parse_logs(runs: Sequence[RecordedRun], processes: int) -> dict[str, Logs]:
-    """Parse the logs of runs, by name, in up to so many processes, this one among them."""
+@contextmanager
+def parsing(runs: Sequence[RecordedRun], processes: int) -> Iterator[Callable[[], dict[str, Logs]]]:
+    """Begin to parse the logs of runs; yield what waits for them, by the runs' names.
+
+    Args:
+        runs: Where they are many, other processes parse them while this one goes on.
+        processes: At most so many.
+    """
     shares = max(1, min(processes, len(runs) // SHARE))
-    mine, *others = (partial(_parse, runs[first::shares]) for first in range(shares))
-    with beside(others, shares) as waiting:
-        found = mine()
-        for share in waiting:
-            found |= share()
-    return found
+    parts = [partial(_parse, runs[first::shares]) for first in range(shares)]
+    with beside(parts, shares) as waiting:
+        yield lambda: dict(chain.from_iterable(part().items() for part in waiting))
 
 
 def _parse(runs: Sequence[RecordedRun]) -> dict[str, Logs]:
