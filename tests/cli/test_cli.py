@@ -24,8 +24,9 @@ from textbench.cli.run import command as run_command
 from textbench.cli.run import exit_code
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.plan import presets, registry
+from textbench.plan import registry
 from textbench.plan.codehash import code_hash
+from textbench.plan.shipped import presets
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import Status, StatusName
 

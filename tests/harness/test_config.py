@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from pydantic import Field
 from textbench.contracts.config import Config, validate
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.plan import presets, registry, shipped
+from textbench.plan import registry
 from textbench.plan.arguments import (
     parse_duration,
     parse_seeds,
@@ -24,6 +23,7 @@ from textbench.plan.arguments import (
     parse_value,
 )
 from textbench.plan.resolve import BackboneConfig, EvaluationConfig, Request, expand
+from textbench.plan.shipped import presets
 from textbench.plan.toml import read_toml
 from textbench.tasks import oracle
 
@@ -104,8 +104,7 @@ def preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only preset, ``p``, empty until a test writes to it."""
     folder = tmp_path / "presets"
     folder.mkdir()
-    monkeypatch.setattr(presets, "names", partial(shipped.names, folder))
-    monkeypatch.setattr(presets, "path", partial(shipped.path, folder, "preset"))
+    monkeypatch.setattr(presets, "folder", folder)
     (folder / "p.toml").write_text("")
     return folder / "p.toml"
 

@@ -10,8 +10,9 @@ import click
 import pytest
 
 from textbench.cli import cli
-from textbench.plan import grids, registry
+from textbench.plan import registry
 from textbench.plan.arguments import read_config
+from textbench.plan.shipped import grids
 
 ROOT = Path(__file__).parents[2]
 ROOT_PAGES = [ROOT / name for name in ("ARTIFACT.md", "CONTRIBUTING.md", "README.md")]

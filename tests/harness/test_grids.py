@@ -14,8 +14,9 @@ from click.testing import CliRunner, Result
 from textbench.cli import cli
 from textbench.contracts.spec import Spec
 from textbench.judge.published import protocols
-from textbench.plan import grids, presets, registry
+from textbench.plan import registry
 from textbench.plan.resolve import Request, expand
+from textbench.plan.shipped import grids, presets
 
 Rows = dict[str, dict[str, Any]]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +14,9 @@ from hypothesis import strategies as st
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.plan import precedence, presets, registry, shipped
+from textbench.plan import precedence, registry
 from textbench.plan.resolve import Request, expand
+from textbench.plan.shipped import presets
 
 PLUGIN = """
 from textbench.contracts.config import Config
@@ -59,8 +59,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "trainers.py").write_text(PLUGIN)
     (tmp_path / "trainers.toml").write_text(toml({"plain.v": SHIPPED}).replace('"', ""))
     (tmp_path / "presets").mkdir()
-    monkeypatch.setattr(presets, "names", partial(shipped.names, tmp_path / "presets"))
-    monkeypatch.setattr(presets, "path", partial(shipped.path, tmp_path / "presets", "preset"))
+    monkeypatch.setattr(presets, "folder", tmp_path / "presets")
     monkeypatch.setattr(registry.load_task("synthetic-tiny"), "family", "toys")
     yield tmp_path
     registry._plugins.clear()
@@ -261,7 +260,7 @@ def test_the_sources_and_places_are_ordered() -> None:
 def test_the_ladder_of_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rungs added one by one give the epochs that it states; `synthetic-tiny` is its `kjv`."""
     page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
-    quick = registry.read_toml(Path(presets.__file__).parent / "quick.toml")
+    quick = registry.read_toml(Path(registry.__file__).with_name("presets") / "quick.toml")
     shipped = registry.variants("scheduled_sampling")["paper"][1]
     rungs = re.findall(r"^\|[^|]*\|([^|]*)\| `([^`]*)`[^|]*\| (\d+) \|$", page, re.M)
     assert len(rungs) == 17

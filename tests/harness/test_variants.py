@@ -18,8 +18,9 @@ from textbench.algorithms.discriminator import FILTERS, filters_for
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
-from textbench.plan import presets, registry
+from textbench.plan import registry
 from textbench.plan.resolve import Request, expand
+from textbench.plan.shipped import presets
 from textbench.run.conditions import Conditions
 from textbench.run.loop import Run
 from textbench.store.directory import RunDirectory

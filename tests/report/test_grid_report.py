@@ -10,8 +10,9 @@ import pytest
 from stores import make_run, points, spec
 
 from textbench.contracts.spec import Spec
-from textbench.plan import grids, registry
+from textbench.plan import registry
 from textbench.plan.arguments import read_config
+from textbench.plan.shipped import grids
 from textbench.report import figures, pictures, write_report
 from textbench.report.curves import Curve
 from textbench.report.definitions import FigureSpec, figure_specs, grid_rows, row_names, table_specs

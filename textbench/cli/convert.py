@@ -9,8 +9,8 @@ import click
 from textbench.cli import options
 from textbench.contracts.errors import UserError, one_line, printable
 from textbench.contracts.number import Number
-from textbench.plan import presets, registry
-from textbench.plan.toml import read_summary
+from textbench.plan import registry
+from textbench.plan.shipped import presets
 from textbench.store.convert import convert
 from textbench.store.directory import RunDirectory
 
@@ -31,7 +31,7 @@ def command(store: Path) -> None:
     runs = list(RunDirectory.find(store))
     if not runs:
         raise UserError(f"no runs in {store}")
-    summaries = {name: read_summary(presets.path(name)) for name in presets.names()}
+    summaries = presets.summaries()
     converted, broken = 0, []
     for run in runs:
         try:

@@ -35,7 +35,7 @@ def list_corpora() -> None:
         click.secho(name, bold=True, nl=False)
         click.echo(f"  {corpus.what}: {sizes} sentences ({' / '.join(corpus.lines)})")
         click.echo(f"  licence: {corpus.licence}")
-        click.echo(f"  here: {_whereabouts(name)}")
+        click.echo(f"  here: {_whereabouts(corpus)}")
 
 
 @command.command()
@@ -55,7 +55,7 @@ def path(name: str) -> None:
     folder = local_folder(corpus)
     if folder is None and not cached(corpus):
         raise UserError(f"{name} is not on this machine; get it with `textbench data fetch {name}`")
-    click.echo(folder or _cache(name))
+    click.echo(folder or _cache(corpus))
 
 
 def _corpus(name: str) -> Published:
@@ -64,15 +64,14 @@ def _corpus(name: str) -> Published:
     return CORPORA[name]
 
 
-def _cache(name: str) -> Path:
-    return download.cache() / _corpus(name).folder
+def _cache(corpus: Published) -> Path:
+    return download.cache() / corpus.folder
 
 
-def _whereabouts(name: str) -> str:
-    corpus = _corpus(name)
+def _whereabouts(corpus: Published) -> str:
     folder = local_folder(corpus)
     if folder is None:
-        return str(_cache(name)) if cached(corpus) else "no; `textbench data fetch` downloads it"
+        return str(_cache(corpus)) if cached(corpus) else "no; `textbench data fetch` downloads it"
     unpublished = find(corpus).unpublished
     different = f" ({', '.join(sorted(unpublished))} not the published file)" if unpublished else ""
     return f"{folder}{different}"

@@ -36,9 +36,7 @@ def _looked_at(results: Path, spec: Spec) -> tuple[Status, str]:
         status = directory.status()
         if os.path.lexists(directory.path / SPEC):
             directory.spec()
-        if status.status != "done":
-            return status, ""
-        wrong = not_done(directory, spec.hash, status)
+        wrong = not_done(directory, spec.hash, status) if status.status == "done" else ""
     except UNREADABLE as error:
-        status, wrong = Status("interrupted"), one_line(error)
+        wrong = one_line(error)
     return (Status("interrupted"), wrong) if wrong else (status, "")

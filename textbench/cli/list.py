@@ -9,8 +9,8 @@ import click
 
 from textbench.cli import options
 from textbench.contracts.errors import printable
-from textbench.plan import grids, presets, registry
-from textbench.plan.toml import read_summary
+from textbench.plan import registry
+from textbench.plan.shipped import grids, presets
 
 EPILOG = """\b
 Examples:
@@ -33,8 +33,8 @@ def command(as_json: bool) -> None:
         "Trainers (--algos)": trainers,
         "Tasks (--task)": [(n, e.summary) for n, e in registry.entries("task").items()],
         "Metrics": [(n, e.summary) for n, e in registry.entries("metric").items()],
-        "Presets (--preset)": [(n, read_summary(presets.path(n))) for n in presets.names()],
-        "Grids (--config)": [(n, read_summary(grids.path(n))) for n in grids.names()],
+        "Presets (--preset)": [*presets.summaries().items()],
+        "Grids (--config)": [*grids.summaries().items()],
     }
     if as_json:
         data = {

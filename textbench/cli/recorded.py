@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from textbench.contracts.errors import UserError, one_line, printable
-from textbench.plan import grids, presets, registry
+from textbench.plan import registry
+from textbench.plan.shipped import grids, presets
 from textbench.store.directory import RunDirectory
 from textbench.store.read import UNREADABLE, RecordedRun, naming, read_run
 from textbench.store.rows import SPEC, EpochRow, EvaluationRow, LossRow

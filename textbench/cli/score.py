@@ -16,8 +16,9 @@ from textbench.cli.evaluate import parse_metrics
 from textbench.cli.terminal import warn
 from textbench.contracts.errors import UserError, printable
 from textbench.contracts.plain import grouped
-from textbench.plan import presets, registry
+from textbench.plan import registry
 from textbench.plan.arguments import parse_settings
+from textbench.plan.shipped import presets
 from textbench.store.directory import RunDirectory
 
 if TYPE_CHECKING:

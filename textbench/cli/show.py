@@ -11,7 +11,8 @@ import click
 
 from textbench.cli import options
 from textbench.cli.recorded import find_run, show_pairs, show_run
-from textbench.plan import grids, presets, registry
+from textbench.plan import registry
+from textbench.plan.shipped import grids, presets
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

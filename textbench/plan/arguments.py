@@ -14,8 +14,9 @@ from pathlib import Path
 from textbench.contracts.errors import UnknownNameError, UserError
 from textbench.contracts.number import LARGEST_ALPHA, is_alpha
 from textbench.contracts.plain import Json, JsonObject
-from textbench.plan import grids, product, registry
+from textbench.plan import product, registry
 from textbench.plan.plugins import is_name
+from textbench.plan.shipped import grids
 from textbench.plan.toml import read_toml
 
 MAX_SEEDS = 10_000
@@ -34,9 +35,7 @@ def parse_rows(given: Json, where: str = "--algos") -> list[str]:
     Raises:
         UserError: None given, one twice, or unknown trainers (variants are checked later).
     """
-    if not isinstance(given, str | list):
-        raise UserError(f"algos must be a string or a list of strings (given {given!r})")
-    parts = given.split(",") if isinstance(given, str) else map(str, given)
+    parts = map(str, given) if isinstance(given, list) else str(given).split(",")
     rows = [part.strip() for part in parts if part.strip()]
     if not rows:
         raise UserError("no algorithm given; say --algos mle,cot (`textbench list` shows all)")

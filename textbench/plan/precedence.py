@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 from textbench.contracts.errors import UnknownNameError, UserError
 from textbench.contracts.plain import Json, JsonObject
-from textbench.plan import presets, registry
+from textbench.plan import registry
 from textbench.plan.arguments import Layer, read_sections
+from textbench.plan.shipped import presets
 from textbench.plan.toml import read_toml
 
 SHIPPED, PRESET, VARIANT, FILE, COMMAND_LINE = SOURCES = (

@@ -34,8 +34,3 @@ def _plain(value: object) -> Json:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value if isinstance(value, bool | int | float | str) else str(value)
-
-
-def read_summary(path: Path) -> str:
-    """Return the line that a preset or grid says of itself; see `read_toml`."""
-    return str(read_toml(path).get("summary", ""))

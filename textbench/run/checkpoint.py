@@ -22,6 +22,7 @@ from textbench.backbone.generator import Generator
 from textbench.backbone.ledger import Ledger
 from textbench.contracts.errors import one_line
 from textbench.contracts.trainer import State
+from textbench.run.endings import discard
 from textbench.store import seal
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, checksum
@@ -136,12 +137,6 @@ def load(directory: RunDirectory, run: str) -> Loaded:
     for log in LOGS:
         directory.truncate(log, 0)
     return Loaded(None, note)
-
-
-def discard(directory: RunDirectory, wrong: str) -> str:
-    """Put all of a run's progress aside, and say so in a line."""
-    aside = directory.set_aside([CHECKPOINT, PREVIOUS, *LOGS, GENERATOR])
-    return f"{wrong}: started again" + (f", what there was is in {aside}" if aside else "")
 
 
 def _read(directory: RunDirectory, name: str, run: str) -> Checkpoint:

@@ -192,8 +192,12 @@ def start_again(directory: RunDirectory) -> None:
         return  # another process is at it
     try:
         if wrong := unreadable(directory):
-            aside = directory.set_aside([CHECKPOINT, PREVIOUS, *LOGS, GENERATOR])
-            note = f"{wrong}: started again, what there was is in {aside}"
-            directory.write_status(Status("queued", note=note))
+            directory.write_status(Status("queued", note=discard(directory, wrong)))
     finally:
         directory.release()
+
+
+def discard(directory: RunDirectory, wrong: str) -> str:
+    """Put all of a run's progress aside, and say so in a line."""
+    aside = directory.set_aside([CHECKPOINT, PREVIOUS, *LOGS, GENERATOR])
+    return f"{wrong}: started again" + (f", what there was is in {aside}" if aside else "")

@@ -9,7 +9,7 @@ from textbench.contracts.metric import Metric
 from textbench.contracts.schedule import Schedule
 from textbench.plan.resolve import EvaluationConfig
 from textbench.store.directory import RunDirectory
-from textbench.store.rows import Measurement, Status
+from textbench.store.rows import Measurement, Status, values_of
 
 PERIOD = 1.0
 """Seconds of wall time between two status files."""
@@ -90,6 +90,6 @@ class Heartbeat:
     ) -> None:
         """Put the newest values into the status; they took so many seconds."""
         headlines = {n.name for metric in metrics for n in metric.described() if n.headline}
-        shown = {k: one["value"] for k, one in measured.items() if one["value"] is not None}
+        shown = values_of(measured)
         self.status.metrics, self.status.headlines = shown, sorted(headlines & shown.keys())
         self._speed.evaluated(seconds)

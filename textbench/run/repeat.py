@@ -18,12 +18,12 @@ import torch
 
 from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.spec import Spec
-from textbench.run import conditions, worker
+from textbench.run import conditions, mirror, worker
 from textbench.run.conditions import Conditions
-from textbench.store import files, kept
+from textbench.store import kept
 from textbench.store.directory import RunDirectory
 from textbench.store.read import UNREADABLE, read_run
-from textbench.store.rows import CURVE, GENERATOR, METRICS, RECORD
+from textbench.store.rows import CURVE, GENERATOR, METRICS
 
 PLACE = ("textbench", "torch", "cpu", "device", "threads")
 """What of an environment may move the last bits."""
@@ -100,11 +100,7 @@ def _bring_warmup(spec: Spec, store: Path, target: Path) -> None:
         )
     try:
         status = read_run(source).status.status  # which checks all files of one that is done
-        copied = RunDirectory(spec.warmup.directory(target))
-        copied.path.mkdir(parents=True)
-        for name in RECORD:  # and nothing else: a store may be somebody else's
-            if os.path.lexists(source.path / name):
-                copied.replace(name, files.read_bytes(source.path / name))
+        mirror.write(spec.warmup.directory(target), mirror.finished(source))
     except UNREADABLE as error:
         raise UserError(f"the run starts from {source.name}: {one_line(error)}") from None
     if status != "done":

@@ -30,6 +30,7 @@ from textbench.store.rows import (
     EvaluationRow,
     Measurement,
     Status,
+    values_of,
 )
 from textbench.tasks.corpus import Corpus, CorpusConfig
 from textbench.tasks.references import References
@@ -131,7 +132,7 @@ def record(
         _write(directory, spec, {**kept_, **measured}, evaluation, more=bool(kept_))
     finally:
         directory.release()
-    return sum(one["value"] is not None for one in kept_.values())
+    return len(values_of(kept_))
 
 
 def _before(directory: RunDirectory) -> list[EvaluationRow]:
@@ -165,8 +166,6 @@ def _write(
     }
     directory.replace(CURVE, b"")
     directory.replace(METRICS, files.to_lines([row]))
-    known = {name: one["value"] for name, one in measured.items()}
-    values = {name: value for name, value in known.items() if value is not None}
-    status = Status("done", phase=PHASE, step=1, total=1, metrics=values)
+    status = Status("done", phase=PHASE, step=1, total=1, metrics=values_of(measured))
     status.checksums = verify.checksums(directory)
     directory.write_status(status)

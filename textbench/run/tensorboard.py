@@ -17,6 +17,7 @@ from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.store.directory import RunDirectory
 from textbench.store.read import UNREADABLE
+from textbench.store.rows import values_of
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -118,6 +119,5 @@ def evaluations(directory: RunDirectory) -> Iterator[Point]:
         OSError: It cannot be read.
     """
     for evaluation in directory.evaluations():
-        for name, measured in evaluation["metrics"].items():
-            if measured["value"] is not None:
-                yield f"evaluation/{name}", measured["value"], evaluation["step"]
+        for name, value in values_of(evaluation["metrics"]).items():
+            yield f"evaluation/{name}", value, evaluation["step"]

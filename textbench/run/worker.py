@@ -26,7 +26,7 @@ from textbench.plan import registry
 from textbench.plan.codehash import code_hash
 from textbench.run import assemble, checkpoint, conditions
 from textbench.run.conditions import Conditions
-from textbench.run.endings import INTERRUPTED, requests_to_stop
+from textbench.run.endings import INTERRUPTED, discard, requests_to_stop
 from textbench.run.loop import Run, Warmup
 from textbench.run.provenance import PARENT, provenance
 from textbench.store import kept, seal, verify
@@ -42,6 +42,7 @@ from textbench.store.rows import (
     STATUS,
     Status,
     StatusName,
+    values_of,
 )
 
 POLL = 0.5
@@ -176,7 +177,7 @@ def _mended(directory: RunDirectory, generator: bool) -> str | None:
         return status.note if status.status == "queued" else ""
     generator = generator or bool(status.checksums)  # of textbench 0.1.0 it may be elsewhere
     if wrong := verify.contradiction(directory, spec.hash, status, generator=generator):
-        return checkpoint.discard(directory, f"it was not done: {wrong}")
+        return discard(directory, f"it was not done: {wrong}")
     return None
 
 
@@ -193,9 +194,8 @@ def _is_complete(directory: RunDirectory, spec: Spec) -> bool:
         return False
     if not (last["final"] and sealed and os.path.lexists(directory.path / SAMPLES)):
         return False
-    values = {k: one["value"] for k, one in last["metrics"].items() if one["value"] is not None}
     status = Status("done", phase=last["phase"], step=last["step"], total=last["step"])
-    status.metrics = values
+    status.metrics = values_of(last["metrics"])
     status.checksums = verify.checksums(directory)
     directory.write_status(status)
     return True
@@ -211,7 +211,7 @@ def _outcome(directory: RunDirectory, options: Conditions, note: str) -> Status:
             run = prepare(directory, options)
             outcome = run.execute()
         except checkpoint.UnusableError as error:
-            note = checkpoint.discard(directory, str(error))
+            note = discard(directory, str(error))
             run = prepare(directory, options)
             outcome = run.execute()
         reasons = {"timeout": "the time budget is used up", "interrupted": "told to stop"}

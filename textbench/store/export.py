@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import uuid
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -19,7 +18,7 @@ from pathlib import Path
 from textbench.contracts.errors import UserError
 from textbench.store import verify
 from textbench.store.directory import RunDirectory
-from textbench.store.files import checksum, read_bytes
+from textbench.store.files import checksum
 from textbench.store.read import RecordedRun
 from textbench.store.rows import RECORD, EvaluationRow, Measurement, Start
 
@@ -190,9 +189,8 @@ def records(run: RecordedRun) -> Files:
     directory: RunDirectory = run.directory
     verify.samples(directory, run.status)
     found = {f"store/{directory.name}/{name}": directory.content(name) for name in RECORD}
-    described = kept.described_path(directory.store, run.spec)
-    if os.path.lexists(described):
-        found[f"store/{run.spec.task}/{described.name}"] = read_bytes(described)
+    of_task = kept.contents(directory.store, run.spec, sentences=False)
+    found |= {f"store/{run.spec.task}/{name}": content for name, content in of_task.items()}
     return {name: content for name, content in found.items() if content}
 
 

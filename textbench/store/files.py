@@ -232,7 +232,7 @@ def replace(path: Path, content: bytes, *, keep: Path | None = None) -> None:
     sync_folder(path.parent)
 
 
-def append_line(path: Path, line: str) -> None:
+def append_line(path: Path, line: bytes) -> None:
     """Append a line in one piece, after taking back what an earlier writer left half written.
 
     A last line that lacks nothing but its newline gets that.
@@ -246,10 +246,10 @@ def append_line(path: Path, line: str) -> None:
         end = _end_of_lines(handle)
         handle.seek(end)
         if is_whole(left := handle.read(LARGEST)):
-            end, line = end + len(left), f"\n{line}"
+            end, line = end + len(left), b"\n" + line
         handle.truncate(end)
         handle.seek(end)
-        content = memoryview(line.encode("utf-8"))
+        content = memoryview(line)
         try:
             while content:
                 content = content[handle.write(content) :]

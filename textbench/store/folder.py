@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -68,7 +67,7 @@ class Folder:
             DamagedError: What was appended before is gone.
         """
         self._check_end(name)
-        files.append_line(self.path / name, json.dumps(row, allow_nan=False) + "\n")
+        files.append_line(self.path / name, files.to_lines([row]))
         self._ends[name] = self.offset(name)
 
     def sync(self, *names: str) -> None:
@@ -86,10 +85,10 @@ class Folder:
         if size < known:
             raise DamagedError(f"{name} has {size} bytes, {known} were written: somebody cut it")
 
-    def content(self, name: str, most: int | None = None) -> bytes:
-        """Read a file, at most its first ``most`` bytes; an absent one has none."""
+    def content(self, name: str, most: int = -1) -> bytes:
+        """Read a file, or its first ``most`` bytes; an absent one has none."""
         try:
-            return files.read_start(self.path / name, -1 if most is None else most)
+            return files.read_start(self.path / name, most)
         except FileNotFoundError:
             return b""
 

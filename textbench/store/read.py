@@ -29,6 +29,7 @@ from textbench.store.rows import (
     LossRow,
     Start,
     Status,
+    values_of,
 )
 
 UNREADABLE = (OSError, UserError)
@@ -111,7 +112,7 @@ class RecordedRun:
 
 def _extended(row: EvaluationRow, later: list[LaterRow]) -> EvaluationRow:
     """Return an evaluation with what it lacks a value of; of several later ones the last counts."""
-    measured = {name for name, one in row["metrics"].items() if one["value"] is not None}
+    measured = values_of(row["metrics"])
     new = {n: one for row in later for n, one in row["metrics"].items() if n not in measured}
     return {**row, "metrics": {**row["metrics"], **new}}
 

@@ -28,6 +28,7 @@ A record describes itself: whoever reads it needs neither the code that made it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NotRequired
 
@@ -87,6 +88,12 @@ class Measurement(TypedDict):
     unit: str
     summary: str
     reason: NotRequired[str]
+
+
+def values_of(metrics: Mapping[str, Measurement]) -> dict[str, float]:
+    """Return the values that there are, by name: those of the numbers that apply."""
+    found = ((name, one["value"]) for name, one in metrics.items())
+    return {name: value for name, value in found if value is not None}
 
 
 class EvaluationRow(TypedDict):

@@ -48,9 +48,7 @@ def contradiction(
     """
     for name in (*LOGS, GENERATOR):
         if not os.path.lexists(directory.path / name):
-            if (name in status.checksums and name != GENERATOR) or (
-                name == GENERATOR and generator
-            ):
+            if generator if name == GENERATOR else name in status.checksums:
                 return f"{name} is missing"
             continue
         content = directory.content(name)
