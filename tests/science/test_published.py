@@ -271,8 +271,71 @@ def both(path: pd.DataFrame) -> pd.Series:
     return path["nll_oracle"] + path["nll_test"]
 
 
+def pair_of(frame: pd.DataFrame) -> str:
+    return " / ".join(f"{mean:.2f}" for mean in frame[["nll_oracle", "nll_test"]].mean())
+
+
+def in_short() -> str:
+    """Return what a reader of ten minutes reads of that page."""
+    page = reproduction.PAGE.read_text()
+    return " ".join(page.partition("## In short")[2].partition("\n## ")[0].split())
+
+
 def on_the_page() -> str:
     return " ".join(reproduction.PAGE.read_text().split())
+
+
+def test_what_that_page_says_in_short_of_final_numbers() -> None:
+    short, end, begun = in_short(), ends("oracle"), ends("oracle").loc["professor_forcing"]
+    pair = {label: pair_of(end.loc[label]) for label in end.index.get_level_values(0).unique()}
+    state, forced = pair["cot:9ffe475"], pair_of(begun)  # which is MLE of three seeds
+    near = pair_of(at_epoch("oracle", "cot:9ffe475", 60))
+    best = {
+        one: lowest(paths("oracle").loc[one])["nll_test"].mean() for one in pair if "cot" in one
+    }
+    for said in (
+        f"**reproduced**: {pair['mle']} |",
+        f"(`cot:9ffe475`): {near} at epoch 60 of 120, best NLL_test {best['cot:9ffe475']:.2f}.",
+        f"it ends at {pair['cot']}, with a best NLL_test of {best['cot']:.2f} |",
+        f"`cot:9ffe475` ({state}) is far better than MLE in NLL_oracle and not separated",
+        f"scheduled sampling ends at {pair['scheduled_sampling']}, where",
+        f"SeqGAN ({pair['seqgan']}) and RankGAN ({pair['rankgan']}), from an MLE at {forced}.",
+        f"the same way, to {pair['policy_gradient']} |",
+    ):
+        assert said in short
+    jsd = end["jsd_stepwise"].groupby("label").mean()
+    shown = [jsd[one] for one in ("cot", "cot:9ffe475", "mle", "seqgan")]
+    assert "{:.2f} and {:.2f} against {:.2f} and {:.2f}".format(*shown) in short
+
+
+def test_what_that_page_says_in_short_of_who_is_separated_and_of_sums() -> None:
+    short, every = in_short(), paths("oracle")
+    places = pd.read_csv(REPORTS / "oracle" / "rankings.csv").set_index(["metric", "label"])[
+        "place"
+    ]
+    oracle, test = places.loc["nll_oracle"], places.loc["nll_test"]
+    assert oracle["cot:9ffe475"] < oracle["mle"] and test["cot:9ffe475"] == test["mle"]
+    assert max(oracle["cot"], oracle["cot:9ffe475"]) < oracle["scheduled_sampling"]
+    assert test["cot"] == test["scheduled_sampling"] < test["cot:9ffe475"]
+    rows = [every.loc[one] for one in ("cot:9ffe475", "mle", "mle:dropout")]
+    rows.append(paths("regularisation").loc["cot:drop0"])
+    sums = [f"{both(one).groupby('seed').min().mean():.2f}" for one in rows]
+    assert f"is {sums[0]} for `cot:9ffe475`, {sums[1]} for MLE, {sums[2]} for MLE with" in short
+    assert f"CoT without dropout has {sums[3]} (three seeds, 60 epochs)" in short
+    rates = [
+        json.loads(path.read_text())["config"]
+        for folder in ("regularisation/*/cot-drop0", "oracle/*/mle", "oracle/*/cot-9ffe475")
+        for path in PUBLISHED.glob(f"{folder}/*/spec.json")
+    ]
+    assert {one["g_lr"] for one in rates[:3]} == {one["lr"] for one in rates[3:8]} == {1e-2}
+    assert {one["g_lr"] for one in rates[8:]} == {1e-3} and len(rates) == 13
+
+
+def test_every_seed_of_cot_ends_below_every_seed_of_the_adversarial_rows() -> None:
+    end = ends("oracle")["nll_test"]
+    most = max(end.loc[label].max() for label in ("cot", "cot:9ffe475"))
+    assert most < min(end.loc[label].min() for label in ("seqgan", "rankgan", "maligan"))
+    assert "it ends with both states, every seed below every seed." in on_the_page()
 
 
 def test_what_that_page_says_of_the_state_that_reaches_the_pair() -> None:
@@ -447,10 +510,6 @@ def test_what_that_page_says_of_regularisation_and_of_the_discriminator() -> Non
     assert f"{jsd['mle:fresh']:.1f}" == "5.0" and jsd.drop("mle:fresh").min() > 6.3
 
 
-def pair_of(frame: pd.DataFrame) -> str:
-    return " / ".join(f"{mean:.2f}" for mean in frame[["nll_oracle", "nll_test"]].mean())
-
-
 def test_what_that_page_says_of_epochs_and_of_pairs_that_are_not_separated() -> None:
     page, every, end = on_the_page(), paths("oracle"), ends("variants")
     path = results("oracle").query("label == 'maligan' and not final")  # its warm-up's, too
@@ -459,7 +518,7 @@ def test_what_that_page_says_of_epochs_and_of_pairs_that_are_not_separated() -> 
     assert "MaliGAN's stem from epochs {}, {} and {},".format(*sums) in page
     at = [{epoch for *_, epoch in lowest(every.loc[row]).index} for row in ("cot", "mle:dropout")]
     assert (at[0], at[1]) == ({25, 30}, {14})
-    assert "CoT's at epoch 25 to 30, the other's at 14;" in page
+    assert "CoT's at epoch 25 to 30, the other's at 14." in page
     shown = [pair_of(end.loc[row]) for row in ("seqgan", "policy_gradient")]
     assert f"not separated: {shown[0]} and {shown[1]}." in page
     full = [pair_of(end.loc[row]) for row in ("cot", "cot:full_gradient")]
@@ -611,7 +670,7 @@ def test_readme_and_the_page_say_what_reproduces_of_texygens_table() -> None:
     bleu, own = means["bleu5"], means["self_bleu5"]
     rows = ("seqgan", "maligan:texygen", "mle")
     assert "BLEU-5 {:.3f} and {:.3f} against {:.3f}".format(*bleu[list(rows)]) in page
-    assert "({:.3f} and {:.3f} against {:.3f})".format(*own[list(rows)]) in page
+    assert "({:.3f} and {:.3f} against {:.3f}; SeqGAN's is".format(*own[list(rows)]) in page
     highest = end["nll_test"].loc["mle"].max()
     assert all(end["nll_test"].loc[row].min() > highest for row in rows[:2])
     assert all(bleu[row] < bleu["mle"] for row in rows[:2])
@@ -621,6 +680,14 @@ def test_readme_and_the_page_say_what_reproduces_of_texygens_table() -> None:
     assert means["bleu2"].loc[["seqgan", "mle"]].sub(real["bleu2"]).abs().max() < 0.01
     places = pd.read_csv(REPORTS / "coco" / "rankings.csv").set_index(["metric", "label"])["place"]
     assert places.loc["bleu5"].loc[list(rows)].eq(1).all()
+    alike = places.loc["self_bleu5"]
+    assert alike["seqgan"] > alike["mle"] == alike["maligan:texygen"]
+    far = means["ewmd_test"][["real", "mle"]]
+    assert f"their eWMD is {far['real']:.3f}, where" in page
+    assert f"Of MLE's {far['mle']:.3f} to the test captions" in page
+    protocol = (ROOT / "docs" / "protocol.md").read_text("utf-8")
+    assert f"two thirds of MLE's eWMD from the test captions ({far['real']:.3f} of" in protocol
+    assert far["real"] / far["mle"] == pytest.approx(2 / 3, abs=0.03)
     nll = means.loc["mle", ["nll_train", "nll_test"]]
     assert "NLL is {:.2f} on training captions and {:.2f} on test captions".format(*nll) in page
 

@@ -11,6 +11,10 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reproduction.md"
@@ -19,6 +23,9 @@ STORES = ("oracle", "regularisation", "leads", "quick", "variants", "descendants
 """In this order: what is nearest to the paper's experiment first."""
 PART = re.compile(r"(<!-- made: ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBER = re.compile(r"\d+(\.\d+)?")
+OPTIONS = re.compile(r" \[\w+=(?:[^][]|\[(?:[^][]|\[[^][]*\])*\])*\]")
+"""The changed options behind a row's name, which may hold lists of lists."""
+TEMPERED = " alpha="
 TABLES = {
     "table 1": ("table1", "oracle"),
     "table 2": ("table2", "emnlp"),
@@ -58,24 +65,60 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cells(rows: Sequence[Row]) -> str:
-    """Return a published table, a line per number, and what of it was not run."""
-    run = [row for row in rows if row["outcome"] != "not run"]
+    """Return a published table, a line per number of ours, and what of it has none."""
+    there = [row for row in rows if row["ours"]]
+    letters: dict[str, str] = {}
     lines = [
         (
             row["row"],
             row["column"],
             _published(row),
-            f"{row['ours']} ({row['name']}, n = {row['n']})" if row["ours"] else "-",
+            f"{row['ours']} (`{_plain(row['name'])}`, n = {row['n']})",
             row["outcome"],
-            row["why"],
+            _lettered(row, letters),
         )
-        for row in run
+        for row in there
     ]
     head = ("row", "number", "paper", "here", "verdict", "why")
-    absent = dict.fromkeys(row["row"] for row in rows if row["outcome"] == "not run")
-    absent = dict.fromkeys(name for name in absent if name not in {row["row"] for row in run})
-    missing = f"\n\nNot run: {', '.join(absent)}." if absent else ""
-    return (_table(head, lines) if lines else "Nothing of it was run.") + missing
+    parts = [_table(head, lines) if lines else "Nothing of it was run."]
+    if letters:
+        parts.append("\n".join(f"- ({letter}) {why}" for why, letter in letters.items()))
+    return "\n\n".join([*parts, *_absent(rows)])
+
+
+def _lettered(row: Row, letters: dict[str, str]) -> str:
+    """Return why a verdict is as it is; what many numbers have in common as letters."""
+    if row["outcome"] not in ("not comparable", "not stated"):
+        return row["why"]
+    reason, _, here = row["why"].partition("; here: ")
+    reasons = [reason] if row["outcome"] == "not stated" else row["why"].split("; ")
+    found = sorted(letters.setdefault(one, _letter(len(letters))) for one in reasons)
+    told = " ".join(f"({letter})" for letter in found)
+    return f"{told} here: {here}" if row["outcome"] == "not stated" and here else told
+
+
+def _letter(place: int) -> str:
+    return "abcdefghijklmnopqrstuvwxyz"[place]
+
+
+def _absent(rows: Sequence[Row]) -> Iterator[str]:
+    """Say of which published numbers there is none of ours, and why: those alike at once."""
+    run = {row["row"] for row in rows if row["outcome"] != "not run"}
+    why: dict[str, list[Row]] = {}
+    for row in rows:
+        if not row["ours"] and row["row"] in run:
+            why.setdefault(row["why"], []).append(row)
+    for reason, those in why.items():
+        columns = dict.fromkeys(row["column"] for row in those)
+        of = f"{next(iter(columns))} of " * (len(columns) == 1)
+        yield f"No verdict: {of}{', '.join(dict.fromkeys(row['row'] for row in those))}: {reason}."
+    if names := list(dict.fromkeys(row["row"] for row in rows if row["row"] not in run)):
+        yield f"Not run: {', '.join(names)}."
+
+
+def _plain(text: str) -> str:
+    """Return a text without the changed options of its rows; *What was run* has them."""
+    return OPTIONS.sub("", text)
 
 
 def _published(row: Row) -> str:
@@ -87,46 +130,76 @@ def _published(row: Row) -> str:
 
 
 def _claims() -> str:
-    """Return every claim with the answers of the stores that have any, subject by subject."""
+    """Return every claim with the answers of the first store that has any, subject by subject."""
     stores = {store: _read(store, "claims") for store in STORES}
-    lines = []
+    lines, absent = [], []
     for key, first in {row["id"]: row for row in stores[STORES[0]]}.items():
-        answers = [
-            (store, row)
-            for store, rows in stores.items()
-            for row in rows
-            if row["id"] == key and row["here"] != "not run"
-        ]
-        for store, row in answers:
+        found = {store: [row for row in rows if row["id"] == key] for store, rows in stores.items()}
+        found = {
+            store: [r for r in rows if r["here"] != "not run"] for store, rows in found.items()
+        }
+        nearest = next((store for store, rows in found.items() if rows), None)
+        if nearest is None:
+            absent.append(f"- {first['text']}: needs {first['needs']}.")
+            continue
+        for row in found[nearest]:
+            subject = _plain(row["subject"])
+            others = [(s, r) for s in found if s != nearest for r in found[s]]
+            others = [(s, r) for s, r in others if _plain(r["subject"]) == subject]
             of_paper = f"{row['paper']}, {row['paper_why']}"
             lines.append(
                 (
-                    row["text"],
-                    f"{row['here']} (`{store}`)",
-                    row["here_why"],
-                    row["schedules"],
+                    row["text"] if row is found[nearest][0] else "",
+                    f"`{subject}`",
+                    f"{row['here']} (`{nearest}`)",
+                    _plain(row["here_why"]),
+                    _elsewhere(others),
                     of_paper if row["paper_why"].startswith("as far") else row["paper"],
                 )
             )
-        if not answers:
-            lines.append((first["text"], "not run", f"needs {first['needs']}", "", "not run"))
-    return _table(("claim", "here", "why", "schedules", "of the paper"), lines)
+    table = _table(("claim", "row", "here", "why", "elsewhere", "of the paper"), lines)
+    return "\n".join([table, "", "Not run:", "", *absent])
+
+
+def _elsewhere(answers: Iterable[tuple[str, Row]]) -> str:
+    """Return what other stores decide."""
+    decided: dict[str, list[str]] = {}
+    for store, row in answers:
+        if row["here"] != "undecided":
+            decided.setdefault(row["here"], []).append(f"`{store}`")
+    return "; ".join(f"{answer} ({', '.join(names)})" for answer, names in decided.items())
 
 
 def _runs() -> str:
-    """Return what stands behind this page: rows, seeds, epochs."""
-    return _table(("store", "task", "row", "seeds", "epochs"), _rows_of_runs())
-
-
-def _rows_of_runs() -> Iterator[tuple[str, ...]]:
+    """Return what stands behind this page: rows of as many seeds and epochs in one line."""
     from textbench import load_results
 
+    lines: dict[tuple[str, str, str, int], list[str]] = {}
     for store in STORES:
         frame = load_results(ROOT / "results" / "published" / store)
         frame = frame[frame["final"].astype(bool)]
         for (task, label), group in frame.groupby(["task", "label"], sort=True, observed=True):
+            if TEMPERED in label:
+                continue
             epochs = sorted({f"{epoch:g}" for epoch in group["epoch"]}, key=float)
-            yield store, task, f"`{label}`", str(group["seed"].nunique()), ", ".join(epochs)
+            key = (store, task, ", ".join(epochs), group["seed"].nunique())
+            lines.setdefault(key, []).append(f"`{label}`{_tempered(frame, label)}")
+    rows = (
+        (store, task, epochs, str(n), ", ".join(labels))
+        for (store, task, epochs, n), labels in lines.items()
+    )
+    return _table(("store", "task", "epochs", "seeds", "rows"), rows)
+
+
+def _tempered(frame: pd.DataFrame, label: str) -> str:
+    """Say at how many other inverse temperatures all of a row's seeds were evaluated again."""
+    mine = frame[frame["label"].str.startswith(f"{label}{TEMPERED}")]
+    seeds = frame.loc[frame["label"] == label, "seed"].nunique()
+    if not len(mine):
+        return ""
+    counts = set(mine.groupby("label", observed=True)["seed"].nunique())
+    assert counts == {seeds}, f"{label}: some temperatures lack seeds"
+    return f" (and at {mine['label'].nunique()} temperatures)"
 
 
 PARTS: dict[str, Callable[[], str]] = {"claims": _claims, "runs": _runs}
