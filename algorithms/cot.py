@@ -33,7 +33,7 @@ LOG_EVERY = 10
 
 
 class CoTConfig(Config):
-    """Options of `cot`; the defaults are what the paper's Appendix C describes."""
+    """Options of `cot`; the defaults are what the paper's Appendix C recommends."""
 
     epochs: int = Field(1282, ge=1)
     """Passes over the training sequences (official code: 200,000 iterations of 64)."""

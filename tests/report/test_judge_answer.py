@@ -35,7 +35,7 @@ def test_one_row_that_is_first_by_every_metric() -> None:
     both = {"a": {"x": LOW, "y": LOW}, "b": {"x": HIGH, "y": HIGH}}
     assert told(both) == (
         "Compared at the end of training are a and b: 3 seeds or more, each trained for 9 epochs. "
-        "a is the better of the two by x and y."
+        "a is the better of the two by x (mean 7.010; other 8.013) and y (mean 7.010; other 8.013)."
     )
 
 
@@ -59,8 +59,8 @@ def test_metrics_that_disagree_choose_none() -> None:
     crossed = {"a": {"x": LOW, "y": HIGH}, "b": {"x": HIGH, "y": LOW}}
     assert told(crossed, {"a": "9 epochs", "b": "2 epochs"}) == (
         "Compared at the end of training are a and b: 3 seeds or more, not all trained alike (see "
-        "below). Which is better depends on the metric: a is the better of the two by x; b is "
-        "the better of the two by y."
+        "below). Which is better depends on the metric: a is the better of the two by x (mean "
+        "7.010; other 8.013); b is the better of the two by y (mean 7.010; other 8.013)."
     )
 
 
@@ -69,7 +69,8 @@ def test_rows_of_too_few_seeds_are_said_first_and_have_no_part_in_it() -> None:
     values = {"a": {"x": LOW}, "b": {"x": HIGH}, "c": {"x": (1.0,)}, "d": {"x": (2.0, 2.1)}}
     assert told(values) == (
         "Compared at the end of training are a and b: 3 seeds or more, each trained for 9 epochs. "
-        "Of c and d (fewer than 3 seeds) nothing may be concluded. a is the better of the two by x."
+        "Of c and d (fewer than 3 seeds) nothing may be concluded. a is the better of the two by x "
+        "(mean 7.010; other 8.013)."
     )
     many = values | {f"e{i}": {"x": (1.0,)} for i in range(7)}
     assert "Of c, e0, e1, e2 and 5 others (fewer than 3 seeds) nothing may be" in told(many)
@@ -96,15 +97,28 @@ def test_what_cannot_be_known_is_said_so(values: dict[str, Sequence[float]], tex
 def test_a_shared_first_place_is_no_winner() -> None:
     values = {"a": {"x": LOW, "y": LOW}, "b": {"x": NEAR, "y": LOW}, "c": {"x": HIGH, "y": HIGH}}
     assert told(values, a="MLE, dropout 0.5", b="CoT").endswith(
-        "MLE, dropout 0.5; and CoT share the first place by x and y (not separated)."
+        "MLE, dropout 0.5; and CoT share the first place, not separated, by x (means 7.003 to "
+        "7.010; other 8.013) and y (mean 7.010; other 8.013)."
     )
 
 
 def test_a_constant_metric_has_no_winner_and_a_row_that_leads_alone_elsewhere_is_named() -> None:
     values = {"a": {"x": LOW, "y": (1.0,) * 3}, "b": {"x": HIGH, "y": (1.0,) * 3}}
     assert told(values).endswith(
-        "a is the better of the two by x; all of them share the first place by y (not separated)."
+        "a is the better of the two by x (mean 7.010; other 8.013); all of them share the first "
+        "place, not separated, by y (mean 1.000)."
     )
+
+
+def test_the_best_of_the_others_goes_by_the_metrics_direction() -> None:
+    """And a small number keeps its digits."""
+    values = {label: (best, best * 1.01, best * 1.02) for label, best in ROWS.items()}
+    assert told({label: {"bleu5": one} for label, one in values.items()}).endswith(
+        "a is the first of these 3 by bleu5 (mean 3.030e-05; best other 2.020e-05)."
+    )
+
+
+ROWS = {"a": 3e-5, "b": 2e-5, "c": 1e-5}
 
 
 def in_two_ways(*second: str) -> Made:
@@ -132,8 +146,9 @@ def answered(made: Made, metrics: Sequence[str] = ("x",)) -> str:
 def test_rows_that_were_measured_in_two_ways_are_no_contest() -> None:
     """The second protocol's first row was called the first of all four."""
     assert answered(in_two_ways("c", "d")).endswith(
-        "epochs. Of a and b alone a is the better of the two by x (as x/1 n=9984); of c and d "
-        "alone d is the better of the two by x (as x/2 n=9984)."
+        "epochs. Of a and b alone a is the better of the two by x (as x/1 n=9984; mean 8.010; "
+        "other 9.020); of c and d alone d is the better of the two by x (as x/2 n=9984; mean "
+        "6.030; other 7.013)."
     )
     sentences = [one.sentence for one in rankings(*_frames(in_two_ways("c", "d")), ["x"])]
     assert [text.partition(":")[0] for text in sentences] == [
@@ -165,10 +180,11 @@ def test_a_metric_that_some_rows_lack_is_won_among_the_others() -> None:
     """`a` was called the first of three by a metric that only two of them have."""
     values = {"a": {"x": LOW, "y": LOW}, "b": {"x": HIGH, "y": HIGH}, "c": {"x": (9.0, 9.1, 9.3)}}
     assert told(values).endswith(
-        "a is the first of these 3 by x; of a and b alone a is the better of the two by y."
+        "a is the first of these 3 by x (mean 7.010; best other 8.013); of a and b alone a is the "
+        "better of the two by y (mean 7.010; other 8.013)."
     )
     lost = {"a": {"x": LOW, "y": LOW}, "b": {"x": HIGH, "y": (8.0, 8.01)}}
-    assert told(lost).endswith("a is the better of the two by x. Nothing can be told by y.")
+    assert told(lost).endswith(" by x (mean 7.010; other 8.013). Nothing can be told by y.")
 
 
 def test_nothing_was_measured() -> None:

@@ -76,7 +76,7 @@ def test_mle_follows_the_seqgan_code(curves: pd.DataFrame) -> None:
 
 
 def test_default_cot(curves: pd.DataFrame) -> None:
-    """The state that Appendix C describes."""
+    """The state with what Appendix C recommends."""
     assert at(curves, "cot", epoch=8)["nll_oracle"] == pytest.approx(9.89, abs=0.1)
     assert at(curves, "cot", epoch=8)["nll_test"] == pytest.approx(7.60, abs=0.1)
     later = at(curves, "cot", epoch=24)
@@ -437,6 +437,36 @@ def test_what_that_page_says_of_cot_beside_mle() -> None:
     assert f"has a best NLL_test of {lowest(light)['nll_test'].mean():.2f}." in page
 
 
+def test_what_that_page_says_of_costs_is_the_papers_and_that_of_the_page_of_costs() -> None:
+    page, short = on_the_page(), in_short()
+    found = pd.read_csv(REPORTS / "oracle" / "verdicts.csv").set_index(["row", "column"])
+    paper = found.loc[found["table"] == "table1", "published"].groupby(level=[0, 1]).first()
+    mle, cot, seqgan = (float(paper[row, "s/epoch"]) for row in ("MLE", "CoT", "SeqGAN"))
+    assert f"is {cot / mle:.1f} times one of MLE" in page and f"({cot / mle:.1f} times an" in short
+    costs = " ".join((ROOT / "docs" / "performance.md").read_text("utf-8").split())
+    steps = (
+        r"MLE takes ([\d.]+) s, one of CoT ([\d.]+) s, and a whole round of SeqGAN .*? ([\d.]+) s"
+    )
+    on_gpu = [float(one) for one in re.search(steps, costs).groups()]  # type: ignore[union-attr]
+    assert f"{on_gpu[1] / on_gpu[0]:.1f} times on a GPU" in page
+    for cell in (
+        "982,800 x 64 ms of D, 200 x 4.8 s, 1,050 loads of fakes at 1.6 s",
+        "200,000 x 143 ms",
+    ):
+        assert cell in costs.replace("\N{MULTIPLICATION SIGN}", "x")
+    on_cpu = (4_680 * 0.064 + 4.8 + 5 * 1.6) / (156 * 0.143)
+    shown = (
+        f"costs {on_cpu:.0f} times an epoch of CoT on a CPU, and {on_gpu[2] / on_gpu[1]:.0f} times"
+    )
+    assert f"{shown} on a GPU (paper: {seqgan / cot:.0f})" in page
+    ours = found.loc[found["table"] == "table1"].xs("NLL_test, final", level=1)
+    rows = ours.loc[["SeqGAN", "RankGAN", "MaliGAN"]]
+    theirs = [f"{one:.2f}" for one in sorted(float(one) for one in rows["published"])]
+    assert f"where it has {theirs[0]} to {theirs[-1]} and we" in page
+    mine = sorted(float(one) for one in rows["ours"])
+    assert f"and we {mine[0]:.2f} to {mine[-1]:.2f};" in page
+
+
 def test_what_that_page_says_of_the_adversarial_rows() -> None:
     page, every, end = on_the_page(), paths("oracle"), ends("oracle")
     mean = end.groupby("label").mean()
@@ -690,6 +720,14 @@ def test_readme_and_the_page_say_what_reproduces_of_texygens_table() -> None:
     assert far["real"] / far["mle"] == pytest.approx(2 / 3, abs=0.03)
     nll = means.loc["mle", ["nll_train", "nll_test"]]
     assert "NLL is {:.2f} on training captions and {:.2f} on test captions".format(*nll) in page
+
+
+def test_a_copy_that_is_taken_for_the_published_data_is_said_to_be() -> None:
+    """The first screen said that no file is the published one, and that all 24 numbers compare."""
+    first = [(REPORTS / name / "report.md").read_text("utf-8") for name in ("coco", "emnlp")]
+    listed = "is on the list of copies taken for the data of Texygen and RelGAN."
+    assert all("train is not the published file" in one for one in first)
+    assert [listed in one for one in first] == [True, False]
 
 
 def test_at_equal_quality_adversarial_samples_are_less_diverse_than_mles() -> None:

@@ -61,7 +61,7 @@ def answer(
         f"Nothing was measured in the same way as {_named(alone, titles)}." if alone else "",
         _verdict([one for one in contests if len(one.among) > 1], compared, titles),
         _untold(contests),
-        *(_wide(one.metric, frame, titles) for one, frame in zip(contests, inside, strict=True)),
+        *(_wide(one.name, frame, titles) for one, frame in zip(contests, inside, strict=True)),
     )
     return " ".join(filter(None, parts))
 
@@ -70,7 +70,9 @@ class _Contest(NamedTuple):
     """A ranking, as far as the answer needs it."""
 
     metric: str
-    """With the protocol, where the metric was measured in several ways."""
+    """With its means, and the protocol where it was measured in several ways."""
+    name: str
+    """Without them."""
     among: tuple[Key, ...]
     """The rows that have places."""
     first: tuple[Key, ...]
@@ -79,9 +81,26 @@ class _Contest(NamedTuple):
 
 def _contest(one: Ranking, inside: pd.DataFrame, rankings: Sequence[Ranking]) -> _Contest:
     ways = sum(other.metric == one.metric for other in rankings)
-    name = f"{one.metric} (as {one.protocol})" if ways > 1 else one.metric
-    among, first = inside[inside["place"].notna()], inside[inside["place"] == 1]
-    return _Contest(name, tuple(sorted(_keys(among))), tuple(sorted(_keys(first))))
+    placed = inside[inside["place"].notna()]
+    first = placed["place"] == 1
+    way = f"as {one.protocol}" if ways > 1 else ""
+    name = f"{one.metric} ({way})" if way else one.metric
+    amounts = _amounts(placed.loc[first, "mean"].to_list(), placed.loc[~first, "mean"].to_list())
+    metric = f"{one.metric} ({'; '.join(filter(None, (way, amounts)))})"
+    return _Contest(metric, name, tuple(sorted(_keys(placed))), tuple(sorted(_keys(placed[first]))))
+
+
+def _amounts(first: Sequence[float], others: Sequence[float]) -> str:
+    """Say by how much the first are ahead, from their means and the others', best first."""
+    ends = list(dict.fromkeys(_shown(mean) for mean in first))
+    if not ends:
+        return ""
+    what = f"mean {ends[0]}" if len(ends) == 1 else f"means {ends[0]} to {ends[-1]}"
+    return f"{what}; {'best ' * (len(others) > 1)}other {_shown(others[0])}" if others else what
+
+
+def _shown(mean: float) -> str:
+    return f"{mean:#.4g}".rstrip(".")
 
 
 def _in_several_ways(rankings: Sequence[Ranking], inside: Sequence[pd.DataFrame]) -> set[Key]:
@@ -109,7 +128,7 @@ def _unknown(
 
 def _untold(contests: Sequence[_Contest]) -> str:
     """Name the metrics by which nothing is known, beside those by which something is."""
-    names = [one.metric for one in contests if len(one.among) < 2]
+    names = [one.name for one in contests if len(one.among) < 2]
     return f"Nothing can be told by {listed(names)}." if names else ""
 
 
@@ -171,7 +190,7 @@ def _told(
         rank = "the better of the two" if len(among) == 2 else f"the first of these {len(among)}"
         return f"{only}{titles.get(first[0], first[0][0])} is {rank} by {metrics}"
     rows = ALL if len(first) == len(among) else _named(first, titles)
-    return f"{only}{rows} share the first place by {metrics} (not separated)"
+    return f"{only}{rows} share the first place, not separated, by {metrics}"
 
 
 def _leads(key: Key, contests: Sequence[_Contest]) -> bool:

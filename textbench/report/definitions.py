@@ -206,6 +206,13 @@ def controls() -> tuple[str, ...]:
 
 
 @functools.cache
+def cautions() -> dict[str, str]:
+    """Return what must be known of a metric before rows are ranked by it."""
+    known: dict[str, str] = _read("ranking.toml")["cautions"]
+    return known
+
+
+@functools.cache
 def row_names() -> dict[str, str]:
     """Return the display names of all listed rows, by label, in the order of the tables."""
     return {row.label: row.name for table in table_specs() for row in table.rows}

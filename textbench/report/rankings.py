@@ -10,6 +10,7 @@ from textbench.contracts.plain import grouped
 from textbench.judge import ranking
 from textbench.judge.power import LEAST
 from textbench.judge.stats import ROUNDING
+from textbench.report.definitions import cautions
 from textbench.report.layout import seeds
 from textbench.report.markup import number
 from textbench.report.sections import Row, Section, records
@@ -43,7 +44,7 @@ class Ranked:
 
     ranking: ranking.Ranking
     summary: str
-    """What its metric is."""
+    """What its metric is, and how it can mislead."""
     rows: list[Place]
     line: str
     """The places in one line, for a terminal."""
@@ -76,9 +77,10 @@ def ranked(section: Section, found: ranking.Ranking) -> Ranked:
         lines.append(
             Place(int(row.place), title, n, mean, _distance(row, digits), _note(row, best))
         )
+    about = (section.evaluations.summary(found.metric), cautions().get(found.metric, ""))
     return Ranked(
         found,
-        section.evaluations.summary(found.metric),
+        "; ".join(filter(None, about)),
         lines,
         _in_one_line(lines),
         [f"Without a place ({why}): {', '.join(rows)}." for why, rows in grouped(apart).items()],

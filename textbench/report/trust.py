@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator
 import pandas as pd
 
 from textbench.contracts.plain import grouped
+from textbench.judge.comparable import UNPUBLISHED
 from textbench.judge.power import LEAST
 from textbench.judge.published import tables
 from textbench.judge.record import Record
@@ -38,7 +39,7 @@ def trust(section: Section, numbers: pd.DataFrame) -> Iterator[str]:
         told = _told((several_sizes[key], row.title) for key, row in rows)
         yield f"Sizes of the shared generator differ: {told}."
     data = section.note or section.task_options
-    yield f"Data: {data}; fingerprint {section.fingerprint}."
+    yield f"Data: {data}; fingerprint {section.fingerprint}{_held_to_be(section)}."
     done = general.runs[general.runs["status"] == "done"]
     several = [
         row.title for key, row in indexed(general.rows) if len(codes(done[done["row"] == key])) > 1
@@ -49,6 +50,18 @@ def trust(section: Section, numbers: pd.DataFrame) -> Iterator[str]:
     if disputed := [m for m in section.evaluations.measured if about.loc[m, "disputed"]]:
         yield f"Better is less in some records, and more in others, by {', '.join(disputed)}."
     yield f"Comparable: {_comparable(section, numbers)}."
+
+
+def _held_to_be(section: Section) -> str:
+    """Say whose data a copy is held to be all the same: else the two lines seem to disagree."""
+    papers = dict.fromkeys(
+        one.document.title.partition(":")[0]
+        for one in tables().values()
+        if one.protocol.fingerprints and section.fingerprint.startswith(one.protocol.fingerprints)
+    )
+    if not papers or not UNPUBLISHED.search(section.note):
+        return ""
+    return f", which is on the list of copies taken for the data of {' and '.join(papers)}"
 
 
 def _seeds(section: Section) -> str:
