@@ -306,6 +306,12 @@ def test_what_that_page_says_in_short_of_final_numbers() -> None:
     jsd = end["jsd_stepwise"].groupby("label").mean()
     shown = [jsd[one] for one in ("cot", "cot:9ffe475", "mle", "seqgan")]
     assert "{:.2f} and {:.2f} against {:.2f} and {:.2f}".format(*shown) in short
+    rows = ("cot", "cot:9ffe475", "mle", "mle:dropout")
+    least = [
+        lowest(paths("oracle").loc[one], "jsd_stepwise")["jsd_stepwise"].mean() for one in rows
+    ]
+    assert "at their smallest {:.2f} and {:.2f} against MLE's {:.2f} |".format(*least[:3]) in short
+    assert f"(with dropout its smallest is {least[3]:.2f})" in short
 
 
 def test_what_that_page_says_in_short_of_who_is_separated_and_of_sums() -> None:
