@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import corpus
 import numpy as np
@@ -17,6 +18,7 @@ from click.testing import CliRunner, Result
 from textbench.cli import cli
 from textbench.contracts.config import validate
 from textbench.contracts.errors import UserError
+from textbench.contracts.spec import digest
 from textbench.contracts.task import Kept
 from textbench.run import again, assemble
 from textbench.store import kept
@@ -238,7 +240,13 @@ def damaged(made: Path, target: Path, suffix: str, content: bytes) -> tuple[Path
 
 
 @pytest.mark.parametrize("suffix", [".json", ".npz"])
-@pytest.mark.parametrize("content", [b"", b"{}", b"PK\x03\x04", b"\x93NUMPY"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{}", b"PK\x03\x04", b"\x93NUMPY", b'{"checksum": "", "described": 1e999}'),
+        json.dumps({"described": {}, "checksum": digest({"described": {}})}).encode(),
+    ],
+)
 def test_damage_is_one_line_and_the_corpus_still_serves(
     made: Path, tmp_path: Path, suffix: str, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,16 +262,25 @@ def test_damage_is_one_line_and_the_corpus_still_serves(
     assert again.load(directory).task.name == "text"
 
 
-def test_other_words_in_their_place_are_noticed(made: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda test: test[::-1], "fingerprint does not fit"),
+        (lambda test: test.astype(complex), "what the store keeps of it is damaged"),
+    ],
+)
+def test_other_words_in_their_place_are_noticed(
+    made: Path, tmp_path: Path, change: Callable[[Any], Any], said: str
+) -> None:
     """A description that fits its checksum, and data that are no longer the run's."""
     shutil.copytree(made / "results", tmp_path / "results")
     (directory,) = RunDirectory.find(tmp_path / "results")
     spec = directory.spec()
     path = kept.tensors_path(directory.store, spec)
     arrays = dict(np.load(path))
-    arrays["test"] = arrays["test"][::-1]
+    arrays["test"] = change(arrays["test"])
     np.savez(path, **arrays)
-    with pytest.raises(UserError, match="fingerprint does not fit"):
+    with pytest.raises(UserError, match=said):
         assemble.task(spec, directory.store)
 
 

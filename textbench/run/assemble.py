@@ -73,14 +73,16 @@ def task(spec: Spec, store: Path | None = None, changed: JsonObject | None = Non
         return _built(kind, replace(spec, task_config={**spec.task_config, **changed}))
     config = validate(kind.config_schema, spec.task_config, spec.task)
     found, damage = _kept(spec, store) if store else (None, "")
+    restored = None
     try:
-        restored = kind.restored(config, found) if found else None
-        if restored and found and found.tensors and restored.fingerprint() != spec.task_fingerprint:
-            raise ValueError("its fingerprint does not fit")
-    except (KeyError, ValueError, TypeError, StopIteration) as error:
+        if found:
+            restored = kind.restored(config, found)
+            if found.tensors:
+                if restored.fingerprint() != spec.task_fingerprint:
+                    raise ValueError("its fingerprint does not fit")
+                return restored
+    except Exception as error:  # what is damaged may fail in any way inside its reader
         restored, damage = None, f"what the store keeps of it is damaged ({one_line(error)})"
-    if restored and found and found.tensors:
-        return restored
     try:
         return _built(kind, spec)
     except UserError as error:

@@ -82,11 +82,10 @@ def kept(store: Path, spec: Spec) -> Kept | None:
         data = files.parse_object(files.read_bytes(path, files.LARGEST), path.name)
     except FileNotFoundError:
         return None
-    expected = data.pop("checksum", "")
     described = data.get("described")
-    if expected != digest(data) or not isinstance(described, dict):
+    if not files.is_intact(data) or not isinstance(described, dict):
         raise DamagedError(f"{path.name} was changed: its checksum does not fit", REMEDY)
-    if (data["task"], data["fingerprint"]) != (spec.task, spec.task_fingerprint):
+    if (data.get("task"), data.get("fingerprint")) != (spec.task, spec.task_fingerprint):
         raise DamagedError(f"{path.name} is of other data", REMEDY)
     return Kept(described, _tensors(tensors_path(store, spec)))
 
