@@ -235,10 +235,10 @@ def test_what_is_no_timeout(text: str) -> None:
 
 def test_sizes_and_retries() -> None:
     sizes = {"4GB": 4 * 10**9, "500M": 5 * 10**8, "2.5g": 25 * 10**8, "": 0, "77b": 77}
-    assert {text: parse_size(text, "--memory") for text in sizes} == sizes
+    assert {text: parse_size(text) for text in sizes} == sizes
     for text in ("0", "-1", "much", "4 parsecs", "1e9", "nan", "4", "77"):
         with pytest.raises(UserError, match=r"--memory .* a size with its unit"):
-            parse_size(text, "--memory")
+            parse_size(text)
     assert [parse_retry(text) for text in ("", "failed", "3")] == ["", "failed", "3"]
     for text in ("0", "-1", "done", "1000"):
         with pytest.raises(UserError, match="--retry"):

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from stores import ENV, evaluation, make_run, points, spec
 
 import textbench
-from textbench.store.frames import (
+from textbench.store.frames import load_curves, load_results, load_runs
+from textbench.store.rows import (
     EVALUATION_COLUMNS,
     METRIC_COLUMNS,
     RUN_COLUMNS,
-    load_curves,
-    load_results,
-    load_runs,
+    EvaluationRow,
+    Measurement,
+    Status,
 )
-from textbench.store.rows import EvaluationRow, Measurement, Status
 
 
 def test_an_absent_and_an_empty_store_give_the_columns_and_no_rows(tmp_path: Path) -> None:

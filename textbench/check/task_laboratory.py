@@ -47,7 +47,7 @@ class Laboratory:
     """
 
     def __init__(
-        self, kind: type[Task[Config]], config: Config, folder: Path, plugins: Sequence[Path] = ()
+        self, kind: type[Task[Config]], config: Config, folder: Path, plugins: Sequence[Path]
     ) -> None:
         self.kind, self.config, self.folder, self.plugins = kind, config, folder, plugins
 
@@ -91,9 +91,9 @@ class Laboratory:
             checkpoint.restore_global_random_state(before)
 
 
-def splits(task: Task[Config], seed: int = 0) -> dict[str, Tensor]:
+def splits(task: Task[Config]) -> dict[str, Tensor]:
     """Return copies of a task's sequences, of one seed."""
-    found = {"train": task.train(seed, 0), **not_for_training(task)}
+    found = {"train": task.train(0, 0), **not_for_training(task)}
     for name, tokens in found.items():
         if not isinstance(tokens, Tensor):
             raise Violation(f"{name} is {shown(tokens)}", f"a tensor (N, {task.length}), int64")

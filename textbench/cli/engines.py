@@ -32,7 +32,7 @@ def prepare(given: Mapping[str, Any]) -> Callable[[], Engine]:
     terms = Terms(
         checkpoint_every(given["checkpoint_every"]),
         time.monotonic() + parse_duration(budget, "--time-budget") if budget else math.inf,
-        Limits(idle, total, parse_size(given["memory"], "--memory")),
+        Limits(idle, total, parse_size(given["memory"])),
         retries=int(given["retry"]) if given["retry"].isdecimal() else 0,
     )
     per_gpu = given["per_gpu"]

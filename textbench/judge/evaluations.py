@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from textbench.store.frames import METRIC_COLUMNS, RUN_COLUMNS
+from textbench.store.rows import METRIC_COLUMNS, RUN_COLUMNS
 
 Objects = NDArray[np.object_]
 N = TypeVar("N", bound=np.generic)

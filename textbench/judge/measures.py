@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from textbench.judge.evaluations import Evaluations
 from textbench.judge.spacing import common_spacing, grid
-from textbench.store.frames import METRIC_COLUMNS
+from textbench.store.rows import METRIC_COLUMNS
 
 KEY = ("label", "group")
 """What makes a row of a table: runs that agree in both are replicates."""

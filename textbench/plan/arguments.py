@@ -141,7 +141,7 @@ def parse_timeout(text: str) -> tuple[float, float]:
 _SIZES = {"b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
-def parse_size(text: str, option: str) -> int:
+def parse_size(text: str) -> int:
     """Return the bytes of ``"4GB"``, ``"500M"`` or ``"2.5g"``; empty is 0.
 
     Raises:
@@ -153,7 +153,7 @@ def parse_size(text: str, option: str) -> int:
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(b|[kmgt]b?)", text.strip().lower())
     size = int(float(match[1]) * _SIZES[match[2][0]]) if match else 0
     if size <= 0:
-        raise UserError(f"{option} {text}: expected a size with its unit, such as 500MB or 4GB")
+        raise UserError(f"--memory {text}: expected a size with its unit, such as 500MB or 4GB")
     return size
 
 

@@ -56,9 +56,10 @@ def spread(
                 )
             own |= variants
     listed = top.get("algos", [])
-    if not found or not isinstance(listed, str | list):
+    if not found:
         return dict(top), spread_out
-    listed = [row.strip() for row in listed.split(",")] if isinstance(listed, str) else listed
+    if not isinstance(listed, list):
+        listed = [row.strip() for row in str(listed).split(",")]
     named = [f"{trainer}:{variant}" for trainer in found for variant in found[trainer]]
     return {**top, "algos": [*listed, *(row for row in named if row not in listed)]}, spread_out
 

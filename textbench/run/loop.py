@@ -278,7 +278,7 @@ class Run:
     def restore(self, state: checkpoint.Checkpoint) -> None:
         """Go on from what `progress` returned, and from the global random state of that moment."""
         self.step, self.stopped = state["step"], state["stopped"]
-        self.sums = {key: (total, count) for key, (total, count) in state["sums"].items()}
+        self.sums = dict(state["sums"])
         self.clock.restore(state["clock"])
         self.meter.ledger.update(state["ledger"])
         self.context.rng.set_state(state["rng"])

@@ -93,7 +93,7 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
     return content
 
 
-def read_start(path: Path, most: int = -1) -> bytes:
+def read_start(path: Path, most: int) -> bytes:
     """Read the first ``most`` bytes of a file, all where that is negative; see `read_bytes`."""
     with os.fdopen(open_safely(path), "rb") as handle:
         found = os.fstat(handle.fileno())

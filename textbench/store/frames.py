@@ -19,17 +19,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from textbench.store import columns as of_run
 from textbench.store.columns import Columns, Texts, evaluation_columns, log_columns
 from textbench.store.logs import Logs, or_why, parsing
-from textbench.store.read import (
-    RecordedRun,
-    Results,
-    hardware,
-    product_rate,
-    read_store,
+from textbench.store.read import RecordedRun, Results, hardware, product_rate, read_store
+from textbench.store.rows import (
+    CURVE,
+    EVALUATION_COLUMNS,
+    LOG_COLUMNS,
+    METRIC_COLUMNS,
+    METRICS,
+    RUN_COLUMNS,
 )
-from textbench.store.rows import CURVE, LOG_COLUMNS, METRICS
-from textbench.store.rows import EVALUATION_COLUMNS as EVALUATION_COLUMNS
-from textbench.store.rows import METRIC_COLUMNS as METRIC_COLUMNS
-from textbench.store.rows import RUN_COLUMNS as RUN_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -51,7 +51,7 @@ class Lock:
         self.folder = folder
         self._descriptor: int | None = None
         self._mine: JsonObject | None = None
-        self._beating: threading.Event | None = None
+        self._ended = threading.Event()
         self._forked = False
         """Whether this is the copy of a lock that a forked child has inherited."""
 
@@ -80,8 +80,7 @@ class Lock:
         """Let go of the lock; twice is once."""
         if self._mine is None:
             return
-        if self._beating is not None:
-            self._beating.set()
+        self._ended.set()
         with contextlib.suppress(OSError, DamagedError):
             if self._owner() == self._mine:
                 (self.folder / OWNER).unlink()
@@ -92,7 +91,7 @@ class Lock:
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
-        self._descriptor = self._mine = self._beating = None
+        self._descriptor = self._mine = None
         _held.discard(self)
 
     def lost(self) -> bool:
@@ -113,8 +112,7 @@ class Lock:
         if self._mine is not None:
             return True
         with contextlib.suppress(OSError, DamagedError):
-            owner = self._owner()
-            if owner is not None:
+            if (owner := self._owner()) is not None:
                 return self._is_alive(owner)
         if fcntl is None:
             return False
@@ -216,10 +214,10 @@ class Lock:
         return abs(now - path.lstat().st_mtime)
 
     def _beat(self) -> None:
-        stop = self._beating = threading.Event()
+        ended = self._ended = threading.Event()  # of this hold alone: the lock may be taken again
 
         def beat() -> None:
-            while not stop.wait(BEAT):
+            while not ended.wait(BEAT):
                 if not self.lost():
                     with contextlib.suppress(OSError):
                         os.utime(self.folder / OWNER)

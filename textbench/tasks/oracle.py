@@ -17,7 +17,7 @@ import torch
 from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.streams import numpy_stream
-from textbench.tasks.download import Remote, fetch
+from textbench.tasks.download import Remote
 from textbench.tasks.pickled import NUMBERS, read_arrays
 
 Array = npt.NDArray[np.float32]
@@ -80,11 +80,6 @@ def load_parameters(path: Path) -> dict[str, Array]:
         raise UserError(f"oracle file {path} cannot be read: {one_line(error)}") from None
     _check(arrays, path)
     return arrays
-
-
-def published_parameters() -> dict[str, Array]:
-    """Return the SeqGAN authors' parameters, from the cache, TEXTBENCH_DATA or the network."""
-    return load_parameters(fetch(PUBLISHED))
 
 
 def build(parameters: dict[str, Array], length: int) -> LSTMLanguageModel:

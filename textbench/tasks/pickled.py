@@ -12,6 +12,7 @@ import io
 import math
 import pickle
 import pickletools
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,7 @@ class _Array:
     def __init__(self, kind: object, shape: object, code: object) -> None:
         self.shape: tuple[int, ...] = ()
         self.dtype: object = None
-        self.order = "C"
+        self.order: Literal["C", "F"] = "C"
         self.data: object = b""
 
     def __setstate__(self, state: tuple[int, tuple[int, ...], object, bool, object]) -> None:
@@ -77,7 +78,7 @@ class _Array:
         flat = np.frombuffer(data, dtype)
         if math.prod(self.shape) != flat.size:
             raise UserError(f"an array of shape {self.shape} has {flat.size} numbers")
-        return flat.reshape(self.shape, order="F" if self.order == "F" else "C")
+        return flat.reshape(self.shape, order=self.order)
 
 
 class _NDArray:

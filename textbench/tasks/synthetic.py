@@ -22,6 +22,7 @@ from textbench.contracts.spec import digest
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Kept, Task
 from textbench.tasks import oracle as oracles
+from textbench.tasks.download import fetch
 
 DRAWS_VERSION = 2
 """Raised when the same configuration starts to draw other sequences."""
@@ -89,7 +90,7 @@ class Synthetic(Task[SyntheticConfig]):
                     "whose parameters fix it"
                 )
         if config.oracle == "published":
-            return oracles.published_parameters()
+            return oracles.load_parameters(fetch(oracles.PUBLISHED))
         path = Path(config.oracle).expanduser()
         if not path.exists():
             raise UserError(

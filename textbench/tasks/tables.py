@@ -71,7 +71,7 @@ def looks_like(text: str) -> tuple[str, list[str]]:
 
     Cells of a CSV are recognised by a header of names and rows of equal length.
     """
-    lines = [line for line in islice(io.StringIO(text), 4 * SNIFFED) if line.strip()][:SNIFFED]
+    lines = _first_lines(text)
     if len(lines) < 3:
         return "", []
     if all(line.lstrip().startswith("{") for line in lines):
@@ -95,9 +95,13 @@ def looks_like(text: str) -> tuple[str, list[str]]:
 
 def tabbed(text: str) -> int:
     """Return how many cells every line has, where tabs separate equally many; else 0."""
-    lines = [line for line in islice(io.StringIO(text), 4 * SNIFFED) if line.strip()][:SNIFFED]
+    lines = _first_lines(text)
     counts = {line.strip("\r\n").count("\t") for line in lines}
     return counts.pop() + 1 if len(lines) > 2 and len(counts) == 1 and 0 not in counts else 0
+
+
+def _first_lines(text: str) -> list[str]:
+    return [line for line in islice(io.StringIO(text), 4 * SNIFFED) if line.strip()][:SNIFFED]
 
 
 def is_json(text: str, path: Path) -> bool:
