@@ -10,19 +10,23 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from pydantic import Field
+from stores import make_run
 
 from textbench.cli import cli
 from textbench.contracts.config import Config, tunable
 from textbench.contracts.errors import UserError
+from textbench.contracts.spec import Spec
 from textbench.judge.targets import tuning
 from textbench.plan import registry, tune
 from textbench.plan.resolve import Request, expand
+from textbench.store.rows import Status
 
 TRAINERS = [name for name in registry.names("trainer") if not name.startswith("real")]
 
@@ -219,3 +223,48 @@ def test_it_survives_being_killed_and_reproduces_itself(tmp_path: Path) -> None:
         for path in sorted(folder.glob("tuning/*/*/*/metrics.jsonl"))
     ]
     assert len(values) == 4 and values[:2] == values[2:]
+
+
+def told(monkeypatch: pytest.MonkeyPatch, met: Mapping[str, Sequence[float]], failed: str) -> None:
+    """Have trials end with these values of both numbers of the target, and one row fail."""
+
+    def run(engine: Any, specs: Sequence[Spec]) -> int:
+        for spec in specs:
+            ended = Status("failed", reason="ValueError: ours") if spec.label == failed else None
+            numbers = dict.fromkeys(("nll_validation", "nll_oracle"), met[spec.label][spec.seed])
+            make_run(engine.results, spec, [numbers], status=ended)
+        return 1
+
+    monkeypatch.setattr("textbench.cli.run.run_specs", run)
+
+
+def test_only_the_trials_of_this_command_choose_and_those_that_failed_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = "tune --algos mle --task synthetic-tiny --preset ci --trials 3 --device cpu --seeds"
+    first, second, third = (f"mle:trial{number}-of3" for number in range(3))
+    told(monkeypatch, {first: [9.0, 5.0], second: [1.0, 6.0], third: [9.0, 1.0]}, failed=third)
+    earlier = call(f"{line} 0 --out earlier.v1")
+    assert earlier.exit_code == 1, earlier.output
+    assert "mle: trial1-of3 of 2 that were measured" in earlier.output
+    assert call(f"{line} 1 --out tuned.v2").exit_code == 1
+    chosen = tomllib.loads((tmp_path / "tuned.v2").read_text())["variants"]["mle"]["tuned-k3"]
+    assert chosen == tune.draw("mle", 3)[0]  # trial 1 met the target with the other seed alone
+    # Each file has its own trials beside it, whatever it is called.
+    for name in ("earlier.v1.trials.toml", "tuned.v2.trials.toml"):
+        assert len(tomllib.loads((tmp_path / name).read_text())["algos"]) == 3
+
+
+def test_trials_that_all_failed_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told(monkeypatch, {"mle:trial0-of1": [1.0]}, failed="mle:trial0-of1")
+    line = "tune --algos mle --task synthetic-tiny --preset ci --trials 1 --device cpu --seeds 0"
+    result = call(line)
+    assert result.exit_code == 2 and not (tmp_path / "tuned.toml").exists()
+    assert result.stderr == (
+        "textbench: error: mle: nothing to choose from; no trial has a finished run that measured "
+        "target tiny (nll_validation, nll_oracle)\n"
+    )

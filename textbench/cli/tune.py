@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from textbench.contracts.errors import UserError
 from textbench.plan.arguments import parse_rows, parse_seeds
 
 if TYPE_CHECKING:
+    from textbench.contracts.spec import Spec
     from textbench.judge.targets import Target
 
 EPILOG = """\b
@@ -76,7 +77,7 @@ def command(**given: Any) -> None:
     jobs = given["jobs"] or default_jobs(devices, per_gpu=1)
     code = run_specs(LocalEngine(given["results"], jobs=jobs, devices=devices), specs)
     if code in (0, 1):  # what diverged or failed is out of the running
-        _choose(names, target, rules, given)
+        _choose(specs, target, rules, given)
     sys.exit(code)
 
 
@@ -98,7 +99,8 @@ def _write_trials(names: list[str], given: dict[str, Any]) -> Path:
     count = given["trials"]
     drawn = {row: options for name in names for row, options in rows(name, count).items()}
     comment = [f"{count} configurations of each trainer, drawn by `textbench tune`."]
-    path: Path = given["out"].with_suffix(".trials.toml")
+    out: Path = given["out"]
+    path = out.with_name(f"{out.name.removesuffix('.toml')}.trials.toml")
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, [*comment, *_plugins_wanted(given["plugins"])], drawn, given)
     return path
@@ -120,23 +122,30 @@ def _plugins_wanted(plugins: Iterable[object]) -> list[str]:
     return [f"Its trainers need {files}."] if files else []
 
 
-def _choose(names: list[str], target: Target, rules: int, given: dict[str, Any]) -> None:
-    from textbench.judge.targets import best_of
+def _choose(specs: Sequence[Spec], target: Target, rules: int, given: dict[str, Any]) -> None:
+    """Write the best trial of each trainer, of this command's: a store may hold others' as well."""
+    from textbench.judge.targets import best_of, measured
     from textbench.plan.tune import rows, tuned_name
+    from textbench.store.directory import RunDirectory
     from textbench.store.frames import load_results
 
-    count = given["trials"]
-    results = load_results(given["results"])
+    count, store = given["trials"], given["results"]
+    results = load_results(store)
+    results = results[
+        results["run"].isin({RunDirectory(spec.directory(store)).name for spec in specs})
+    ]
     chosen, comment = {}, []
-    for name in names:
+    for name in parse_rows(given["algos"]):
         drawn = rows(name, count)
-        measured = [row for row in drawn if (results["label"] == row).any()]
-        try:
-            best = best_of(results, target, measured)
-        except ValueError as error:
-            raise UserError(f"{name}: nothing to choose from; {error}") from None
+        known = measured(results, target, list(drawn))
+        if not known:
+            raise UserError(
+                f"{name}: nothing to choose from; no trial has a finished run that measured target "
+                f"{target.name} ({', '.join(target.at_most)})"
+            )
+        best = best_of(results, target, known)
         chosen[f"{name}:{tuned_name(count)}"] = drawn[best]
-        comment.append(f"{name}: {best.partition(':')[2]} of {len(measured)} that were measured")
+        comment.append(f"{name}: {best.partition(':')[2]} of {len(known)} that were measured")
     opening = [
         f"Tuned: the best of {count} configurations of each trainer at target {target.name},",
         f"rules {rules}, on validation data and seeds {given['seeds']} (`textbench tune`).",

@@ -149,10 +149,10 @@ def best_of(results: pd.DataFrame, target: Target, rows: Sequence[str]) -> str:
     Raises:
         ValueError: A row has no runs on which the target could be read.
     """
-    met = meetings(results, [target])
+    met = _counted(results, target)
     ranked = []
     for place, label in enumerate(rows):
-        own = met[(met["label"] == label) & met["outcome"].isin(["met", "missed"])]
+        own = met[met["label"] == label]
         if own.empty:
             raise ValueError(f"{label} has no finished run that measured target {target.name}")
         median = median_interval(own["generator_updates"].tolist())[1]
@@ -160,6 +160,18 @@ def best_of(results: pd.DataFrame, target: Target, rows: Sequence[str]) -> str:
         reached = int((own["outcome"] == "met").sum())
         ranked.append((-reached, median, float(np.median(lacks)), place, label))
     return min(ranked)[-1]
+
+
+def measured(results: pd.DataFrame, target: Target, rows: Sequence[str]) -> list[str]:
+    """Return those of some rows that have a run on which the target could be read."""
+    known = set(_counted(results, target)["label"])
+    return [label for label in rows if label in known]
+
+
+def _counted(results: pd.DataFrame, target: Target) -> pd.DataFrame:
+    """Return `meetings` of the runs that count: they are over, and measured what is asked."""
+    met = meetings(results, [target])
+    return met[met["outcome"].isin(["met", "missed"])]
 
 
 def _lack(evaluations: pd.DataFrame, target: Target) -> float:
