@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,6 +103,53 @@ def test_files_are_seeds_and_what_is_recorded_is_sound(call: Call, tmp_path: Pat
     assert call("compare results results").exit_code == 0
 
 
+def test_files_are_the_seeds_of_one_row_whenever_they_are_scored(
+    call: Call, tmp_path: Path
+) -> None:
+    """Every file was a row of its own, so that no number of them made a row of three seeds."""
+    for seed in range(1, 4):
+        corpus.write(tmp_path / f"s{seed}.txt", corpus.sentences(60, 9 + seed))
+    line = "--references test.txt --metrics bleu --name other"
+    assert call(f"score s1.txt {line}").exit_code == 0
+    assert call(f"score s2.txt s1.txt {line}").exit_code == 0  # s1.txt is on record as seed 0
+    assert call(f"score s3.txt {line}").exit_code == 0
+    assert call(f"score s2.txt s1.txt {line} --results again").exit_code == 0
+    frame = load_results("results")
+    assert sorted(frame["seed"].unique()) == [0, 1, 2] and frame["group"].nunique() == 1
+    assert frame["run"].nunique() == 3
+    assert set(load_results("again")["group"]) == set(frame["group"])
+    assert "3 seeds of every row" in " ".join(call("report").output.split()) or (
+        "Seeds: 3 of every row" in Path("reports/report.md").read_text("utf-8")
+    )
+    result = call(f"score s1.txt s2.txt s1.txt {line}")
+    assert result.exit_code == 2
+    assert "s1.txt holds the sentences of s1.txt: a copy is no other seed" in result.stderr
+
+
+def test_references_are_the_same_whatever_is_scored(call: Call, tmp_path: Path) -> None:
+    """Their length was that of the longest sentence of all files: rows never met in a table."""
+    (tmp_path / "long.txt").write_text("\n".join([" ".join(["word"] * 60)] * 3))
+    for name in ("s0", "long"):
+        result = call(f"score {name}.txt --references test.txt --metrics bleu --name {name}")
+        assert result.exit_code == 0
+    assert "3 of 3 sentences have more than T = " in result.stderr
+    assert load_results("results")["task_fingerprint"].nunique() == 1
+
+
+def test_words_that_only_look_like_those_of_the_references_are_told(
+    call: Call, tmp_path: Path
+) -> None:
+    lines = [f"caf\u00e9 number {i}" for i in range(20)]
+    (tmp_path / "composed.txt").write_text("\n".join(lines), "utf-8")
+    decomposed = unicodedata.normalize("NFD", "\n".join(lines))
+    (tmp_path / "decomposed.txt").write_text(decomposed, "utf-8")
+    line = "--references composed.txt --metrics bleu"
+    assert not call(f"score composed.txt {line}").stderr
+    said = call(f"score decomposed.txt {line}").stderr
+    assert "decomposed.txt: 20 of 20 sentences hold words that look like others and are" in said
+    assert said.isascii() and said.count("\n") == 1
+
+
 def test_what_is_not_computed_again_stays_on_record(call: Call) -> None:
     line = "score s0.txt --references test.txt --name other --metrics"
     assert call(f"{line} bleu,diversity").exit_code == 0
@@ -187,12 +235,17 @@ def test_references_are_read_as_the_files_are(call: Call, tmp_path: Path) -> Non
 
 def test_a_row_of_given_sentences_has_no_generator_to_ask(call: Call) -> None:
     assert call("score s0.txt --references test.txt --metrics bleu --name theirs").exit_code == 0
-    for line in ("sample theirs", "evaluate theirs"):
+    wrong = "are sentences of another system"
+    for line, message in {
+        "sample theirs": f"{wrong}; they have no generator",
+        "evaluate theirs": f"{wrong}; they have no generator",
+        "verify theirs": f"{wrong}: there is no training to make again",
+        # It is not even asked.
+        "evaluate": "no run in results is done but sentences of other systems, which",
+    }.items():
         result = call(line)
         assert result.exit_code == 2
-        assert "are sentences of another system; they have no generator" in result.stderr
-        assert result.stderr.count("\n") == 1
-    assert "no run in results is done" in call("evaluate").stderr  # it is not even asked
+        assert message in result.stderr and result.stderr.count("\n") == 1
 
 
 def test_tokeniser_and_options_of_metrics_act(call: Call) -> None:

@@ -8,6 +8,7 @@ import pickle
 import re
 import shlex
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -87,6 +88,12 @@ SAME: dict[str, tuple[str, Callable[[], bytes], dict[str, str], str]] = {
         {"column": "text"},
         "",
     ),
+    "marks of files that were joined": (
+        "a.txt",
+        lambda: b"".join(b"\xef\xbb\xbf" * 2 + plain(part) for part in (LINES[:50], LINES[50:])),
+        {},
+        "",
+    ),
     "an end of DOS": ("a.txt", lambda: plain() + b"\x1a", {}, ""),
     "jsonl of strings": ("a.jsonl", lambda: plain([json.dumps(line) for line in LINES]), {}, ""),
 }
@@ -156,7 +163,12 @@ REFUSED: dict[str, tuple[str, bytes, dict[str, str], str]] = {
         "line 1 is not JSON: a number is too long",
     ),
     "json": ("a.jsonl", b'{"text": "a"}\n{"text": \n', {"column": "text"}, "line 2 is not JSON"),
-    "a number": ("a.jsonl", b'{"text": 3}', {"column": "text"}, "line 1 holds int, expected a str"),
+    "a number": (
+        "a.jsonl",
+        b'{"text": 3}',
+        {"column": "text"},
+        "line 1 holds a number, expected a string",
+    ),
     "no key": ("a.jsonl", b'{"text": ""}', {}, "the columns text: say which one"),
     "a JSON document": ("a.json", json.dumps(LINES).encode(), {}, "is one JSON document; expected"),
     "JSON over lines": (
@@ -284,6 +296,20 @@ def test_copies(tmp_path: Path) -> None:
     assert "of 70 test sentences occur in train" in said
     assert "of 70 test sentences occur in valid" in said
     assert "only 4 of" in warnings(tmp_path, [f"{c} x" for c in "abcdef"] * 20)
+
+
+def test_words_that_only_look_alike(tmp_path: Path) -> None:
+    for odd in ("\u200b{}", "{}\u00ad", "\u202b{}\u202c"):  # none of which shows
+        half = [odd.format(line) if i % 2 else line for i, line in enumerate(LINES)]
+        said = warnings(tmp_path, half)
+        assert "sentences hold words that look like others and are not, such as" in said
+        assert said.isascii()
+        assert "look like" not in warnings(tmp_path, [odd.format(LINES[0]), *LINES[1:]])
+    accents = [
+        unicodedata.normalize("NFC" if i % 2 else "NFD", f"\xe9t\xe9 {line}")
+        for i, line in enumerate(LINES)
+    ]
+    assert "such as 'e\\u0301te\\u0301' and" in warnings(tmp_path, accents)
 
 
 def test_few_sentences_and_html(tmp_path: Path) -> None:

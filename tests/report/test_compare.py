@@ -209,6 +209,14 @@ def test_strict_misses_a_metric_that_one_seed_lost(call: Call) -> None:
     assert call("base new --strict").exit_code == 1
 
 
+def test_a_seed_that_lacks_a_metric_in_base_as_well_has_lost_nothing(call: Call) -> None:
+    for role in ("base", "new"):
+        store(role, VALUES[:2])
+        make_run(Path(role), spec("mle", 2), [{"nll_test": None}])
+    result = call("base new --strict")
+    assert result.exit_code == 0 and "Lost in NEW" not in result.stdout
+
+
 def test_a_comparison_says_its_power(call: Call) -> None:
     store("base", VALUES[:3])
     store("new", [3.01, 2.99, 3.02], first=20)

@@ -651,6 +651,8 @@ def test_an_unreadable_run_does_not_stop_the_report(tmp_path: Path, no_figures: 
 def test_an_empty_store_names_the_folder_and_the_command(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"no runs in {tmp_path}.*textbench run --algos"):
         write_report(tmp_path, tmp_path / "out")
+    with pytest.raises(UserError, match="--results 'my store'`"):  # which a shell takes
+        write_report(Path("my store"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
     folder = make_run(tmp_path, spec(), points(1.0))
     (folder.path / "spec.json").write_text("{", encoding="utf-8")

@@ -162,15 +162,14 @@ def find_runs(parts: Sequence[str], results: Path) -> list[RunDirectory]:
         UserError: There are none.
     """
     if not parts:
-        from textbench.run.score import is_given
-
         store = read_store(results)
         done = [run for run in store.runs if run.status.status == "done"]
         say_left_out(store.unreadable)
-        found = [run.directory for run in done if not is_given(run.spec)]
+        found = [run.directory for run in done if not run.spec.given]
         if not found:
             refuse_folder_of_stores(results)
-            raise UserError(f"no run in {results} is done")
+            aside = " but sentences of other systems, which `textbench score` adds metrics of"
+            raise UserError(f"no run in {results} is done{aside if done else ''}")
         return found
     every = list(RunDirectory.find(results))
     chosen: dict[Path, RunDirectory] = {}

@@ -72,7 +72,8 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
         check_name(name)
     if bool(given["task"]) == bool(given["references"]):
         raise UserError("give either --task NAME or --references FILE")
-    from textbench.run.score import record, score, spec_of
+    from textbench.run.score import record, score, seeds, spec_of
+    from textbench.tasks.remarks import alike
     from textbench.tasks.sentences import tokenise
 
     compute_on("cpu")
@@ -80,8 +81,12 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
     task, common = scored(lines, given)
     lines = lines[-len(files) :]  # without the references
     metrics = metrics_of(given["metrics"], common)
-    for seed, (path, part) in enumerate(zip(files, lines, strict=True)):
-        words = tokenise(part, task.config.tokeniser, task.config.case)
+    cut = [tokenise(part, task.config.tokeniser, task.config.case) for part in lines]
+    pairs = list(zip(files, cut, strict=True))
+    numbers = seeds(given["results"], common, name, pairs) if name else range(len(files))
+    for (path, words), seed in zip(pairs, numbers, strict=True):
+        for line in alike(words, task.references()):
+            warn(f"{path}: {line}")
         long = sum(len(sentence) > task.length for sentence in words)
         if long:
             warn(
@@ -179,9 +184,10 @@ def _references(lines: Sequence[Sequence[str]], request: Request) -> tuple[Score
         if section not in sections:
             raise UserError(f"--set {section}: neither {REFERENCES} nor a metric's section")
         validate(registry.load_metric(sections[section]).config_schema, chosen, section)
-    cut = [tokenise(part, config.tokeniser, config.case) for part in lines]
-    longest = max(len(words) for part in cut for words in part)
-    task = References(config, cut[0], config.length or longest + 1)
+    references = tokenise(lines[0], config.tokeniser, config.case)
+    # What is compared with them must not decide what they are: T is of the references alone.
+    length = config.length or max(map(len, references)) + 1
+    task = References(config, references, length)
     common = Spec(
         trainer="",
         version=0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,12 +59,12 @@ def refuse_folder_of_stores(results: Path) -> None:
     for up, inside in enumerate((f"*/*/{SPEC}", f"*/{SPEC}", SPEC), start=1):
         if any(True for _ in results.glob(inside)):
             store = os.path.normpath(results.joinpath(*[os.pardir] * up))
-            raise UserError(f"{results} is a part of a store: say --results {store}")
+            raise UserError(f"{results} is a part of a store: say --results {shlex.quote(store)}")
     if stores := stores_in(results):
         named = ", ".join(Path(store).name for store in stores)
         raise UserError(
             f"{results} holds no runs itself; the stores {named} lie in it: say "
-            f"--results {stores[0]}"
+            f"--results {shlex.quote(stores[0])}"
         )
 
 
@@ -146,5 +147,6 @@ def reasons(
         said = " ".join(printable(status.reason).split()) or "no reason is on record"
         lines.append(f"{run.name} went wrong: {said}{more}")
     if len(failed) > most:
-        lines.append(f"{len(failed) - most} more went wrong: textbench status --results {results}")
+        command = f"textbench status --results {shlex.quote(str(results))}"
+        lines.append(f"{len(failed) - most} more went wrong: {command}")
     return lines

@@ -42,6 +42,10 @@ def command(run: str, steps: int, results: Path, device: str) -> None:
     _say("files", wrong, "every file is what the run wrote")
     if wrong:  # nothing can be compared with a record that is damaged
         sys.exit(1)
+    if directory.spec().given:
+        raise UserError(
+            f"{directory.name} are sentences of another system: there is no training to make again"
+        )
     from textbench.run.repeat import repeat
 
     found = repeat(directory, steps, compute_on(device))

@@ -13,6 +13,8 @@ from textbench.contracts.plain import JsonObject
 
 FORMAT = 1
 """Version of the spec's own layout; it is part of the identity."""
+SENTENCES = "sentences"
+"""The configuration of a row of given sentences: their hash."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,17 @@ class Spec:
 
     @property
     def group(self) -> str:
-        """Hash of the identity without the seed: runs of one group are replicates."""
-        return digest(_without_seed(self.identity()))
+        """Hash of the identity without the seed: runs of one group are replicates.
+
+        A seed of a row of given sentences is a file of them.
+        """
+        kept = _without_seed(self.identity())
+        return digest({**kept, "config": {}} if self.given else kept)
+
+    @property
+    def given(self) -> bool:
+        """Whether it is of given sentences (`textbench score`), which no trainer made."""
+        return self.version == 0 and self.config.keys() == {SENTENCES}
 
     def directory(self, results: Path) -> Path:
         """Return ``results/<task>/<algorithm>/s<seed>-<hash8>``."""

@@ -248,7 +248,7 @@ def _pairs(place: Place, other: Place, found: Comparison) -> Iterator[tuple[Numb
         if shared:
             gone = set(before[metric]) - set(shared)
             found.missing += [f"{place.title}: {metric} as {one}" for one in sorted(gone)]
-            found.lost += _lost_values(place, other, metric, after[metric])
+            found.lost += _lost_values(place, other, metric, before[metric], after[metric])
         elif metric in before and metric in after:
             ways = [" or ".join(sorted(values[metric])) for values in (before, after)]
             found.mismatched.append(f"{place.title}: {ways[0]} in BASE, {ways[1]} in NEW")
@@ -258,10 +258,12 @@ def _pairs(place: Place, other: Place, found: Comparison) -> Iterator[tuple[Numb
             found.added.append(f"{place.title}: {metric}")
 
 
-def _lost_values(base: Place, new: Place, metric: str, values: Values) -> Iterator[str]:
-    """Yield the finished seeds of NEW that lack a metric which BASE's seeds have."""
-    has = {seed for by_seed in values.values() for seed in by_seed}
-    absent = new.done - has
+def _lost_values(
+    base: Place, new: Place, metric: str, before: Values, after: Values
+) -> Iterator[str]:
+    """Yield the finished seeds of NEW that lack a metric, but for those that lack it in BASE."""
+    had, has = ({seed for one in values.values() for seed in one} for values in (before, after))
+    absent = new.done - has - (base.done - had)
     if absent:
         yield f"{base.title}: {metric} of seed {_seeds(absent)}{_reason(new, metric)}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,5 +55,6 @@ def _nothing(results: Path, unreadable: dict[str, str]) -> str:
     if unreadable:
         name, reason = next(iter(unreadable.items()))
         return f"no readable run in {results}: {name}: {reason}"
-    command = "textbench run --algos mle,cot --task synthetic"
-    return f"no runs in {results}; make some with `{command} --results {results}`"
+    store = shlex.quote(str(results))
+    command = f"textbench run --algos mle,cot --task synthetic --results {store}"
+    return f"no runs in {results}; make some with `{command}`"

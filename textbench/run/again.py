@@ -23,7 +23,6 @@ from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
 from textbench.run import assemble, checkpoint, conditions
 from textbench.run.measure import measure, undisturbed
-from textbench.run.score import is_given
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError
 from textbench.store.read import naming, read_run
@@ -77,7 +76,7 @@ def load(
     spec, status = recorded.spec, recorded.status.status
     if status != "done":
         raise UserError(f"{directory.name} is {status}: only runs that are done can be used")
-    if is_given(spec):
+    if spec.given:
         raise UserError(
             f"{directory.name} are sentences of another system; they have no generator "
             f"({SAMPLES} beside their record has the first of them)"

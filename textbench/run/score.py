@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 from textbench.backbone.ledger import LEDGER
 from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric
-from textbench.contracts.spec import Spec
+from textbench.contracts.spec import SENTENCES, Spec
 from textbench.contracts.stored import StoredSequences
 from textbench.contracts.task import TextTask
 from textbench.plan.resolve import EvaluationConfig
@@ -79,11 +81,6 @@ def score(
         return measure(list(metrics), evaluation), evaluation
 
 
-def is_given(spec: Spec) -> bool:
-    """Tell whether a run is a row of given sentences, which no trainer made."""
-    return spec.config.keys() == {"sentences"}
-
-
 def spec_of(common: Spec, name: str, sentences: Sequence[Words], seed: int) -> Spec:
     """Return the spec of a row of given sentences.
 
@@ -91,9 +88,8 @@ def spec_of(common: Spec, name: str, sentences: Sequence[Words], seed: int) -> S
         common: The task's part of it.
         name: What the row is called.
         sentences: Their hash is the row's configuration.
-        seed: Number of the file: several files are replicates.
+        seed: As of `seeds`: several files are replicates.
     """
-    sha = hashlib.sha256("\n".join(" ".join(words) for words in sentences).encode())
     plan = EvaluationConfig(samples=len(sentences), final_samples=len(sentences))
     return replace(
         common,
@@ -101,9 +97,49 @@ def spec_of(common: Spec, name: str, sentences: Sequence[Words], seed: int) -> S
         title=name,
         own_generator=True,
         seed=seed,
-        config={"sentences": sha.hexdigest()},
+        config={SENTENCES: _hash(sentences)},
         evaluation=plan.identity(),
     )
+
+
+def _hash(sentences: Sequence[Words]) -> str:
+    return hashlib.sha256("\n".join(map(" ".join, sentences)).encode()).hexdigest()
+
+
+def seeds(
+    store: Path, common: Spec, name: str, files: Sequence[tuple[Path, Sequence[Words]]]
+) -> list[int]:
+    """Return the seed of each file: the one it is on record with in this row, else the next.
+
+    Args:
+        store: Where the row is recorded.
+        common: The task's part of its spec.
+        name: What the row is called.
+        files: Each with its sentences, as words.
+
+    Raises:
+        UserError: Two files hold the same sentences, which are one seed.
+    """
+    taken = dict(_recorded(store, replace(common, trainer=name)))
+    seen: dict[str, Path] = {}
+    for path, sentences in files:
+        key = _hash(sentences)
+        if key in seen:
+            raise UserError(f"{path} holds the sentences of {seen[key]}: a copy is no other seed")
+        seen[key] = path
+        taken.setdefault(key, max(taken.values(), default=-1) + 1)
+    return [taken[key] for key in seen]
+
+
+def _recorded(store: Path, row: Spec) -> Iterator[tuple[str, int]]:
+    """Yield hash and seed of the sentences that a row has on record."""
+    folder = row.directory(store).parent
+    for directory in RunDirectory.find(store):
+        if directory.path.parent == folder:
+            with suppress(*UNREADABLE):  # which is no seed of any row
+                spec = directory.spec()
+                if spec.given and spec.task_fingerprint == row.task_fingerprint:
+                    yield str(spec.config[SENTENCES]), spec.seed
 
 
 def record(

@@ -88,6 +88,7 @@ class Corpus(TextTask[K]):
         self.length = config.length or _length(sentences[0])
         notes, warnings = list(lines.notes), list(lines.warnings)
         warnings += remarks.words_of(self.name, sentences[0], config.tokeniser)
+        warnings += remarks.alike([words for part in sentences for words in part])
         for i, split in enumerate(("train", "valid", "test")):
             cut = config.too_long == "cut"
             warnings += remarks.dropped(self.name, split, sentences[i], self.length, cut)

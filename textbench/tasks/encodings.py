@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import re
 import zlib
 from pathlib import Path
 
@@ -32,6 +33,8 @@ LEGACY = ("shift_jis", "euc_jp", "euc_kr", "big5", "gb18030", "cp1251", "koi8-r"
 """Encodings of scripts other than Latin that files still have."""
 START = 2**20
 """Bytes that are looked at to guess what a file is."""
+MARK = "\ufeff"
+"""The byte order mark as a character: at the start of a line it is one, elsewhere it is none."""
 DOS_END = "\x1a"
 """What some editors of DOS put behind the last line."""
 
@@ -73,6 +76,8 @@ def read_text(path: Path, what: str, encoding: str = "", said: list[str] | None 
     if name and said is not None:
         said.append(f"{what}: {path} is {name} and was read as such")
     text = text.removesuffix(DOS_END)
+    if MARK in text:  # of files that were joined
+        text = re.sub(f"^{MARK}+", "", text, flags=re.MULTILINE)
     refuse_no_text(text, f"{what}: {path}")
     return text
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
 from textbench.tasks.sentences import Words
 
@@ -74,6 +77,41 @@ def copies(train: Sequence[Words], validation: Sequence[Words], test: Sequence[W
             f"only {len(known['train']):,} of {len(train):,} training sentences are different"
         )
     return found
+
+
+def alike(sentences: Sequence[Words], others: Sequence[Words] = ()) -> list[str]:
+    """Return a warning where many sentences hold words that look like others and are not.
+
+    An accent may be a character of its own or a part of its letter, and some characters do not
+    show.
+
+    Args:
+        sentences: Those that are judged.
+        others: Which decide how a word is written; by default they do it themselves.
+    """
+    forms: dict[str, set[str]] = {}
+    for word in set(chain.from_iterable(chain(sentences, others))):
+        forms.setdefault(_looks(word), set()).add(word)
+    twins = [words for words in forms.values() if len(words) > 1]
+    counts = Counter(chain.from_iterable(others or sentences)) if twins else Counter[str]()
+    ordered = [sorted(words, key=lambda word: (-counts[word], word)) for words in twins]
+    odd = {word for _, *rest in ordered for word in rest}
+    held = sum(not odd.isdisjoint(words) for words in sentences)
+    if held <= OFTEN * len(sentences):
+        return []
+    one, other, *_ = min(ordered)
+    return [
+        f"{held:,} of {len(sentences):,} sentences hold words that look like others and are not, "
+        f"such as {one!a} and {other!a}: make their Unicode the same first (NFC, and without "
+        "characters that do not show)"
+    ]
+
+
+def _looks(word: str) -> str:
+    if word.isascii():
+        return word
+    shown = unicodedata.normalize("NFC", word)
+    return "".join(c for c in shown if unicodedata.category(c) != "Cf")
 
 
 def sizes(train: Sequence[Words], validation: Sequence[Words], test: Sequence[Words]) -> list[str]:

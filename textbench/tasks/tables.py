@@ -15,6 +15,8 @@ from textbench.tasks.encodings import refuse_no_text
 SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 SNIFFED = 50
 """Lines that are looked at to tell whether a file is a table."""
+KINDS = {type(None): "null", bool: "true or false", list: "an array", dict: "an object"}
+"""What JSON calls values that are no text."""
 LIKELY = ("text", "sentence", "caption", "content", "body")
 """What columns of sentences are called."""
 
@@ -135,7 +137,8 @@ def _json_lines(text: str, column: str, where: str, asks: str) -> list[str]:
             _check_column(column, list(row), f"{where}: line {number}", asks)
             row = row[column]
         if not isinstance(row, str):
-            raise UserError(f"{where}: line {number} holds {type(row).__name__}, expected a string")
+            kind = KINDS.get(type(row), "a number")
+            raise UserError(f"{where}: line {number} holds {kind}, expected a string")
         refuse_no_text(row, f"{where}: the text of line {number}")
         found.append(row)
     return found
