@@ -17,7 +17,7 @@ from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.cli import cli
 from textbench.contracts.errors import UserError
 from textbench.contracts.evaluation import Evaluation
-from textbench.contracts.metric import Metric
+from textbench.contracts.metric import Metric, NotApplicableError
 from textbench.contracts.number import Number
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import stream
@@ -131,6 +131,12 @@ def test_what_metrics_share_is_not_changed(name: str) -> None:
 def test_whatever_is_one_number_is_taken_as_a_float(evaluation: Evaluation, value: object) -> None:
     found = measure([told(Odd, value=value)], evaluation)["odd"]["value"]
     assert type(found) is float and found == 2.0
+
+
+def test_a_reason_is_one_line(evaluation: Evaluation) -> None:
+    found = measure([told(Odd, value=NotApplicableError("two\n  lines"))], evaluation)
+    (one,) = found.values()
+    assert one["value"] is None and one.get("reason") == "two lines"
 
 
 # -- trainers ------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def _measurement(
         "summary": number.summary,
     }
     if isinstance(value, NotApplicableError):
-        return {**known, "reason": str(value)}
+        return {**known, "reason": " ".join(str(value).split())}
     plain = _number(metric, number, value)
     if not math.isfinite(plain):
         raise DivergedError(f"{number.name} is {plain}")
