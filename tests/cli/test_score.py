@@ -139,7 +139,7 @@ def test_references_are_the_same_whatever_is_scored(call: Call, tmp_path: Path) 
 def test_words_that_only_look_like_those_of_the_references_are_told(
     call: Call, tmp_path: Path
 ) -> None:
-    lines = [f"caf\u00e9 number {i}" for i in range(20)]
+    lines = [f"\u00e9t\u00e9 number {i}" for i in range(20)]
     (tmp_path / "composed.txt").write_text("\n".join(lines), "utf-8")
     decomposed = unicodedata.normalize("NFD", "\n".join(lines))
     (tmp_path / "decomposed.txt").write_text(decomposed, "utf-8")
