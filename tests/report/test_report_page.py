@@ -153,6 +153,14 @@ def test_three_seeds_have_a_band_of_their_t_interval(tmp_path: Path) -> None:
     assert curve["high"] == pytest.approx([2 + half], abs=1e-4)
 
 
+def test_a_mean_beyond_all_floats_is_drawn_at_their_end(tmp_path: Path) -> None:
+    """Finite values whose sum is not ended in a traceback."""
+    for seed in range(3):
+        make_run(tmp_path, spec("mle", seed), [{"nll_test": 9.0}, {"nll_test": 1.7e308}])
+    ((line,),) = (list(lines.values()) for lines in chart(tmp_path)["curves"].values())
+    assert line["mean"] == [9.0, 1.79769e308]
+
+
 def test_json_cannot_close_its_script_element() -> None:
     text = page.to_json({"name": BREAKOUT})
     assert "<" not in text and json.loads(text) == {"name": BREAKOUT}

@@ -71,10 +71,11 @@ class Curve:
         matrix, places = points[:, complete]
         count, n = matrix.shape
         sd, low, high = np.zeros(count), np.full(count, np.nan), np.full(count, np.nan)
-        if n > 1 and count:
-            _, sd, *ends = t_interval(matrix)
-            low, high = ends if n >= LEAST else (low, high)
-        found = (epochs[complete], places.mean(axis=1), matrix.mean(axis=1), sd, low, high)
+        with np.errstate(over="ignore", invalid="ignore"):  # of the sums of finite values
+            if n > 1 and count:
+                _, sd, *ends = t_interval(matrix)
+                low, high = ends if n >= LEAST else (low, high)
+            found = (epochs[complete], places.mean(axis=1), matrix.mean(axis=1), sd, low, high)
         return pd.DataFrame(dict(zip(columns, found, strict=True)))
 
 

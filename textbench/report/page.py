@@ -18,6 +18,8 @@ AXES = (
     *("epoch", "generator_updates", "critic_updates"),
     *("tokens_sampled", "tokens_scored", "seconds"),
 )
+LARGEST = 1.79769e308
+"""Of what a float holds, to six digits."""
 SAMPLES = 5
 """Lines of samples shown of each row."""
 
@@ -100,7 +102,9 @@ class _Places:
 
 
 def _round(values: Iterable[float]) -> list[float]:
-    return [float(f"{value:.6g}") for value in values]
+    """Return what JSON has words for: a mean or a deviation of finite values may be infinite."""
+    finite = np.clip(np.asarray(list(values), float), -LARGEST, LARGEST)
+    return [float(f"{value:.6g}") for value in finite]
 
 
 def to_json(data: object) -> str:
