@@ -21,7 +21,7 @@ def told(values: Values, lengths: Mapping[str, str] | None = None, **titles: str
     for label, row in values.items():
         for metric, numbers in row.items():
             finals(made, label, numbers, metric)
-    found = rankings(made.results, made.runs, metrics)
+    found = rankings(*made.sections, metrics)
     keys = {(row.label, row.group) for one in found for row in one.rows.itertuples()}
     schedules = {key: (lengths or {}).get(key[0], "9 epochs") for key in keys}
     return answer(found, {key: titles.get(key[0], key[0]) for key in keys}, schedules)
@@ -138,7 +138,7 @@ def in_two_ways(*second: str) -> Made:
 
 
 def answered(made: Made, metrics: Sequence[str] = ("x",)) -> str:
-    found = rankings(made.results, made.runs, list(metrics))
+    found = rankings(*made.sections, list(metrics))
     keys = {(row.label, row.group) for one in found for row in one.rows.itertuples()}
     return answer(found, {key: key[0] for key in keys}, dict.fromkeys(keys, "9 epochs"))
 
@@ -150,7 +150,7 @@ def test_rows_that_were_measured_in_two_ways_are_no_contest() -> None:
         "other 9.020); of c and d alone d is the better of the two by x (as x/2 n=9984; mean "
         "6.030; other 7.013)."
     )
-    sentences = [one.sentence for one in rankings(*_frames(in_two_ways("c", "d")), ["x"])]
+    sentences = [one.sentence for one in rankings(*in_two_ways("c", "d").sections, ["x"])]
     assert [text.partition(":")[0] for text in sentences] == [
         "Measured as x/1 n=9984",
         "Measured as x/2 n=9984",

@@ -16,15 +16,18 @@ from scipy import stats as reference
 from textbench.judge import measures
 from textbench.judge.claims import ANSWERS, judge_claims
 from textbench.judge.contests import levene
+from textbench.judge.evaluations import Evaluations
 from textbench.judge.published import protocols
+from textbench.judge.sections import sections
 from textbench.judge.statements import CURVE, Claim, Measure, Selector, claims
+from textbench.store.frames import Frames
 
 ROWS = ("mle", "scheduled_sampling", "professor_forcing", "seqgan", "rankgan", "maligan")
 
 
 def judged(made: Made, id: str, subject: str = "cot") -> Any:
     mine = [one for one in claims() if one.id == id]
-    found = judge_claims(made.results, made.runs, made.logs, mine)
+    found = judge_claims(made.sections, mine)
     (one,) = found[found["subject"].str.startswith(subject)].itertuples()
     return one
 
@@ -58,7 +61,8 @@ def stable(own: Callable[[int], float], epochs: int = 12) -> Made:
 def test_the_warm_up_does_not_count_as_a_rise() -> None:
     """SeqGAN's rise of 0.967 was 0.8 of warm-up and 0.14 of its own."""
     made = stable(lambda e: 7.0)
-    found = measures.rise(measures.curves(made.results, ["jsd_stepwise"]))
+    evaluated = Evaluations.build(made.results)
+    found = measures.own_training(measures.curves(evaluated, ["jsd_stepwise"]), measures.rise)
     mine = found[found["label"] == "seqgan"]
     # It starts at its warm-up's last value, 7.2, and ends 12 epochs later at 7.332.
     assert mine["value"].tolist() == pytest.approx([0.132 / 12] * 3, abs=2e-3)
@@ -98,10 +102,12 @@ def test_a_progress_indicator_is_a_constant_translation() -> None:
     assert apart.here == "does not hold" and "translation of jsd_stepwise" in apart.here_why
     made = balanced(lambda e: 8.0 - 0.05 * (e + 0.5) / 20)
     other = made.logs.assign(kind="epoch", value=made.logs["value"] * made.logs["epoch"])
-    mixed = judge_claims(made.results, made.runs, pd.concat([made.logs, other]))
+    frames = Frames(made.runs, made.results, pd.concat([made.logs, other]), {})
+    mixed = judge_claims(list(sections(frames)), claims())
     (same,) = mixed[mixed["id"] == "progress-indicator"].itertuples()
     assert same.here == "holds"  # a number of the epochs' own, called alike, is another quantity
-    none = judge_claims(balanced(lambda e: 8.0).results, balanced(lambda e: 8.0).runs)
+    nothing = Frames(made.runs, made.results, made.logs.head(0), {})
+    none = judge_claims(list(sections(nothing)), claims())
     (without_log,) = none[none["id"] == "progress-indicator"].itertuples()
     assert without_log.here == "undecided" and "no log of balanced_nll" in without_log.here_why
 
@@ -329,7 +335,7 @@ def test_states_of_the_code_have_verdicts_of_their_own() -> None:
     for label, value in (("cot", 7.5), ("cot:9ffe475", 7.7)):
         for seed in range(3):
             made.run(label, seed, curve={e: {"nll_test": value + 0.001 * seed} for e in (1, 2)})
-    found = judge_claims(made.results, made.runs)
+    found = judge_claims(made.sections, claims())
     mine = found[found["id"] == "no-pretraining"].set_index("subject")["here"]
     assert mine.to_dict() == {"cot": "holds", "cot:9ffe475": "does not hold"}
 
@@ -510,7 +516,7 @@ def test_the_claims_are_well_formed() -> None:
 def test_every_claim_is_answered_even_by_nothing() -> None:
     made = Made()
     finals(made, "mle", (9.0, 9.1), "nll_oracle", task="kjv", task_config={"length": 51})
-    found = judge_claims(made.results, made.runs, made.logs)
+    found = judge_claims(made.sections, claims())
     assert len(found) == len(claims()) and set(found["here"]) == {"not run"}
     assert found["here"].tolist() == ["not run"] * len(claims())
     assert set(ANSWERS) >= set(found["paper"])
@@ -534,7 +540,7 @@ def test_a_claim_on_a_curve_needs_ten_evaluations() -> None:
                     for e in range(1, count)
                 }
                 made.run("cot", seed, warmup="mle", curve=curve)
-            found = judge_claims(made.results, made.runs, chosen=[claim])
+            found = judge_claims(made.sections, [claim])
             assert found["here"].tolist() == [here], (stat, found["here_why"].tolist())
 
 

@@ -10,12 +10,19 @@ from framed import Made, finals, near
 
 from textbench.judge import measures, spacing
 from textbench.judge.claims import judge_claims
+from textbench.judge.evaluations import Evaluations
 from textbench.judge.ranking import rankings
+from textbench.judge.sections import sections
 from textbench.judge.statements import claims
+from textbench.store.frames import Frames
+
+
+def evaluated(made: Made) -> Evaluations:
+    return Evaluations.build(made.results)
 
 
 def best(made: Made, metrics: list[str], **how: bool) -> pd.DataFrame:
-    return measures.best(measures.curves(made.results, metrics), metrics, **how)
+    return measures.best(measures.curves(evaluated(made), metrics), metrics, **how)
 
 
 # -- measures --------------------------------------------------------------------------------
@@ -64,7 +71,7 @@ def test_without_a_common_grid_each_grid_is_printed() -> None:
     made = Made()
     made.run("mle", 0, curve={e: {"nll_test": 8.0} for e in (0, 1, 3)})
     made.run("cot", 0, curve={e: {"nll_test": 8.0} for e in (0, 2, 5)})
-    assert spacing.common_spacing(measures.curves(made.results, ["nll_test"])) is None
+    assert spacing.common_spacing(measures.curves(evaluated(made), ["nll_test"])) is None
     found = best(made, ["nll_test"])
     assert found["grid"].tolist() == [
         "3 evaluations, epochs 0 to 3",
@@ -79,7 +86,7 @@ def test_a_final_value_of_another_protocol_is_not_on_the_curve() -> None:
         made._results[-1] | {"final": True, "evaluation": 2, "value": 1.0, "protocol": "nll_test/9"}
     )
     assert best(made, ["nll_test"])["value"].tolist() == [7.0]
-    assert measures.final(made.results, ["nll_test"])["value"].tolist() == [1.0]
+    assert measures.final(evaluated(made), ["nll_test"])["value"].tolist() == [1.0]
 
 
 def test_a_sum_needs_all_its_metrics_and_unfinished_runs_count_nowhere() -> None:
@@ -87,7 +94,7 @@ def test_a_sum_needs_all_its_metrics_and_unfinished_runs_count_nowhere() -> None
     made.run("mle", 0, final={"nll_oracle": 9.0, "nll_test": 8.0})
     made.run("mle", 1, final={"nll_oracle": 9.0}, reasons={"nll_test": "no test set"})
     made.run("mle", 2, curve={1: {"nll_oracle": 1.0, "nll_test": 1.0}}, status="running")
-    found = measures.final(made.results, ["nll_oracle", "nll_test"])
+    found = measures.final(evaluated(made), ["nll_oracle", "nll_test"])
     assert found["value"].tolist() == [17.0]
     assert found["protocol"].tolist() == ["nll_oracle/1 n=9984 + nll_test/1 n=9984"]
 
@@ -97,14 +104,15 @@ def test_late_is_the_second_half_of_own_training() -> None:
     made.run(
         "cot", 0, curve={e: {"jsd_stepwise": 8.0 - e if e < 5 else e - 1.0} for e in range(11)}
     )
-    assert measures.late(measures.curves(made.results, ["jsd_stepwise"]))["value"].tolist() == [5.0]
+    own = measures.own_training(measures.curves(evaluated(made), ["jsd_stepwise"]), measures.late)
+    assert own["value"].tolist() == [5.0]
 
 
 def test_a_row_of_two_protocols_counts_with_the_one_of_most_seeds() -> None:
     made = Made()
     for seed, protocol in enumerate(("/1", "/2", "/1")):
         made.run("mle", seed, final={"nll_test": float(seed)}, protocol=protocol)
-    frame = measures.final(made.results, ["nll_test"])
+    frame = measures.final(evaluated(made), ["nll_test"])
     values, protocol = measures.sample(frame, "mle", frame["group"].iloc[0])
     assert (values, protocol) == ({0: 0.0, 2: 2.0}, "nll_test/1")
 
@@ -123,7 +131,7 @@ def test_rows_are_ranked_per_task_and_metric_with_a_sentence() -> None:
                 final={"nll_test": value, "distinct2": -value},
                 fresh_data="fresh" in label,
             )
-    lower, higher = rankings(made.results, made.runs, ["nll_test", "distinct2", "absent"])
+    lower, higher = rankings(*made.sections, ["nll_test", "distinct2", "absent"])
     assert lower.sentence.startswith("mle:dropout and cot share the first place in nll_test, not ")
     assert lower.rows["place"].tolist()[:3] == [1, 1, 2] and lower.rows["place"].isna().iloc[3]
     assert lower.rows["in_ranking"].tolist() == [True, True, True, False]
@@ -138,7 +146,7 @@ def test_two_groups_of_one_label_have_names_of_their_own() -> None:
     for epochs in (20, 120):
         finals(made, "mle", (9.0, 9.1, 9.2), "nll_test", config={"epochs": epochs})
     finals(made, "mle", (8.0, 8.1, 8.2), "nll_test", config={"lr": 0.1}, overrides={"mle.lr": 0.1})
-    (found,) = rankings(made.results, made.runs, ["nll_test"])
+    (found,) = rankings(*made.sections, ["nll_test"])
     assert sorted(found.rows["name"]) == ["mle (120 epochs)", "mle (20 epochs)", "mle [lr=0.1]"]
     assert "their runs" not in found.sentence
 
@@ -148,31 +156,16 @@ def test_thirty_rows_and_names_of_any_script() -> None:
     for row in range(30):
         label = f"ryw:Übung-{row}-列"
         finals(made, label, [row + near(label, seed, 1e-3) for seed in range(5)], "nll_test")
-    (found,) = rankings(made.results, made.runs, ["nll_test"])
+    (found,) = rankings(*made.sections, ["nll_test"])
     assert found.rows["place"].tolist() == list(range(1, 31))
     assert found.sentence.startswith("ryw:Übung-0-列 has the lowest nll_test")
-
-
-def test_rows_at_other_temperatures_have_their_runs_record() -> None:
-    made = Made()
-    finals(made, "cot:strong", (0.5, 0.51, 0.52), "bleu4")
-    again = made.results.assign(
-        run=made.results["run"] + " alpha=1.5",
-        label="cot:strong alpha=1.5",
-        group="tempered",
-        value=made.results["value"] + [0.2, 0.21, 0.19],
-    )
-    results = pd.concat([made.results, again], ignore_index=True)
-    (found,) = rankings(results, made.runs, ["bleu4"])
-    assert found.rows["label"].tolist() == ["cot:strong alpha=1.5", "cot:strong"]
-    assert found.sentence.startswith("cot:strong alpha=1.5 has the highest bleu4, separated")
 
 
 def test_a_constant_metric_ranks_nothing() -> None:
     made = Made()
     for label in ("mle", "cot"):
         finals(made, label, (1.0, 1.0, 1.0), "novelty")
-    (found,) = rankings(made.results, made.runs, ["novelty"])
+    (found,) = rankings(*made.sections, ["novelty"])
     assert found.rows["place"].tolist() == [1, 1]
     assert "their values agree to the bit" in found.sentence
 
@@ -182,7 +175,7 @@ def test_a_missing_seed_leaves_the_pairs_that_there_are() -> None:
     for label, base, seeds in (("cot", 7.0, (0, 1, 2, 3)), ("mle", 8.0, (0, 2, 3))):
         for seed in seeds:
             made.run(label, seed, final={"nll_test": base + near(label, seed)})
-    (found,) = rankings(made.results, made.runs, ["nll_test"])
+    (found,) = rankings(*made.sections, ["nll_test"])
     assert found.rows["n"].tolist() == [4, 3] and found.rows["separated"].iloc[1]
     assert found.sentence.endswith("(n >= 3).")
 
@@ -190,8 +183,8 @@ def test_a_missing_seed_leaves_the_pairs_that_there_are() -> None:
 def test_a_metric_without_a_direction_is_not_ranked() -> None:
     made = Made()
     finals(made, "mle", (9.0, 9.1, 9.2), "mean_length")
-    frame = made.results.assign(direction="none")
-    assert rankings(frame, made.runs, ["mean_length"]) == []
+    frames = Frames(made.runs, made.results.assign(direction="none"), made.logs, {})
+    assert rankings(*sections(frames), ["mean_length"]) == []
 
 
 def test_rows_that_are_not_compared_do_not_coarsen_the_grid() -> None:
@@ -202,6 +195,6 @@ def test_rows_that_are_not_compared_do_not_coarsen_the_grid() -> None:
             made.run(label, seed, curve=curve)
         made.run("seqgan", seed, curve={e: {"nll_test": 9.0} for e in (0, 6, 12)})
     mine = [one for one in claims() if one.id == "no-pretraining"]
-    (found,) = judge_claims(made.results, made.runs, chosen=mine).itertuples()
+    (found,) = judge_claims(made.sections, mine).itertuples()
     assert found.here == "holds"
     assert found.selected.count("7 evaluations, epochs 0 to 12") == 2

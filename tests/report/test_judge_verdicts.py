@@ -32,7 +32,7 @@ def store_of(values: Sequence[float], label: str = "mle", **record: Any) -> Made
 
 
 def verdict(made: Made, row: str = "MLE", column: str = "NLL_oracle", table: str = "table1") -> Any:
-    found = numbers(made.results, made.runs)
+    found = numbers(made.sections)
     (one,) = found[
         (found["table"] == table)
         & (found["row"] == row)
@@ -89,7 +89,7 @@ def test_what_the_paper_does_not_state_has_no_absolute_verdict() -> None:
         final = {"bleu2": 0.78 + 0.001 * seed, "nll_test": 2.36, "ewmd_test": 1.0}
         made.run("mle", seed, final=final, **record)
         made.run("cot", seed, final=final, **record)
-    found = numbers(made.results, made.runs)
+    found = numbers(made.sections)
     ran = found[(found["n"] > 0) & (found["document"] == "cot")]
     assert set(ran["table"]) == {"table2", "table3", "table5"}
     assert set(ran["outcome"]) == {"not stated"}
@@ -226,7 +226,7 @@ def test_seconds_of_other_hardware_are_never_compared() -> None:
 
 
 def test_every_published_number_is_judged_also_where_nothing_was_run() -> None:
-    found = numbers(store_of(CLOSE).results, store_of(CLOSE).runs)
+    found = numbers(store_of(CLOSE).sections)
     cells = sum(len(row.cells) for table in tables().values() for row in table.rows.values())
     assert len(found) >= cells and set(found["outcome"]) <= set(OUTCOMES)
     assert len(found.drop_duplicates(["table", "row", "column"])) == cells
@@ -235,8 +235,7 @@ def test_every_published_number_is_judged_also_where_nothing_was_run() -> None:
 
 
 def test_nothing_at_all_was_run() -> None:
-    made = store_of(CLOSE)
-    found = numbers(made.results.head(0), made.runs.head(0))
+    found = numbers([])
     assert set(found["outcome"]) == {"not run", "not comparable"}
 
 

@@ -19,6 +19,8 @@ from typing import Any
 import pandas as pd
 
 from textbench.judge.published import tables
+from textbench.judge.sections import Section, sections
+from textbench.store.frames import Frames
 
 SYNTHETIC = tables()["table1"].protocol
 DIRECTIONS = {"bleu": "higher", "distinct": "higher"}
@@ -182,6 +184,11 @@ class Made:
     def runs(self) -> pd.DataFrame:
         """As of `load_runs`, with the details of the specs."""
         return pd.DataFrame(self._runs)
+
+    @property
+    def sections(self) -> list[Section]:
+        """All that is judged together."""
+        return list(sections(Frames(self.runs, self.results, self.logs, {})))
 
     @property
     def logs(self) -> pd.DataFrame:

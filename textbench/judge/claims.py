@@ -21,8 +21,8 @@ from textbench.judge.comparable import reasons
 from textbench.judge.contestants import Contestant
 from textbench.judge.contests import Contest, contests
 from textbench.judge.published import Column, Protocol, protocols
-from textbench.judge.sections import Section, sections
-from textbench.judge.statements import Claim, claims
+from textbench.judge.sections import Section
+from textbench.judge.statements import Claim
 
 Answer = Literal["holds", "does not hold", "undecided", "not run", "not comparable"]
 ANSWERS: tuple[Answer, ...] = ("holds", "does not hold", "undecided", "not comparable", "not run")
@@ -54,26 +54,14 @@ class Judged:
     """What it takes to judge the claim."""
 
 
-def judge_claims(
-    results: pd.DataFrame,
-    runs: pd.DataFrame,
-    logs: pd.DataFrame | None = None,
-    chosen: Sequence[Claim] | None = None,
-) -> pd.DataFrame:
-    """Judge every claim in every section of its task.
-
-    Args:
-        results: Frame of `load_results`.
-        runs: Frame of `load_runs`.
-        logs: Frame of `load_curves`; without it claims on logged quantities stay undecided.
-        chosen: What is to be judged; all of the paper's claims unless given.
+def judge_claims(there: Sequence[Section], chosen: Sequence[Claim]) -> pd.DataFrame:
+    """Judge claims in every section of their tasks.
 
     Returns:
         The fields of `Judged` as columns, one row per section, claim and subject.
     """
-    there = list(sections(results, runs, logs))
     verdicts: list[Judged] = []
-    for claim in claims() if chosen is None else chosen:
+    for claim in chosen:
         protocol = protocols()[claim.protocol]
         mine = [section for section in there if section.task == protocol.task]
         for section in mine:

@@ -78,9 +78,9 @@ def measured(
     """
     if measure.stat == "grid":
         return _grid(measure, row, section)
+    if measure.log and not (section.logs["name"] == measure.log).any():
+        return Side({}, why=f"no log of {measure.log}")
     frame = _frame(measure, section, row, beside)
-    if frame is None:
-        return Side({}, why=f"no log of {measure.log or 'epochs'}")
     why, line, least = "", row.lines[0], LEAST_EVALUATIONS
     if measure.stat in CURVE and len(frame):
         fewest = measures.of_row(frame, line.key)["evaluations"].min()
@@ -102,8 +102,8 @@ def measured(
 
 def _frame(
     measure: Measure, section: Section, row: Contestant, beside: Contestant | None
-) -> pd.DataFrame | None:
-    """Return every run's number, as `measures` gives it; None without the logs that it takes."""
+) -> pd.DataFrame:
+    """Return every run's number, as `measures` gives it."""
     if measure.stat == "best":
         keys = frozenset(line.key for one in (row, beside) if one for line in one.lines)
         return section.once(
@@ -111,15 +111,13 @@ def _frame(
             lambda: measures.best(_of(_curve(measure, section), keys), measure.metrics),
         )
     length = row.lines[0].record.length
-    if measure.stat in ("epoch", "translation") and section.logs is None:
-        return None
     key = (measure.stat, measure.metrics, measure.log, length)
     return section.once(key, lambda: _measure(measure, section, length))
 
 
 def _curve(measure: Measure, section: Section) -> pd.DataFrame:
     metrics = measure.metrics
-    return section.once(("curve", metrics), lambda: measures.curves(section.results, metrics))
+    return section.once(("curve", metrics), lambda: measures.curves(section.evaluations, metrics))
 
 
 def _of(curve: pd.DataFrame, keys: Collection[tuple[str, str]]) -> pd.DataFrame:
@@ -129,21 +127,21 @@ def _of(curve: pd.DataFrame, keys: Collection[tuple[str, str]]) -> pd.DataFrame:
 
 
 def _measure(measure: Measure, section: Section, length: float) -> pd.DataFrame:
-    results, metrics, logs = section.results, measure.metrics, section.logs
+    evaluated, metrics, logs = section.evaluations, measure.metrics, section.logs
     match measure.stat:
         case "change" | "late" | "rise" as name:
             of_own = {"change": measures.change, "late": measures.late, "rise": measures.rise}
-            return of_own[name](_curve(measure, section))
+            return measures.own_training(_curve(measure, section), of_own[name])
         case "total":
-            found = measures.total(results, metrics)
+            found = measures.total(evaluated, metrics)
             return _on_hardware(found, metrics, machines(section.runs))
-        case "epoch" if logs is not None:
-            hardware = section.runs.set_index("run")["hardware"]  # a warm-up has epochs of its own
+        case "epoch":
+            hardware = section.runs["hardware"]  # a warm-up has epochs of its own
             return _on_hardware(measures.per_epoch(logs), metrics, hardware)
-        case "translation" if logs is not None:
+        case "translation":
             return measures.translation(_curve(measure, section), logs, measure.log, length)
         case _:
-            return measures.final(results, metrics)
+            return measures.final(evaluated, metrics)
 
 
 def _on_hardware(
@@ -177,7 +175,7 @@ def _incomparable(machine: str) -> str:
 def _grid(measure: Measure, row: Contestant, section: Section) -> Side:
     """Return the spread of the final value over the rows of a grid, by seed."""
     finals = Measure("final", measure.metrics)
-    frame = section.once(finals, lambda: measures.final(section.results, measure.metrics))
+    frame = section.once(finals, lambda: measures.final(section.evaluations, measure.metrics))
     found = [measures.sample(frame, *line.key) for line in row.lines]
     protocols = {protocol for _, protocol in found}
     seeds = set.intersection(*(set(values) for values, _ in found)) if found else set()

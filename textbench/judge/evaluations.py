@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from textbench.contracts.number import Direction
 from textbench.store.rows import METRIC_COLUMNS, RUN_COLUMNS
 
 Objects = NDArray[np.object_]
@@ -75,6 +76,16 @@ class Evaluations:
         )
 
     @cached_property
+    def finals(self) -> Evaluations:
+        """Those at the end of training."""
+        return self.where(self.at["final"].to_numpy(bool))
+
+    @cached_property
+    def done(self) -> Evaluations:
+        """Those of finished runs, and of their warm-ups."""
+        return self.where((self.at["status"] == "done").to_numpy())
+
+    @cached_property
     def measured(self) -> list[str]:
         """Return the metrics that have a value, or a reason for having none, in some evaluation."""
         known = (np.isfinite(self.values) | (self.reasons != "")).any(axis=0)
@@ -83,12 +94,17 @@ class Evaluations:
     @cached_property
     def ended(self) -> list[str]:
         """The metrics that have a value in some run's final evaluation."""
-        known = np.isfinite(self.values[self.at["final"].to_numpy(bool)]).any(axis=0)
-        return [name for name, i in self.metrics.items() if known[i]]
+        ends = self.finals.values
+        return [name for name, i in self.metrics.items() if np.isfinite(ends[:, i]).any()]
 
-    def direction(self, metric: str) -> str:
-        """Return which way a metric is better: lower, higher or none."""
-        return str(self.about["direction"].get(metric, "none"))
+    def direction(self, metric: str) -> Direction:
+        """Return which way a metric is better."""
+        found: Direction = self.about["direction"].get(metric, "none")
+        return found
+
+    def unit(self, metric: str) -> str:
+        """Return what a metric is counted in."""
+        return str(self.about["unit"].get(metric, ""))
 
     def summary(self, metric: str) -> str:
         """Return a metric's one line."""

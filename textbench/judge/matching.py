@@ -13,7 +13,6 @@ import pandas as pd
 
 from textbench.contracts.plain import grouped
 from textbench.judge.record import own_overrides
-from textbench.judge.sections import with_tempered
 from textbench.store.rows import BROKEN
 
 Fields: TypeAlias = Mapping[str, object]
@@ -105,7 +104,7 @@ class Place:
 
 def places(store: Store) -> list[Place]:
     """Divide a store into its rows; no two of a task and preset are called the same."""
-    runs = with_tempered(store.results, store.runs)
+    runs = store.runs
     finals = store.results[store.results["final"].astype(bool)]
     presets = runs.groupby("task", observed=True)["preset"].nunique()
     found = []

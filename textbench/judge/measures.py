@@ -1,15 +1,14 @@
-"""One number per run, from frames: the final value, the best one, what own training changed.
+"""One number per run: the final value, the best one, what own training changed.
 
-The frames are those of `textbench.load_results`, `load_curves` and `load_runs`. Every function
-returns one row per finished run that has the number, with the columns of `KEY`, ``seed``, ``value``
-and ``protocol``; numbers of two protocols are never comparable.
+Every function returns one row per finished run that has the number, with the columns of `KEY`,
+``seed``, ``value`` and ``protocol``; numbers of two protocols are never comparable.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 
 from textbench.judge.evaluations import Evaluations
 from textbench.judge.spacing import common_spacing, grid
-from textbench.store.rows import METRIC_COLUMNS
 
 KEY = ("label", "group")
 """What makes a row of a table: runs that agree in both are replicates."""
@@ -25,50 +23,47 @@ OWN = (*KEY, "seed", "run")
 MOMENT = (*OWN, "evaluation", "warmup", "epoch", "final")
 
 
-def moments(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return one row per evaluation of a finished run that has all of ``metrics``.
-
-    Args:
-        results: Frame of `load_results`.
-        metrics: Names of numbers.
+def moments(evaluated: Evaluations, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return one row per evaluation that has all of ``metrics``.
 
     Returns:
         The columns `MOMENT`, a column per metric, ``value`` (their sum) and ``protocol`` (theirs,
         joined).
     """
-    done = results["metric"].isin(list(metrics)) & (results["status"] == "done")
-    measured = Evaluations.build(results.loc[done, [*MOMENT, *METRIC_COLUMNS]])
-    values = measured.numbers(metrics)
-    complete = np.isfinite(values).all(axis=1)
-    found = measured.at[list(MOMENT)][complete].reset_index(drop=True)
-    for metric, column in zip(metrics, values[complete].T, strict=True):
+    values = evaluated.numbers(metrics)
+    found = evaluated.at[list(MOMENT)].assign(protocol=evaluated.protocol(metrics))
+    for metric, column in zip(metrics, values.T, strict=True):
         found[metric] = column
-    found["value"] = values[complete].sum(axis=1)
-    return found.assign(protocol=measured.protocol(metrics)[complete])
+    found["value"] = values.sum(axis=1)
+    return found[np.asarray(np.isfinite(values).all(axis=1))]
 
 
-def final(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+def final(evaluated: Evaluations, metrics: Sequence[str]) -> pd.DataFrame:
     """Return the values of the last evaluation, that of a finished run's end."""
-    return moments(results[results["final"].astype(bool)], metrics)
+    return moments(evaluated.done.finals, metrics)
 
 
-def curves(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return the evaluations of each run's curve, the warm-up's first.
+def curves(evaluated: Evaluations, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return the evaluations of each finished run's curve, the warm-up's first.
 
-    Of one protocol per run: the final evaluation may draw more samples, and then its number is
-    another one. Where it draws as many, it is a second look at the same epoch, and left out.
+    Where the final evaluation draws as many samples, it is a second look at the same epoch, and
+    left out.
     """
-    found = moments(results, metrics)
-    same = found[found["protocol"] == found["run"].map(usual(found))]
-    return same.drop_duplicates(["run", "epoch"]).reset_index(drop=True)
+    found = of_curve(moments(evaluated.done, metrics))
+    return found.drop_duplicates(["run", "epoch"]).reset_index(drop=True)
 
 
-def usual(lines: pd.DataFrame) -> pd.Series[str]:
-    """Return, by run, the protocol of its curve: of its own last evaluation but the final one."""
+def of_curve(lines: pd.DataFrame) -> pd.DataFrame:
+    """Return the evaluations of one protocol per run, that of its curve.
+
+    That is the protocol of its own last evaluation but the final one, which may draw more samples,
+    and then its number is another one.
+    """
     own = lines[~lines["warmup"].astype(bool)]
     regular = own[~own["final"].astype(bool)]
     last = [part.groupby("run", observed=True)["protocol"].last() for part in (regular, own, lines)]
-    return last[0].combine_first(last[1]).combine_first(last[2])
+    usual = last[0].combine_first(last[1]).combine_first(last[2])
+    return lines[lines["protocol"] == lines["run"].map(usual)]
 
 
 def of_row(frame: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
@@ -118,15 +113,16 @@ class Own(NamedTuple):
     """Whether the first evaluation is the warm-up's last."""
 
 
-def own_training(
-    curve: pd.DataFrame, number: Callable[[Own], tuple[float, int] | None]
-) -> pd.DataFrame:
+Found: TypeAlias = tuple[float, int] | None
+"""A number of a run's own training, and of how many evaluations it is."""
+
+
+def own_training(curve: pd.DataFrame, number: Callable[[Own], Found]) -> pd.DataFrame:
     """Apply ``number`` to each run's own part of its curve; ``evaluations`` says of how many it is.
 
     Args:
         curve: Frame of `curves`.
-        number: Returns a run's number, and of how many evaluations it is; a run of which it returns
-            None is left out.
+        number: A run of which it returns None is left out.
     """
     epochs, values = curve["epoch"].to_numpy(float), curve["value"].to_numpy(float)
     warmup = curve["warmup"].to_numpy(bool)
@@ -144,43 +140,31 @@ def own_training(
     return frame.assign(value=[v for v, _ in found], evaluations=[n for _, n in found])
 
 
-def change(curve: pd.DataFrame) -> pd.DataFrame:
-    """Return what own training changed since the warm-up's end; runs without one are left out."""
-
-    def number(own: Own) -> tuple[float, int] | None:
-        if len(own.values) < 2 or not own.warmed:
-            return None
-        return own.values[-1] - own.values[0], len(own.values)
-
-    return own_training(curve, number)
+def change(own: Own) -> Found:
+    """Return what own training changed since the warm-up's end, if there was one."""
+    if len(own.values) < 2 or not own.warmed:
+        return None
+    return own.values[-1] - own.values[0], len(own.values)
 
 
-def late(curve: pd.DataFrame) -> pd.DataFrame:
+def late(own: Own) -> Found:
     """Return what the second half of own training changed."""
-
-    def number(own: Own) -> tuple[float, int] | None:
-        if len(own.values) < 3:
-            return None
-        half = own.values[own.epochs >= (own.epochs[0] + own.epochs[-1]) / 2]
-        return half[-1] - half[0], len(own.values)
-
-    return own_training(curve, number)
+    if len(own.values) < 3:
+        return None
+    half = own.values[own.epochs >= (own.epochs[0] + own.epochs[-1]) / 2]
+    return half[-1] - half[0], len(own.values)
 
 
-def rise(curve: pd.DataFrame) -> pd.DataFrame:
-    """Return by how much a number rises per epoch after the best of the run's own training.
+def rise(own: Own) -> Found:
+    """Return by how much a number rises per epoch after the best of own training.
 
-    Left out is a run whose best evaluation is its last: it may still fall.
+    None where that is the last evaluation: the number may still fall.
     """
-
-    def number(own: Own) -> tuple[float, int] | None:
-        best = own.values.argmin()
-        epochs = own.epochs[-1] - own.epochs[best]
-        if epochs <= 0:
-            return None
-        return (own.values[-1] - own.values[best]) / epochs, len(own.values)
-
-    return own_training(curve, number)
+    best = own.values.argmin()
+    epochs = own.epochs[-1] - own.epochs[best]
+    if epochs <= 0:
+        return None
+    return (own.values[-1] - own.values[best]) / epochs, len(own.values)
 
 
 def translation(curve: pd.DataFrame, logs: pd.DataFrame, name: str, length: float) -> pd.DataFrame:
@@ -199,7 +183,7 @@ def translation(curve: pd.DataFrame, logs: pd.DataFrame, name: str, length: floa
     by_run = logged.groupby("run", observed=True)
     means = {run: one.groupby("epoch", observed=True)["value"].mean() for run, one in by_run}
 
-    def number(own: Own) -> tuple[float, int] | None:
+    def number(own: Own) -> Found:
         log = means.get(own.run)
         if log is None or len(log) < 2:
             return None
@@ -218,10 +202,9 @@ def translation(curve: pd.DataFrame, logs: pd.DataFrame, name: str, length: floa
 # -- cost ------------------------------------------------------------------------------------
 
 
-def total(results: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+def total(evaluated: Evaluations, columns: Sequence[str]) -> pd.DataFrame:
     """Return the sum of cumulative counts or processor seconds at the end, warm-up included."""
-    ends = results[results["final"].astype(bool) & (results["status"] == "done")]
-    ends = ends.drop_duplicates("run", keep="last")
+    ends = evaluated.done.finals.at.drop_duplicates("run", keep="last")
     counts = ends.reindex(columns=list(columns)).astype(float)  # a ledger may lack one
     value = counts.sum(axis=1, min_count=len(columns))
     found = ends[list(OWN)].assign(protocol=" + ".join(columns), value=value)

@@ -17,7 +17,7 @@ import pandas as pd
 
 from textbench.judge.measures import final, sample
 from textbench.judge.power import LEAST, MOST
-from textbench.judge.sections import Line, Section, sections
+from textbench.judge.sections import Line, Section
 from textbench.judge.stats import Difference, differences, summarise
 
 K = TypeVar("K", bound=Hashable)
@@ -93,44 +93,34 @@ def rank(
 
 
 def rankings(
-    results: pd.DataFrame,
-    runs: pd.DataFrame,
+    section: Section,
     metrics: Sequence[str],
     *,
     outside: Collection[str] = (),
     names: Mapping[tuple[str, str], str] | None = None,
 ) -> list[Ranking]:
-    """Rank the rows of every section by every one of ``metrics`` that has a better direction.
+    """Rank the rows of a section by every one of ``metrics`` that has a better direction.
 
     Args:
-        results: Frame of `load_results`.
-        runs: Frame of `load_runs`.
-        metrics: The headline metrics; those that a section lacks are left out.
+        section: The section.
+        metrics: The headline metrics; those that it lacks are left out.
         outside: Labels of rows that are shown but compete for no place, such as real text. Rows
             that see new data in every pass never compete.
         names: What sentences call rows, by label and group; else by their labels.
     """
-    return [
-        ranking
-        for section in sections(results, runs)
-        for metric in metrics
-        for ranking in _of_section(section, metric, outside, names or {})
-    ]
+    return [one for metric in metrics for one in _by(metric, section, outside, names or {})]
 
 
-def _of_section(
-    section: Section,
+def _by(
     metric: str,
+    section: Section,
     outside: Collection[str],
     names: Mapping[tuple[str, str], str],
 ) -> Iterator[Ranking]:
-    measured = final(section.results, [metric])
-    about = section.results[section.results["metric"] == metric]
-    directions = set(about["direction"]) & {"lower", "higher"}
-    if len(directions) != 1:
+    measured = final(section.evaluations, [metric])
+    direction = section.evaluations.direction(metric)
+    if direction == "none":
         return
-    direction: Direction = "higher" if "higher" in directions else "lower"
-    unit = next((text for text in about.get("unit", ()) if isinstance(text, str) and text), "")
     ways = measured.groupby("protocol", sort=True, observed=True)
     for protocol, same in ways:
         values = {line: sample(same, *line.key)[0] for line in section.lines}
@@ -143,7 +133,7 @@ def _of_section(
             preset=section.preset,
             metric=metric,
             direction=direction,
-            unit=unit,
+            unit=section.evaluations.unit(metric),
             protocol=str(protocol),
             rows=rows,
             sentence=f"Measured as {protocol}: {sentence}" if len(ways) > 1 else sentence,

@@ -67,7 +67,7 @@ class Record:
             backbone=row["backbone"],
             evaluation=row["evaluation"],
             note=_text(row.get("task_note")),
-            overrides=_overrides(row.get("overrides")),
+            overrides=_overrides(row.get("changes", row.get("overrides"))),
             own_generator=row.get("own_generator") in (True, 1),
             fresh_data=row.get("fresh_data") in (True, 1),
             warmup=cls.of(warmup) if isinstance(warmup, Mapping) else None,

@@ -6,12 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 import pandas as pd
 
+from textbench.judge.evaluations import Evaluations
 from textbench.judge.measures import KEY
 from textbench.judge.record import Record
+from textbench.store.frames import Frames
 from textbench.store.rows import BROKEN
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,25 +47,30 @@ class Section:
     """The runs on one task's data under one preset, and their warm-ups."""
 
     task: str
-    fingerprint: str
     preset: str
+    fingerprint: str
     runs: pd.DataFrame = field(repr=False)
-    results: pd.DataFrame = field(repr=False)
-    logs: pd.DataFrame | None = field(repr=False, default=None)
+    """One line per run, as of `textbench.load_runs`, indexed by name."""
+    evaluations: Evaluations = field(repr=False)
+    logs: pd.DataFrame = field(repr=False)
+    """As of `textbench.load_curves`."""
     among: bool = False
     """Whether there are other data of this task under this preset."""
-    _kept: dict[object, pd.DataFrame] = field(repr=False, default_factory=dict)
+    _kept: dict[object, Any] = field(init=False, repr=False, default_factory=dict)
 
-    def once(self, key: object, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """Return what ``make`` gave for this key before: many claims ask for the same numbers."""
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """Return what ``make`` gave for this key before: many ask for the same numbers."""
         if key not in self._kept:
             self._kept[key] = make()
-        return self._kept[key]
+        found: T = self._kept[key]
+        return found
 
     @property
     def title(self) -> str:
-        """As `section_title` has it."""
-        return section_title(self.task, self.preset, self.fingerprint if self.among else "")
+        """``"task, preset"``, and the data where others stand beside them."""
+        preset = f"preset {self.preset}" if self.preset else "no preset"
+        data = f", data {self.fingerprint[:8]}" if self.among else ""
+        return f"{self.task}, {preset}{data}"
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
@@ -91,12 +101,6 @@ class Section:
         return max(found, key=lambda line: len(line.seeds), default=None)
 
 
-def section_title(task: str, preset: str, fingerprint: str = "") -> str:
-    """Return ``"task, preset"``, and the data where others stand beside them."""
-    data = f", data {fingerprint[:8]}" if fingerprint else ""
-    return f"{task}, {f'preset {preset}' if preset else 'no preset'}{data}"
-
-
 def _schedule(line: Line) -> str:
     return f" ({line.record.schedule})" if line.record.schedule else ""
 
@@ -124,47 +128,21 @@ def _line(members: pd.DataFrame) -> Line:
     )
 
 
-def with_tempered(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Add the rows that `textbench evaluate` made of runs at other inverse temperatures.
-
-    They are no runs of their own, so `load_runs` has none of them; they are named after their run,
-    ``RUN alpha=1.5``, and have its record.
-    """
-    again = results[~results["run"].isin(runs["run"])].drop_duplicates("run")
-    if not len(again):
-        return runs
-    whose = again["run"].str.rpartition(" alpha=")
-    found = runs.set_index("run").reindex(whose[0]).reset_index(drop=True)
-    own = ["run", "label", "group", "seed", "status"]
-    found = found.assign(**{key: again[key].to_numpy() for key in own}, warmup_run="")
-    made = pd.concat([runs, found[found["trainer"].notna()]], ignore_index=True)
-    made.attrs.update(runs.attrs)
-    return made
-
-
-def sections(
-    results: pd.DataFrame, runs: pd.DataFrame, logs: pd.DataFrame | None = None
-) -> Iterator[Section]:
-    """Divide frames into sections, ordered by task, preset and fingerprint.
-
-    Args:
-        results: Frame of `load_results`.
-        runs: Frame of `load_runs`, with the details of the spec that `Record.of` names.
-        logs: Frame of `load_curves`, where claims about logged quantities are to be judged.
-    """
-    runs = with_tempered(results, runs)
+def sections(frames: Frames) -> Iterator[Section]:
+    """Divide a store into sections, ordered by task, preset and fingerprint."""
+    runs = frames.runs.set_index("run", drop=False).rename_axis(None)
     at = ["task", "preset", "task_fingerprint"]
     data = Counter(zip(*(runs.drop_duplicates(at)[key] for key in at[:2]), strict=True))
     for (task, preset, fingerprint), members in runs.groupby(at, sort=True, observed=True):
         # A warm-up may have been made, and labelled, by a command with another preset.
         names = {*members["run"], *members["warmup_run"]} - {""}
-        chosen = runs[runs["run"].isin(names)]
+        results, logs = (one[one["run"].isin(names)] for one in (frames.results, frames.logs))
         yield Section(
             task=str(task),
-            fingerprint=str(fingerprint),
             preset=str(preset),
-            runs=chosen,
-            results=results[results["run"].isin(names)],
-            logs=None if logs is None else logs[logs["run"].isin(names)],
+            fingerprint=str(fingerprint),
+            runs=runs[runs["run"].isin(names)],
+            evaluations=Evaluations.build(results),
+            logs=logs,
             among=data[task, preset] > 1,
         )

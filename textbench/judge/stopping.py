@@ -64,7 +64,7 @@ def first_reached(
 
 def stopped(stopping: Stopping, section: Section, line: Line) -> Outcome:
     """Judge a row by a number of an unstated time; return its outcome."""
-    mine = of_row(curves(section.results, stopping.metrics), line.key)
+    mine = of_row(curves(section.evaluations, stopping.metrics), line.key)
     target = dict(zip(stopping.metrics, stopping.values, strict=True))
     told = [
         first_reached(one, target, stopping.margin.value)

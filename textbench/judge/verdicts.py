@@ -19,7 +19,7 @@ from textbench.judge.comparable import reasons
 from textbench.judge.measures import best, curves, final, of_row, sample
 from textbench.judge.power import LEAST, MOST, seeds_to_tell
 from textbench.judge.published import Column, Row, Table, tables
-from textbench.judge.sections import Line, Section, sections
+from textbench.judge.sections import Line, Section
 from textbench.judge.stats import ROUNDING, Summary, summarise, t_interval
 from textbench.judge.stopping import Outcome, few, stopped
 
@@ -86,17 +86,12 @@ def outcomes(x: ArrayLike, published: ArrayLike, margin: float) -> NDArray[np.st
     )
 
 
-def numbers(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def numbers(there: Sequence[Section]) -> pd.DataFrame:
     """Judge every published number by every row of ours that may claim to be it.
-
-    Args:
-        results: Frame of `load_results`.
-        runs: Frame of `load_runs`.
 
     Returns:
         One row per published number and row of ours, with the fields of `Verdict` as columns.
     """
-    there = list(sections(results, runs))
     found = [verdict for table in tables().values() for verdict in _judged(table, there)]
     columns = list(Verdict.__dataclass_fields__)
     frame = pd.DataFrame([asdict(one) for one in found], columns=columns)
@@ -138,8 +133,8 @@ def _with_the_rest(judged: Verdict, line: Line, *, curve: bool) -> Verdict:
 def _measure(section: Section, column: Column) -> pd.DataFrame:
     """Return each run's number for a column; a best is of all its evaluations, as the paper's."""
     if column.select == "final":
-        return final(section.results, column.metrics)
-    curve = curves(section.results, column.metrics)
+        return final(section.evaluations, column.metrics)
+    curve = curves(section.evaluations, column.metrics)
     return best(curve, column.metrics, higher=column.higher, common=False)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from textbench.judge import answer, claims, ranking, verdicts
+from textbench.judge import answer, claims, ranking, statements, verdicts
 from textbench.report.definitions import grid_rows, headlines, references, usual_headlines
 from textbench.report.provenance import statuses
 from textbench.report.rankings import titles
@@ -48,38 +48,21 @@ class Conclusions:
         return pd.concat(parts) if parts else pd.DataFrame(columns=list(RANKING_COLUMNS))
 
 
-def judge(frames: Frames, sections: Sequence[Section]) -> Conclusions:
+def judge(sections: Sequence[Section]) -> Conclusions:
     """Judge a store: rankings of every section, the published numbers, the claims in words."""
-    runs = frames.runs.assign(overrides=frames.runs["changes"])
-    numbers = verdicts.numbers(frames.results, runs)
-    found = claims.judge_claims(frames.results, runs, frames.logs)
+    numbers = verdicts.numbers(sections)
     return Conclusions(
-        {section.slug: _rankings(frames, runs, section) for section in sections},
+        {section.slug: _rankings(section) for section in sections},
         {section.slug: list(trust(section, numbers)) for section in sections},
         numbers,
-        found,
+        claims.judge_claims(sections, statements.claims()),
     )
 
 
-def _rankings(frames: Frames, runs: pd.DataFrame, section: Section) -> list[ranking.Ranking]:
+def _rankings(section: Section) -> list[ranking.Ranking]:
     general = section.without(*grid_rows())
-    mine = set(general.runs.index)
-    results = frames.results
     metrics = _headlines(general)
-    ends = results["final"].astype(bool) & results["metric"].isin(metrics)
-    found = ranking.rankings(
-        results[ends & results["run"].isin(mine)],
-        runs[runs["run"].isin(mine)],
-        metrics,
-        outside=references(),
-        names=titles(section),
-    )
-    # A warm-up that another preset made stands in a section of its own as well.
-    return [
-        one
-        for one in found
-        if (one.preset, one.fingerprint) == (section.preset, section.fingerprint)
-    ]
+    return ranking.rankings(general, metrics, outside=references(), names=titles(section))
 
 
 def _headlines(section: Section) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from textbench.judge.measures import usual
+from textbench.judge.measures import final, moments, of_curve
 from textbench.judge.power import LEAST
 from textbench.judge.stats import t_interval
 from textbench.report.sections import Section
@@ -93,14 +93,10 @@ def _metric_curves(section: Section, metric: str, x: str) -> list[Curve]:
     evaluated = section.evaluations
     if metric not in evaluated.metrics or x not in (*evaluated.metrics, *evaluated.at.columns):
         return []
-    needed = (metric, x) if x in evaluated.metrics else (metric,)
-    lines = evaluated.at.assign(
-        value=evaluated.numbers([metric])[:, 0],
-        x=evaluated.numbers([x])[:, 0] if x in evaluated.metrics else evaluated.at[x].astype(float),
-        protocol=evaluated.protocol(needed),
-    )
-    lines = lines[np.isfinite(lines["value"]) & np.isfinite(lines["x"])]
-    lines = lines[lines["protocol"] == lines["run"].map(usual(lines))]
+    lines = moments(evaluated, (metric, x) if x in evaluated.metrics else (metric,))
+    places = lines if x in evaluated.metrics else evaluated.at
+    lines = lines.assign(x=places[x].astype(float), value=lines[metric])
+    lines = of_curve(lines[np.isfinite(lines["x"])])
     warm = lines["warmup"].astype(bool)
     last = lines[warm].drop_duplicates("run", keep="last").index
     kept = lines[~warm | lines.index.isin(last)]
@@ -153,12 +149,9 @@ class Sweep:
 
 def sweeps(section: Section, x: str, y: str) -> list[Sweep]:
     """Return each algorithm's points of two metrics; none unless some temperature was tried."""
-    evaluated = section.evaluations
-    done = (evaluated.at["status"] == "done") & evaluated.at["final"].astype(bool)
-    ends = evaluated.at[["run"]].assign(x=evaluated.numbers([x])[:, 0])
-    ends = ends.assign(y=evaluated.numbers([y])[:, 0])[done].dropna()
+    ends = final(section.evaluations, [x, y])
     ends["row"] = ends["run"].map(section.runs["row"]).astype(int)
-    means = ends.groupby("row", observed=True)[["x", "y"]].mean()
+    means = ends.groupby("row", observed=True)[[x, y]].mean()
     means = means.join(section.runs.drop_duplicates("row").set_index("row")["alpha"])
     if (means["alpha"] == 1.0).all():
         return []
@@ -169,7 +162,7 @@ def sweeps(section: Section, x: str, y: str) -> list[Sweep]:
         tried = means.loc[rows.index].sort_values("alpha", kind="stable")
         plain = tried.index[tried["alpha"] == 1.0]
         first = plain[0] if len(plain) else tried.index[0]
-        points = tuple(tried[["alpha", "x", "y"]].itertuples(index=False, name=None))
+        points = tuple(tried[["alpha", x, y]].itertuples(index=False, name=None))
         found.append(Sweep(first, rows.loc[first, "title"], rows.loc[first, "label"], points))
     return found
 

@@ -2,62 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import pandas as pd
 
 from textbench.contracts.plain import grouped
 from textbench.judge import published
-from textbench.judge.evaluations import Evaluations
+from textbench.judge import sections as divided
 from textbench.judge.record import is_own, own_overrides
-from textbench.judge.sections import section_title
 from textbench.report.definitions import matches
 from textbench.store.frames import Frames
 
-T = TypeVar("T")
 IDENTITY = ("trainer", "version", "config", "backbone", "evaluation", "warmup", "metrics", "alpha")
 """What decides a run's numbers, besides its data and its seed."""
 BRIEF = 24
 """Letters of options that a row's title has room for."""
 
 
-@dataclass(frozen=True, eq=False)
-class Section:
-    """One task under one preset, with everything that was run there."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Section(divided.Section):
+    """One task under one preset, with everything that was run there, divided into rows."""
 
-    task: str
-    preset: str
-    fingerprint: str
     slug: str
     """Ends the names of the section's files."""
     rows: pd.DataFrame
     """One line per algorithm, that is, runs that differ in nothing but the seed: ``label, group,
     name, options, brief, title, own_generator, fresh_data, runs, done``; in the tables' order."""
-    runs: pd.DataFrame
-    """One line per run, as of `textbench.load_runs`, indexed by name; ``row`` points to `rows`."""
-    evaluations: Evaluations
-    logs: pd.DataFrame
-    """As of `textbench.load_curves`, with ``row``."""
-    among: bool = False
-    """Whether there are other data of this task under this preset."""
     options: str = ""
     """What the user changed of every row's own options, where `only` took it out of the rows."""
-    _kept: dict[object, Any] = field(init=False, repr=False, default_factory=dict)
-
-    def once(self, key: object, make: Callable[[], T]) -> T:
-        """Return what ``make`` gave for this key before: several figures draw the same curves."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        found: T = self._kept[key]
-        return found
-
-    @property
-    def title(self) -> str:
-        """As `judge.sections.section_title` has it."""
-        return section_title(self.task, self.preset, self.fingerprint if self.among else "")
 
     @cached_property
     def task_options(self) -> str:
@@ -164,31 +139,22 @@ def indexed(frame: pd.DataFrame) -> Iterator[tuple[int, Row]]:
 
 
 def sections(frames: Frames, names: Mapping[str, str]) -> list[Section]:
-    """Divide a store's readable runs into sections, ordered by task, preset and fingerprint.
+    """Divide a store's readable runs into sections and rows, ordered as `judge.sections` has them.
 
     Args:
         frames: The store.
         names: What rows are called, by label, and in which order; a row that is not among them
             is called by its trainer's recorded title, or by its label where it is a variant.
     """
-    runs = frames.runs.set_index("run", drop=False)
-    evaluated = Evaluations.build(frames.results)
-    found: list[Section] = []
-    at = runs[["task", "preset", "task_fingerprint"]]
-    places = sorted({(str(a), str(b), str(c)) for a, b, c in at.itertuples(index=False)})
-    for task, preset, fingerprint in places:
-        members = runs[(at == [task, preset, fingerprint]).all(axis=1)]
-        # A warm-up may have been made, and labelled, by an earlier command with another preset.
-        used = {*members.index, *members["warmup_run"]} - {""}
-        mine = runs[runs.index.isin(used)].copy()
-        slug = f"{task}-{preset or 'custom'}"
-        several = sum(place[:2] == (task, preset) for place in places) > 1
-        slug += f"-{fingerprint[:8]}" if several else ""
-        rows, mine["row"] = _rows(mine, names)
-        logs = frames.logs[frames.logs["run"].isin(used)]
-        logs = logs.assign(row=logs["run"].map(mine["row"]).astype(int))
-        at_all = evaluated.of(mine.index)
-        found.append(Section(task, preset, fingerprint, slug, rows, mine, at_all, logs, several))
+    found = []
+    for one in divided.sections(frames):
+        slug = f"{one.task}-{one.preset or 'custom'}"
+        slug += f"-{one.fingerprint[:8]}" if one.among else ""
+        rows, row = _rows(one.runs, names)
+        runs = one.runs.assign(row=row)
+        logs = one.logs.assign(row=one.logs["run"].map(row).astype(int))
+        at = (one.task, one.preset, one.fingerprint, runs, one.evaluations, logs, one.among)
+        found.append(Section(*at, slug=slug, rows=rows))
     return found
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from textbench.judge.evaluations import Evaluations
 from textbench.judge.measures import best as best_evaluation
-from textbench.judge.measures import generator_epochs, usual
+from textbench.judge.measures import generator_epochs, of_curve
 from textbench.judge.spacing import common_spacing
 from textbench.judge.target_costs import ACCELERATORS
 from textbench.report.definitions import ColumnSpec, Select
@@ -89,8 +89,7 @@ def _or_reason(section: Section, found: pd.DataFrame, reason: str) -> pd.DataFra
 
 def final(section: Section, column: ColumnSpec) -> pd.DataFrame:
     """Select the evaluation after the last step."""
-    evaluated = section.evaluations
-    lines = _lines(evaluated.where(evaluated.at["final"].to_numpy(bool)), column.metrics)
+    lines = _lines(section.evaluations.finals, column.metrics)
     last = lines.drop_duplicates("run", keep="last").set_index("run")
     return _or_reason(section, last, "no final evaluation")
 
@@ -104,8 +103,7 @@ def best(section: Section, column: ColumnSpec) -> pd.DataFrame:
     needed = tuple(dict.fromkeys((*column.metrics, *column.criterion)))
     lines = _lines(section.evaluations, needed)
     lines["shown"] = section.evaluations.protocol(column.metrics)
-    complete = lines[lines["reason"] == ""]
-    complete = complete[complete["protocol"] == complete["run"].map(usual(complete))]
+    complete = of_curve(lines[lines["reason"] == ""])
     at = [needed.index(metric) for metric in column.criterion]
     judged = complete.assign(value=complete[at].sum(axis=1))
     kept, higher = [*range(len(needed)), "shown"], column.direction == "higher"
@@ -144,8 +142,7 @@ def change(section: Section, column: ColumnSpec) -> pd.DataFrame:
 
 def counted(section: Section, column: ColumnSpec) -> pd.DataFrame:
     """Take counts of the ledger at the end of training, the warm-up's included."""
-    evaluated = section.evaluations.at
-    ends = evaluated[evaluated["final"].astype(bool)].drop_duplicates("run", keep="last")
+    ends = section.evaluations.finals.at.drop_duplicates("run", keep="last")
     ends = ends.set_index("run").reindex(columns=list(column.metrics)).astype(float)
     reason = pd.Series("", index=ends.index)
     for name in reversed(column.metrics):

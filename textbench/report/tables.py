@@ -138,7 +138,7 @@ def _every_metric(section: Section) -> tuple[ColumnSpec, ...]:
             select="final",
             metrics=(metric,),
             digits=3,
-            direction=evaluated.direction(metric),  # type: ignore[arg-type]
+            direction=evaluated.direction(metric),
         )
         for metric in sorted(evaluated.ended)
     )

@@ -95,8 +95,8 @@ def length(section: Section, row: int) -> str:
     """Return how long a row was trained, in words, and where it stopped if that was earlier."""
     runs = section.runs[section.runs["row"] == row]
     record = Record.of({str(key): value for key, value in runs.iloc[0].items()})
-    at = section.evaluations.at
-    ends = at.loc[at["final"].astype(bool) & at["run"].isin(runs.index), "epoch"]
+    at = section.evaluations.finals.at
+    ends = at.loc[at["run"].isin(runs.index), "epoch"]
     if not record.last_epoch or not len(ends) or ends.min() >= record.last_epoch:
         return record.schedule
     when = " to ".join(f"{epoch:g}" for epoch in sorted({ends.min(), ends.max()}))

@@ -70,7 +70,7 @@ def write(
     work: list[Callable[[], object]] = [partial(data_csv, found.results)]
     work.extend(reversed([*chain.from_iterable(drawn)]))
     with beside(work, processes) as (csv, *waiting):
-        judged = conclusions.judge(found, parts)
+        judged = conclusions.judge(parts)
         report = Report(Output(out), styles, judged, unicode)
         _write_data(report, parts[0])
         figures = iter(cast(list[Waiting], waiting[::-1]))
