@@ -46,7 +46,7 @@ def answer(
         return f"Nothing to compare{': only one row that competes has a result' * len(rows)}."
     if len(compared) < 2:
         return _unknown(rows, enough, _in_several_ways(rankings, inside) - enough, titles)
-    lengths = {schedules.get(key, "") for key in compared}
+    lengths = {schedules[key] for key in compared}
     same = next(iter(lengths)) if len(lengths) == 1 else ""
     trained = f", each trained for {same}" if same else ", not all trained alike (see below)"
     trained = "" if lengths == {""} else trained
@@ -144,7 +144,7 @@ def _wide(metric: str, inside: pd.DataFrame, titles: Mapping[Key, str]) -> str:
     for at in placed.index[(placed["place"] == 1) & spread]:
         if widths[at] > max(apart, WIDER * widths.drop(at).median()):
             row = placed.loc[at]
-            name = titles.get((row["label"], row["group"]), row["label"])
+            name = titles[row["label"], row["group"]]
             found.append(f"the mean of {name} may lie from {row['low']:.3f} to {row['high']:.3f}")
     if not found:
         return ""
@@ -157,8 +157,8 @@ def _keys(frame: pd.DataFrame) -> list[Key]:
 
 def _few(rest: Sequence[Key], compared: Sequence[Key], titles: Mapping[Key, str]) -> str:
     """Name the rows of too few seeds, without what was changed for them where that is no use."""
-    taken = {titles.get(key, key[0]).partition(" [")[0] for key in compared}
-    called = [(titles.get(key, key[0]), titles.get(key, key[0]).partition(" [")[0]) for key in rest]
+    taken = {titles[key].partition(" [")[0] for key in compared}
+    called = [(titles[key], titles[key].partition(" [")[0]) for key in rest]
     names = dict.fromkeys(full if short in taken else short for full, short in called)
     return f"{listed(list(names))} (fewer than {LEAST} seeds)"
 
@@ -188,7 +188,7 @@ def _told(
     only = "" if everyone else f"{PART}{_named(among, titles)} alone "
     if len(first) == 1:
         rank = "the better of the two" if len(among) == 2 else f"the first of these {len(among)}"
-        return f"{only}{titles.get(first[0], first[0][0])} is {rank} by {metrics}"
+        return f"{only}{titles[first[0]]} is {rank} by {metrics}"
     rows = ALL if len(first) == len(among) else _named(first, titles)
     return f"{only}{rows} share the first place, not separated, by {metrics}"
 
@@ -199,4 +199,4 @@ def _leads(key: Key, contests: Sequence[_Contest]) -> bool:
 
 
 def _named(keys: Sequence[Key], titles: Mapping[Key, str]) -> str:
-    return listed([titles.get(key, key[0]) for key in keys])
+    return listed([titles[key] for key in keys])

@@ -12,13 +12,11 @@ from typing import NamedTuple, TypeAlias
 import pandas as pd
 
 from textbench.contracts.plain import grouped
-from textbench.judge.record import own_overrides
+from textbench.judge.record import IDENTITY, flat, own_overrides
 from textbench.store.rows import BROKEN
 
 Fields: TypeAlias = Mapping[str, object]
 """Of a record: a row of a runs frame, or the spec of a warm-up."""
-IDENTITY = ("trainer", "version", "config", "backbone", "evaluation", "metrics", "warmup")
-"""Those that decide a run's numbers, besides its data and its seed."""
 AT = ["task", "preset", "task_fingerprint", "label", "group"]
 
 
@@ -95,7 +93,7 @@ class Place:
     @property
     def details(self) -> dict[str, object]:
         """Its record and its data, option by option."""
-        return {**dict(_flat(self.record)), "data": self.fingerprint}
+        return {**dict(flat(self.record)), "data": self.fingerprint}
 
     def first(self, column: str) -> object:
         """Return what its runs have in a column; None where the frame has no such column."""
@@ -143,16 +141,6 @@ def _told_apart(place: Place, rivals: list[Place]) -> Place:
     }
     first = place.runs.iloc[0]
     return replace(place, name=_called(first, {**_own(first), **(apart or {"group": place.group})}))
-
-
-def _flat(fields: Fields, prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in fields.items():
-        if key == "warmup" and isinstance(value, Mapping):
-            yield from _flat({name: value.get(name) for name in IDENTITY}, f"{prefix}warmup.")
-        elif isinstance(value, Mapping):
-            yield from _flat(value, prefix if key == "config" else f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def matched(

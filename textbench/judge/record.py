@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from textbench.contracts.plain import Json
 
+IDENTITY = ("trainer", "version", "config", "backbone", "evaluation", "metrics", "alpha", "warmup")
+"""What decides a run's numbers, besides its data and its seed."""
 SCHEDULE = {
     "epochs": "epochs",
     "iterations": "iterations",
@@ -119,6 +121,17 @@ class Record:
         if found is None:
             return None
         return int(found[1 if split == "train" else 2].replace(",", ""))
+
+
+def flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield what `IDENTITY` names of a run and its warm-up, option by option."""
+    for key, value in identity.items():
+        if key == "warmup" and isinstance(value, Mapping):
+            yield from flat({name: value.get(name) for name in IDENTITY}, f"{prefix}warmup.")
+        elif isinstance(value, Mapping):
+            yield from flat(value, prefix if key == "config" else f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def own_overrides(overrides: object, label: str, trainer: str) -> dict[str, object]:

@@ -15,7 +15,7 @@ from textbench.judge import answer, claims, ranking, statements, verdicts
 from textbench.report.definitions import grid_rows, headlines, references, usual_headlines
 from textbench.report.provenance import statuses
 from textbench.report.rankings import titles
-from textbench.report.sections import Section, indexed, records
+from textbench.report.sections import Section, records
 from textbench.report.trust import length, sizes, trust
 from textbench.store.frames import Frames
 
@@ -84,8 +84,8 @@ def better(section: Section, found: Sequence[ranking.Ranking]) -> str:
     """Return in a few words who is better, by all rankings of a section."""
     differing = sizes(section)
     lengths = {
-        (row.label, row.group): ", ".join(filter(None, (length(section, key), differing.get(key))))
-        for key, row in indexed(section.rows)
+        line.key: ", ".join(filter(None, (length(section, line), differing.get(line.key))))
+        for line in section.lines
     }
     if not found:
         return ""

@@ -12,7 +12,7 @@ from textbench.judge import stats
 from textbench.judge.power import LEAST, MOST
 from textbench.judge.stats import Difference
 from textbench.report.layout import Block, Cell, Head, Layout, Line
-from textbench.report.markup import MISSING, number
+from textbench.report.markup import MISSING, number, p_value
 from textbench.report.sections import spelt_out
 from textbench.report.tables import Column, Table, baselines
 
@@ -84,7 +84,7 @@ def _frame(
 
 
 def _differences(column: Column, base: int) -> dict[Hashable, Difference]:
-    values = column.measured().seeds()
+    values = column.seeds()
     theirs = values.pop(base, {})
     pairs = {row: (mine, theirs) for row, mine in values.items()} if theirs else {}
     told = {row: pair for row, pair in pairs.items() if min(map(len, pair)) >= LEAST}
@@ -119,8 +119,7 @@ def text(difference: Difference, digits: int) -> str:
     low, high = (number(end, digits, signed=True) for end in (difference.low, difference.high))
     shown += " [no spread]" if difference.note == "no spread" else f" [{low}, {high}]"
     if difference.separated:
-        p = difference.p_holm
-        return f"{shown} p={number(p, 3)}" if p >= 0.001 else f"{shown} p<0.001"
+        return f"{shown} {p_value(difference.p_holm)}"
     if difference.needed is not None:
         return f"{shown} n≥{difference.needed}"
     return shown if math.isnan(difference.p_holm) else f"{shown} n>{MOST}"

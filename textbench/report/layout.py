@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from textbench.contracts.plain import grouped
 from textbench.report.definitions import ColumnSpec, row_names
 from textbench.report.markup import MINUS, MISSING, counted, number, render
 from textbench.report.notes import (
@@ -17,10 +18,10 @@ from textbench.report.notes import (
     never_followed,
     notes,
 )
-from textbench.report.sections import indexed
+from textbench.report.sections import Row, indexed, records
 from textbench.report.tables import CSV_COLUMNS, Table, has_paper
 
-Cells = Mapping[tuple[Hashable, ...], "Cell"]
+Cells = Mapping[tuple[int, int], "Cell"]
 """By places of row and column."""
 WIDE = 6
 """Columns of algorithms that a page of LaTeX has room for."""
@@ -82,11 +83,9 @@ class Layout:
 
 def layout(table: Table) -> Layout:
     """Return what the templates need; a table of every metric has its metrics as lines."""
-    groups = {
-        key: lines
-        for key, lines in table.cells.groupby(["at", "number"], sort=False, observed=True)
-    }
-    cells = {key: _cell(table, lines) for key, lines in groups.items()}
+    rows = list(indexed(table.rows))
+    groups = grouped(((line.at, line.number), line) for line in records(table.cells))
+    cells = {(at, i): _cell(table, rows[at], lines) for (at, i), lines in groups.items()}
     down = table.spec.every_metric
     return Layout(
         table.id,
@@ -159,38 +158,34 @@ def _paper_mark(table: Table, spec: ColumnSpec) -> str:
 # -- cells -----------------------------------------------------------------------------------
 
 
-def _cell(table: Table, lines: pd.DataFrame) -> Cell:
+def _cell(table: Table, place: tuple[int, Row], lines: Sequence[Row]) -> Cell:
     """Lay out the lines of one row and column: several for a pair of metrics."""
-    first = lines.iloc[0]
-    column = table.columns[first["number"]].spec
-    row = table.rows.iloc[first["at"]]
-    mark = _paper_mark(table, column) if lines["paper"].notna().any() else ""
-    ours = _ours(lines, first, row, column, table)
-    return Cell(ours, bool(first["best"]), _paper(lines, first, column), mark)
+    (key, row), first = place, lines[0]
+    column = table.columns[first.number].spec
+    mark = _paper_mark(table, column) if any(pd.notna(line.paper) for line in lines) else ""
+    runs = table.section.runs
+    started = runs.loc[runs["row"] == key, "warmup_label"] if first.n and first.in_warmup else ()
+    warmup = _name(", ".join(sorted({*started} - {""})))
+    ours = _ours(lines, row.done, column, warmup)
+    return Cell(ours, bool(first.best), _paper(lines, column), mark)
 
 
-def _ours(
-    lines: pd.DataFrame, first: pd.Series, row: pd.Series, column: ColumnSpec, table: Table
-) -> str:
+def _ours(lines: Sequence[Row], done: int, column: ColumnSpec, warmup: str) -> str:
     """Format our number with its spread, and how many seeds it is of where that is not all."""
-    n, inside = first["n"], first["in_warmup"]
+    n, inside, spread = lines[0].n, lines[0].in_warmup, lines[0].shown_spread
     if not n:
         return MISSING
-    runs = table.section.runs
-    labels = set(runs.loc[runs["row"] == row.name, "warmup_label"]) - {""}
-    warmup = _name(", ".join(sorted(labels)))
     if inside == n:
         return in_warmup(warmup, pair=len(column.metrics) > 1)
-    spread = first["shown_spread"]
     if column.is_count:
-        text = " + ".join(counted(value) for value in lines["mean"])
+        text = " + ".join(counted(line.mean) for line in lines)
         text += f" ± {counted(spread)}" if spread > 0 else ""
     else:
-        text = " + ".join(_mean(value, column.digits) for value in lines["mean"])
+        text = " + ".join(_mean(line.mean, column.digits) for line in lines)
         text += f" ± {number(spread, column.digits)}" if math.isfinite(spread) else ""
     if inside:
         text += f" ({inside:.0f} of {n} in {warmup})"
-    return text + (f" (n={n})" if n != row["done"] else "")
+    return text + (f" (n={n})" if n != done else "")
 
 
 def _mean(value: float, digits: int) -> str:
@@ -201,15 +196,15 @@ def _mean(value: float, digits: int) -> str:
     return number(value, needed) if needed <= 6 else f"{value:.0e}".replace("-", MINUS)
 
 
-def _paper(lines: pd.DataFrame, first: pd.Series, column: ColumnSpec) -> str:
+def _paper(lines: Sequence[Row], column: ColumnSpec) -> str:
     """Format the paper's number."""
-    if first["paper_warmup"]:
-        return in_warmup(_name(first["paper_warmup"]), pair=len(column.metrics) > 1)
-    if lines["paper"].isna().any():
+    warmup, sd = lines[0].paper_warmup, lines[0].paper_sd
+    if warmup:
+        return in_warmup(_name(warmup), pair=len(column.metrics) > 1)
+    if any(pd.isna(line.paper) for line in lines):
         return MISSING
-    text = " + ".join(number(value, column.digits) for value in lines["paper"])
-    sd = first["paper_sd"]
-    return text if sd is None or math.isnan(sd) else f"{text} ± {number(sd, column.digits)}"
+    text = " + ".join(number(line.paper, column.digits) for line in lines)
+    return text if pd.isna(sd) else f"{text} ± {number(sd, column.digits)}"
 
 
 def in_warmup(name: str, *, pair: bool) -> str:

@@ -135,6 +135,11 @@ def number(value: float, digits: int, *, signed: bool = False) -> str:
     return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", MINUS)
 
 
+def p_value(p: float) -> str:
+    """Format a p-value that is told."""
+    return f"p={number(p, 3)}" if p >= 0.001 else "p<0.001"
+
+
 def counted(value: float) -> str:
     """Format a whole number, its thousands separated; a mean of counts is rounded."""
     return f"{value:,.0f}" if math.isfinite(value) else MISSING
@@ -153,7 +158,13 @@ def render(template: str, context: Mapping[str, object], unicode: bool = False) 
         context: What it needs.
         unicode: See `latex`.
     """
-    is_latex = template.endswith(".tex.jinja")
+    environment = _environment(template[template.index(".") :], unicode)
+    return environment.get_template(template).render(context)
+
+
+@functools.cache
+def _environment(suffix: str, unicode: bool) -> jinja2.Environment:
+    """Return what compiles each template of a kind of file once."""
     delimiters: dict[str, Any] = {
         "block_start_string": "<%",
         "block_end_string": "%>",
@@ -164,13 +175,13 @@ def render(template: str, context: Mapping[str, object], unicode: bool = False) 
     }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
-        autoescape=template.endswith(".html.jinja"),
+        autoescape=suffix.endswith(".html.jinja"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         finalize=_shown,
-        **(delimiters if is_latex else {}),
+        **(delimiters if suffix == ".tex.jinja" else {}),
     )
     environment.filters.update(
         tex=functools.partial(latex, unicode=unicode),
@@ -178,4 +189,4 @@ def render(template: str, context: Mapping[str, object], unicode: bool = False) 
         md=markdown,
         mdnum=markdown_number,
     )
-    return environment.get_template(template).render(context)
+    return environment

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from textbench.contracts.plain import grouped
 from textbench.judge.power import LEAST
 from textbench.report.definitions import row_names
-from textbench.report.provenance import codes, progress
+from textbench.report.provenance import of_several_codes, progress
 from textbench.report.sections import Row, indexed, records, spelt_out
 from textbench.report.tables import Column, Table
 
@@ -148,15 +148,16 @@ def _missing(table: Table) -> Iterator[str]:
 def _unfinished(table: Table) -> Iterator[str]:
     """List the runs that are in no mean, and the rows whose runs were made by different code."""
     runs = table.section.runs
+    left = grouped((r.row, r) for r in records(runs[runs["status"] != "done"].sort_values("seed")))
+    several = of_several_codes(runs)
     for key, row in indexed(table.rows):
-        mine = runs[runs["row"] == key].sort_values("seed")
-        for run in records(mine[mine["status"] != "done"]):
-            yield f"{row.title}, seed {run.seed}: {unfinished(run)}."
-        if len(codes(mine[mine["status"] == "done"])) > 1:
+        for run in left.get(key, ()):
+            yield f"{row.title}, seed {run.seed}: {_progress(run)}."
+        if key in several:
             yield f"{row.title}: its seeds were not all made by the same version of the code."
 
 
-def unfinished(run: Row) -> str:
+def _progress(run: Row) -> str:
     """Say how far a run got and why it has no result."""
     where = f" ({progress(run)})" if progress(run) else ""
     return f"{run.status}{where}" + (f": {run.reason}" if run.reason else "")

@@ -85,12 +85,11 @@ def figure_of(
     for part, strip in zip(parts[:, 0].tolist(), strips, strict=True):
         part.patch.set_visible(False)  # it is empty, and its corner lies at 0 or at -0
         lines = math.ceil(strip.panels / columns)
-        axes = part.subplots(lines, columns, squeeze=False).ravel().tolist()
-        for unused in axes[strip.panels :]:
-            unused.remove()
+        grid = part.add_gridspec(lines, columns)
+        axes = [part.add_subplot(grid[place]) for place in range(strip.panels)]
         if strip.title:
             part.suptitle(strip.title, fontsize=9, fontweight="bold", x=0.01, ha="left")
-        found.append((part, axes[: strip.panels]))
+        found.append((part, axes))
     return figure, found
 
 

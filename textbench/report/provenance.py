@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from textbench import __version__
+from textbench.contracts.plain import grouped
 from textbench.report.sections import Row, records
 from textbench.store.rows import Start
 
@@ -46,9 +47,11 @@ def commands(starts: Iterable[Start]) -> list[str]:
     return sorted({str(start["command"]) for start in starts if start.get("command")})
 
 
-def codes(runs: pd.DataFrame) -> set[object]:
-    """Return the versions of the trainer's code that runs were made by."""
-    return {start.get("code") for starts in runs["starts"] for start in starts}
+def of_several_codes(runs: pd.DataFrame) -> set[int]:
+    """Return the rows whose finished runs were made by several versions of the trainer's code."""
+    done = records(runs[runs["status"] == "done"])
+    made = grouped((run.row, start.get("code")) for run in done for start in run.starts)
+    return {row for row, codes in made.items() if len(set(codes)) > 1}
 
 
 def problems(runs: pd.DataFrame, unreadable: Mapping[str, str]) -> list[dict[str, str]]:

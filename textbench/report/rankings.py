@@ -12,7 +12,7 @@ from textbench.judge.power import LEAST
 from textbench.judge.stats import ROUNDING
 from textbench.report.definitions import cautions
 from textbench.report.layout import seeds
-from textbench.report.markup import number
+from textbench.report.markup import number, p_value
 from textbench.report.sections import Row, Section, records
 
 NO_SPREAD = "no spread"
@@ -64,7 +64,7 @@ def ranked(section: Section, found: ranking.Ranking) -> Ranked:
     digits = _digits(told)
     for row in told:
         key = (row.label, row.group)
-        title, (runs, done) = names.get(key, row.name), started.get(key, (row.n, row.n))
+        title, (runs, done) = names[key], started[key]
         if row.place is None:
             alike = " measured in this way" * (done >= LEAST)
             why = f"fewer than {LEAST} seeds{alike}"
@@ -132,8 +132,7 @@ def _note(row: Row, best: int) -> str:
         return str(row.note or "")
     seeds = _compared(row, best)
     if row.separated:
-        p = f"p={number(row.p_holm, 3)}" if row.p_holm >= 0.001 else "p<0.001"
-        return f"separated ({', '.join(filter(None, (p, seeds)))})"
+        return f"separated ({', '.join(filter(None, (p_value(row.p_holm), seeds)))})"
     text = "not separated from the best" + (f" ({seeds})" if seeds else "")
     if row.more_seeds is not None:
         more = int(row.more_seeds)

@@ -12,12 +12,10 @@ import pandas as pd
 from textbench.contracts.plain import grouped
 from textbench.judge import published
 from textbench.judge import sections as divided
-from textbench.judge.record import is_own, own_overrides
+from textbench.judge.record import IDENTITY, flat, is_own, own_overrides
 from textbench.report.definitions import matches
 from textbench.store.frames import Frames
 
-IDENTITY = ("trainer", "version", "config", "backbone", "evaluation", "warmup", "metrics", "alpha")
-"""What decides a run's numbers, besides its data and its seed."""
 BRIEF = 24
 """Letters of options that a row's title has room for."""
 
@@ -193,7 +191,7 @@ def _options(examples: pd.DataFrame) -> list[dict[str, object]]:
     their identity differs: trainer version, backbone, evaluation, warm-up.
     """
     runs = records(examples)
-    identities = [dict(_flat({key: getattr(run, key) for key in IDENTITY})) for run in runs]
+    identities = [dict(flat({key: getattr(run, key) for key in IDENTITY})) for run in runs]
     rivals = grouped(zip([run.label for run in runs], identities, strict=True))
     described: list[dict[str, object]] = []
     for run, identity in zip(runs, identities, strict=True):
@@ -236,14 +234,3 @@ def spelt_out(rows: pd.DataFrame) -> list[str]:
     short = rows[rows["brief"] != rows["options"]]
     pairs = zip(short["options"], short["title"], strict=True)
     return [f"{', '.join(titles)}: {options}." for options, titles in grouped(pairs).items()]
-
-
-def _flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in identity.items():
-        if key == "warmup" and value is not None:
-            kept = {k: value[k] for k in IDENTITY if k in value}
-            yield from _flat(kept, f"{prefix}warmup.")
-        elif isinstance(value, Mapping):
-            yield from _flat(value, prefix if key == "config" else f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

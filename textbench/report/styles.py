@@ -103,7 +103,7 @@ def groups(section: Section) -> Iterator[tuple[str, list[Hashable]]]:
 @contextmanager
 def look(families: Sequence[str] = (FONT,)) -> Iterator[None]:
     """Seaborn's look, as matplotlib ships it, whatever the user's own settings are."""
-    from matplotlib import rc_context, style
+    from matplotlib import style
 
     ours: dict[str, object] = {
         "font.family": list(families),
@@ -124,7 +124,7 @@ def look(families: Sequence[str] = (FONT,)) -> Iterator[None]:
         "seaborn-v0_8-paper",
         ours,
     ]
-    with rc_context(), style.context(sheets), warnings.catch_warnings():
+    with style.context(sheets), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing", UserWarning)  # captions say so
         yield
 

@@ -49,10 +49,6 @@ class Column:
         """The heading in LaTeX."""
         return (self.spec.latex or latex(self.spec.title)) + f" ({self.mark})" * bool(self.mark)
 
-    def measured(self) -> Column:
-        """Return the column without the runs that have no number."""
-        return replace(self, picked=self.picked[self.picked["protocol"] != ""])
-
     def seeds(self) -> dict[Hashable, dict[int, float]]:
         """Return by seed what each row is compared by, as of `select.pick`."""
         found: dict[Hashable, dict[int, float]] = {}
@@ -172,7 +168,7 @@ def _places(column: Column, section: Section) -> dict[Hashable, int]:
         return {}
     out = section.rows["label"].isin(references()) | section.rows["fresh_data"].astype(bool)
     outside = set(section.rows.index[out])
-    found = column.measured().seeds()
+    found = column.seeds()
     inside = {row: values for row, values in found.items() if row not in outside}
     if len(inside) < 2:
         return {}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
 from textbench.contracts.plain import grouped
 from textbench.judge.comparable import UNPUBLISHED
+from textbench.judge.measures import of_row
 from textbench.judge.power import LEAST
 from textbench.judge.published import tables
-from textbench.judge.record import Record
+from textbench.judge.sections import Line
 from textbench.report.definitions import grid_rows
 from textbench.report.layout import seeds
-from textbench.report.provenance import codes, statuses
+from textbench.report.provenance import of_several_codes, statuses
 from textbench.report.rankings import titles
 from textbench.report.sections import Section, indexed, records, spelt_out
 from textbench.store.rows import BROKEN
@@ -30,21 +31,16 @@ def trust(section: Section, numbers: pd.DataFrame) -> Iterator[str]:
     yield f"Seeds: {_seeds(general)}."
     if options := spelt_out(general.rows):
         yield f"Options: {' '.join(options)}"
-    lengths = (
-        (length(general, key) or "of its own", row.title) for key, row in indexed(general.rows)
-    )
-    yield f"Schedules: {_told(lengths)}."
+    called = titles(general)
+    lengths = {line.key: length(general, line) or "of its own" for line in general.lines}
+    yield f"Schedules: {_told((lengths[key], title) for key, title in called.items())}."
     if several_sizes := sizes(general):
-        rows = [(key, row) for key, row in indexed(general.rows) if key in several_sizes]
-        told = _told((several_sizes[key], row.title) for key, row in rows)
-        yield f"Sizes of the shared generator differ: {told}."
+        told = ((several_sizes[key], called[key]) for key in called if key in several_sizes)
+        yield f"Sizes of the shared generator differ: {_told(told)}."
     data = section.note or section.task_options
     yield f"Data: {data}; fingerprint {section.fingerprint}{_held_to_be(section)}."
-    done = general.runs[general.runs["status"] == "done"]
-    several = [
-        row.title for key, row in indexed(general.rows) if len(codes(done[done["row"] == key])) > 1
-    ]
-    if several:
+    by_several = of_several_codes(general.runs)
+    if several := [row.title for key, row in indexed(general.rows) if key in by_several]:
         yield f"Code: the seeds of {', '.join(several)} were made by several versions of it."
     about = section.evaluations.about
     if disputed := [m for m in section.evaluations.measured if about.loc[m, "disputed"]]:
@@ -81,22 +77,20 @@ def _told(pairs: Iterable[tuple[str, str]]) -> str:
     return "; ".join(f"{', '.join(rows)}: {what}" for what, rows in grouped(pairs).items())
 
 
-def sizes(section: Section) -> dict[Hashable, str]:
+def sizes(section: Section) -> dict[tuple[str, str], str]:
     """Return each row's sizes of the shared LSTM, where they are not the same for all."""
-    own = section.runs.drop_duplicates("row").set_index("row")
     told = {
-        key: ", ".join(f"{name} {size}" for name, size in sorted(backbone.items()))
-        for key, backbone in own.loc[~own["own_generator"].astype(bool), "backbone"].items()
+        line.key: ", ".join(f"{name} {n}" for name, n in sorted(line.record.backbone.items()))
+        for line in section.lines
+        if not line.record.own_generator
     }
     return told if len(set(told.values())) > 1 else {}
 
 
-def length(section: Section, row: int) -> str:
+def length(section: Section, line: Line) -> str:
     """Return how long a row was trained, in words, and where it stopped if that was earlier."""
-    runs = section.runs[section.runs["row"] == row]
-    record = Record.of({str(key): value for key, value in runs.iloc[0].items()})
-    at = section.evaluations.finals.at
-    ends = at.loc[at["run"].isin(runs.index), "epoch"]
+    record = line.record
+    ends = of_row(section.evaluations.finals.at, line.key)["epoch"]
     if not record.last_epoch or not len(ends) or ends.min() >= record.last_epoch:
         return record.schedule
     when = " to ".join(f"{epoch:g}" for epoch in sorted({ends.min(), ends.max()}))
