@@ -113,7 +113,7 @@ def test_a_row_of_two_protocols_counts_with_the_one_of_most_seeds() -> None:
     for seed, protocol in enumerate(("/1", "/2", "/1")):
         made.run("mle", seed, final={"nll_test": float(seed)}, protocol=protocol)
     frame = measures.final(evaluated(made), ["nll_test"])
-    values, protocol = measures.sample(frame, "mle", frame["group"].iloc[0])
+    values, protocol = measures.sample(frame, ("mle", frame["group"].iloc[0]))
     assert (values, protocol) == ({0: 0.0, 2: 2.0}, "nll_test/1")
 
 

@@ -91,7 +91,7 @@ def measured(
         mine = measures.of_row(frame, line.key)
         why = next((one for one in mine["why"] if one), "")
         frame = frame[frame["why"] == ""]
-    values, protocol = measures.sample(frame, *line.key)
+    values, protocol = measures.sample(frame, line.key)
     grids = frame.loc[frame["label"] == line.label, "grid"] if "grid" in frame else ()
     grid = "; ".join(f"{row.name}: {text}" for text in dict.fromkeys(grids))
     if values or why:
@@ -176,7 +176,7 @@ def _grid(measure: Measure, row: Contestant, section: Section) -> Side:
     """Return the spread of the final value over the rows of a grid, by seed."""
     finals = Measure("final", measure.metrics)
     frame = section.once(finals, lambda: measures.final(section.evaluations, measure.metrics))
-    found = [measures.sample(frame, *line.key) for line in row.lines]
+    found = [measures.sample(frame, line.key) for line in row.lines]
     protocols = {protocol for _, protocol in found}
     seeds = set.intersection(*(set(values) for values, _ in found)) if found else set()
     if len(found) < 3 or not seeds:

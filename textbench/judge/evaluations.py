@@ -66,6 +66,8 @@ class Evaluations:
 
     def where(self, mask: NDArray[np.bool_]) -> Evaluations:
         """Return the evaluations for which a mask holds."""
+        if mask.all():
+            return self
         return Evaluations(
             self.at[mask].reset_index(drop=True),
             self.metrics,

@@ -237,15 +237,14 @@ def generator_epochs(logs: pd.DataFrame, clock: str) -> pd.DataFrame:
 # -- samples ---------------------------------------------------------------------------------
 
 
-def sample(measured: pd.DataFrame, label: str, group: str) -> tuple[dict[int, float], str]:
+def sample(measured: pd.DataFrame, key: tuple[str, str]) -> tuple[dict[int, float], str]:
     """Return one row's values by seed, of the protocol that most of its seeds have, and that.
 
     Args:
         measured: What the functions above return.
-        label: The row's.
-        group: The row's.
+        key: The row's label and group.
     """
-    mine = of_row(measured, (label, group))
+    mine = of_row(measured, key)
     if not len(mine):
         return {}, ""
     protocol = str(Counter(mine["protocol"]).most_common(1)[0][0])

@@ -123,7 +123,7 @@ def _by(
         return
     ways = measured.groupby("protocol", sort=True, observed=True)
     for protocol, same in ways:
-        values = {line: sample(same, *line.key)[0] for line in section.lines}
+        values = {line: sample(same, line.key)[0] for line in section.lines}
         values = {line: by_seed for line, by_seed in values.items() if by_seed}
         rows, sentence = _ranked(values, direction, metric, outside, names)
         yield Ranking(

@@ -146,7 +146,7 @@ def _judge(
     if column.select == "time":
         return replace(head, outcome="not comparable", why=column.incomparable)
     measured = section.once((table.id, key), lambda: _measure(section, column))
-    values, protocol = sample(measured, *line.key)
+    values, protocol = sample(measured, line.key)
     if not values:
         return replace(head, outcome="not run", why="no finished run has it")
     stopping = row.stopping.get(column.id)

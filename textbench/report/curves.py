@@ -36,13 +36,13 @@ class Curve:
     @cached_property
     def start(self) -> float:
         """Where training took over from the warm-up; 0 without one."""
-        begins = self.points.groupby("run", observed=True)["x"].min()
-        return float(begins.max()) if self.starts_warm else 0.0
+        begins = (float(points[:, 0].min()) for points in self.lines.values())
+        return max(begins) if self.starts_warm else 0.0
 
     @property
     def length(self) -> int:
         """How many points the longest run has."""
-        return int(self.points.groupby("run", observed=True).size().max())
+        return max(map(len, self.lines.values()))
 
     @cached_property
     def lines(self) -> dict[str, NDArray[np.float64]]:

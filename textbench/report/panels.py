@@ -188,7 +188,7 @@ def _draw_curve(ax: Axes, curve: Curve, style: Style, *, wide: bool, dotted: boo
 
 def zoom(ax: Axes, curves: Sequence[Curve], end: float) -> None:
     """Show x from 0 to ``end``, and of y what ``curves`` need there."""
-    points = np.concatenate([curve.points[["x", "value"]].to_numpy(float) for curve in curves])
+    points = np.concatenate([points for curve in curves for points in curve.lines.values()])
     last = points[:, 0].max()
     shown = points[points[:, 0] <= end][:, 1]
     ax.set_xlim(0.0, end if last >= end else last + 0.02 * (last or 1.0))

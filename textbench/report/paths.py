@@ -76,7 +76,7 @@ def _after_the_start(
     ax: Axes, curves: Sequence[Curve], pairs: Sequence[tuple[float, float]]
 ) -> None:
     """Leave what precedes the second evaluation outside: untrained models lie far off."""
-    found = [c.points[c.points.duplicated("run")][["x", "value"]].to_numpy(float) for c in curves]
+    found = [points[1:] for curve in curves for points in curve.lines.values()]
     every = np.concatenate([*found, np.array(pairs, dtype=float).reshape(-1, 2)])
     low, high = every.min(axis=0), every.max(axis=0)
     margin = np.where(high > low, 0.06 * (high - low), 0.5)
