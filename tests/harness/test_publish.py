@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +23,7 @@ from textbench.cli import cli
 from textbench.store import publish
 from textbench.store.files import host, temporary
 from textbench.store.publish import SAMPLE_LINES, thinned
+from textbench.store.read import read_store
 from textbench.store.rows import EpochRow, LossRow
 
 
@@ -235,6 +237,15 @@ def test_what_is_no_evidence_is_left_out(harm: str, said: str, store: Path) -> N
     (line,) = done.stderr.splitlines()
     assert line.startswith("textbench: synthetic-tiny/mle/s1-") and said in line
     assert len(load_results("kept/mine")["run"].unique()) == 2
+
+
+def test_the_page_names_plug_ins_which_no_commit_need_hold(store: Path) -> None:
+    assert call("publish results mine --to kept").exit_code == 0
+    page = Path("kept/mine/README.md")
+    assert "lug-in" not in page.read_text("utf-8")
+    made_so = read_store("kept/mine").runs[0]
+    other = replace(made_so, spec=replace(made_so.spec, plugins=("/home/me/a`b.py", "c.py")))
+    assert "these commits: `a'b.py`, `c.py`. Keep" in publish.page("mine", [made_so, other])
 
 
 def test_a_hostile_record_is_one_line_of_the_page(store: Path) -> None:

@@ -47,7 +47,7 @@ def command(store: Path, name: str, folder: Path, only: tuple[str, ...]) -> None
     """Write compact records of STORE's finished runs into the published store NAME.
 
     Every run is checked first: its record must fit together, its generator be what it wrote, and
-    its code be a commit without changes.
+    its code be a commit without changes. A plug-in may lie elsewhere; the store's page says so.
     """
     if not NAME.fullmatch(name):
         raise UserError(f"{name!r} is no name of a store: letters, digits, and - _ . between them")

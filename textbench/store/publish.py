@@ -201,7 +201,15 @@ def page(name: str, runs: Iterable[RecordedRun]) -> str:
         commits = _values(str(start.get("commit", ""))[:12] for start in starts)
         machines = _values(f"{start.get('cpu', '')}, {start.get('device', '')}" for start in starts)
         lines.append(f"| `{_plain(label)}` | {options or '-'} | {seeds} | {commits} | {machines} |")
-    starts = [start for group in rows.values() for run in group for start in run.starts]
+    every = [run for group in rows.values() for run in group]
+    if plugins := sorted({Path(file).name for run in every for file in run.spec.plugins}):
+        named = ", ".join(f"`{_plain(file)}`" for file in plugins)
+        lines += [
+            "",
+            f"Plug-ins were loaded, which need not be part of these commits: {named}. Keep them "
+            "beside the records; `code` in `env.json` is the hash of a trainer's source.",
+        ]
+    starts = [start for run in every for start in run.starts]
     lines += ["", "```sh", *commands(str(start.get("command", "")) for start in starts), "```"]
     return "\n".join(lines) + "\n"
 
