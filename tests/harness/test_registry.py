@@ -169,12 +169,18 @@ def test_plugin_registers_what_it_defines(tmp_path: Path) -> None:
         ("import bad\n", "No module named 'bad'; a plug-in is one file"),
         ("raise SystemExit('no')\n", r"bad.py:1: SystemExit: no"),
         ("x = 1\n", "defines no Trainer, Metric or Task"),
-        (PLUGIN.replace('"mine"', '"cot"'), "a trainer called 'cot' exists already"),
+        (
+            PLUGIN.replace('"mine"', '"cot"'),
+            "a trainer called 'cot' exists already, in textbench.alg",
+        ),
         (PLUGIN.replace('"mine"', '"synthetic"'), "a task called 'synthetic' exists already"),
         (PLUGIN.replace('"mine"', '"backbone"'), "the name 'backbone' is reserved"),
         (PLUGIN.replace('"mine"', '"my.own"'), "Mine.name is 'my.own'"),
         (PLUGIN.replace("def step(", "def stepp("), "Mine does not define step"),
-        (PLUGIN.replace("    config_schema", "    schema"), "Mine does not define config_schema"),
+        (
+            PLUGIN.replace("    config_schema", "    schema"),
+            r"schema \(one without options says config_schema = text",
+        ),
         (PLUGIN.replace('    direction = "none"\n', ""), "Zero does not define direction"),
         (
             PLUGIN.replace('"none"', '"up"'),

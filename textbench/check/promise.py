@@ -112,6 +112,17 @@ def _judge(
         return Finding(one.name, "FAILED", f"it raised {raised(error)}", "no exception")
 
 
+def expect(wrong: str) -> None:
+    """Check that nothing is wrong with what a plug-in has (`textbench.contracts.returned`).
+
+    Raises:
+        Violation: Something is.
+    """
+    if wrong:
+        seen, _, right = wrong.partition("; it must be ")
+        raise Violation(seen, right or "what every plug-in has")
+
+
 def expect_options(schema: type[Config], values: Mapping[str, object]) -> str:
     """Check that every option has a default and a help text, and survives JSON.
 

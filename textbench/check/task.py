@@ -9,13 +9,14 @@ from torch import Tensor
 
 from textbench.check.generator import LARGEST_Z, deviations
 from textbench.check.laboratory import difference
-from textbench.check.promise import Check, Violation, expect_options
+from textbench.check.promise import Check, Violation, expect, expect_options
 from textbench.check.task_fingerprint import fingerprint, named_files
 from textbench.check.task_laboratory import Laboratory, Record, not_for_training, splits
 from textbench.contracts.config import Config
 from textbench.contracts.data import training_data
 from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.metric import NotApplicableError
+from textbench.contracts.returned import wrong_lines, wrong_sequences
 from textbench.contracts.task import END, UNKNOWN, UNKNOWN_WORD, Kept, Task, TextTask
 from textbench.plan import registry
 
@@ -34,26 +35,7 @@ def sequences(laboratory: Laboratory, record: Record) -> str:
     """Every split is ``(N, T)`` int64, within the vocabulary, and as large as it says."""
     task = record.task
     for name, tokens in record.splits.items():
-        shape = tuple(tokens.shape)
-        if (
-            tokens.dtype != torch.int64
-            or len(shape) != 2
-            or shape[1] != task.length
-            or not shape[0]
-        ):
-            raise Violation(
-                f"{name} has shape {shape}, {tokens.dtype}", f"(N, {task.length}), int64, N > 0"
-            )
-        if int(tokens.min()) < 0 or int(tokens.max()) >= task.vocab_size:
-            raise Violation(
-                f"{name} holds symbols from {int(tokens.min())} to {int(tokens.max())}",
-                f"0 to {task.vocab_size - 1}",
-            )
-    if len(record.splits["train"]) != task.train_size():
-        raise Violation(
-            f"train_size() is {task.train_size()}, train has {len(record.splits['train'])}",
-            "the number of training sequences",
-        )
+        expect(wrong_sequences(task, name, tokens))
     return record.summary
 
 
@@ -142,11 +124,7 @@ def decoding(laboratory: Laboratory, record: Record) -> str:
     """Every sequence has a line of its own; a text task's words are those that were encoded."""
     task, test = record.task, record.splits["test"]
     lines = task.decode(test)
-    if not isinstance(lines, list) or len(lines) != len(test):
-        raise Violation(f"decode() of {len(test)} sequences gives {len(lines)} lines", "one each")
-    for line in lines:
-        if not isinstance(line, str) or len(line.splitlines()) > 1:
-            raise Violation(f"decode() gives {line!r}", "one line of text for each sequence")
+    expect(wrong_lines(lines, len(test)))
     if isinstance(task, TextTask):
         return _words(task, test)
     if len(set(lines)) != len(set(map(tuple, test.tolist()))):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from textbench.check.promise import Violation, raised
+from textbench.check.promise import Violation, expect, raised
 from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError, shown
 from textbench.contracts.metric import NotApplicableError
@@ -73,9 +73,7 @@ class Laboratory:
             checkpoint.seed_global_random(0)
             start = checkpoint.global_random_state()
             task = self.kind(self.config)
-            if wrong := wrong_task(task):
-                seen, _, right = wrong.partition("; it must be ")
-                raise Violation(seen, right or "what every task has")
+            expect(wrong_task(task))
             where = "asking for its data"
             found = Record(task, task.fingerprint(), splits(task))
             found.world = {"before": start, "after": checkpoint.global_random_state()}

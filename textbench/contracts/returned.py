@@ -6,12 +6,15 @@ Each function says in one line what is wrong, or returns an empty string.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from numbers import Real
 
+import torch
 from torch import Tensor
 
 from textbench.contracts.config import Config
 from textbench.contracts.errors import shown
+from textbench.contracts.metric import NotApplicableError
 from textbench.contracts.task import Task
 from textbench.contracts.trainer import Phase
 
@@ -73,3 +76,41 @@ def wrong_task(task: Task[Config]) -> str:
     if not isinstance(warnings, tuple | list) or not all(isinstance(one, str) for one in warnings):
         return f"warnings is {shown(warnings)}; it must be a tuple of lines of text"
     return ""
+
+
+def wrong_data(task: Task[Config], seed: int) -> str:
+    """Look at a task's sequences, and at the text that it makes of some."""
+    found: dict[str, object] = {"train": (train := task.train(seed, 0))}
+    with suppress(NotApplicableError):
+        found["validation"] = task.validation()
+    found["test"] = task.test()
+    wrong = (wrong_sequences(task, name, tokens) for name, tokens in found.items())
+    return next(filter(None, wrong), "") or wrong_lines(task.decode(train[:2]), len(train[:2]))
+
+
+def wrong_sequences(task: Task[Config], name: str, tokens: object) -> str:
+    """Look at the sequences of one split."""
+    right = f"it must be (N, {task.length}), int64, N > 0"
+    if not isinstance(tokens, Tensor):
+        return f"{name} is {shown(tokens)}; it must be a tensor (N, {task.length}), int64"
+    shape = tuple(tokens.shape)
+    if tokens.dtype != torch.int64 or shape[1:] != (task.length,) or not shape[0]:
+        return f"{name} has shape {shape}, {tokens.dtype}; {right}"
+    least, most = int(tokens.min()), int(tokens.max())
+    if least < 0 or most >= task.vocab_size:
+        return f"{name} holds symbols from {least} to {most}; it must be 0 to {task.vocab_size - 1}"
+    if name == "train" and len(tokens) != task.train_size():
+        seen = f"train_size() is {task.train_size()}, train has {len(tokens)}"
+        return f"{seen}; it must be the number of training sequences"
+    return ""
+
+
+def wrong_lines(lines: object, wanted: int) -> str:
+    """Look at what `Task.decode` returned of ``wanted`` sequences."""
+    right = "it must be a list, one line of text for each sequence"
+    if not isinstance(lines, list):
+        return f"decode() returned {shown(lines)}; {right}"
+    if len(lines) != wanted:
+        return f"decode() of {wanted} sequences gives {len(lines)} lines; {right}"
+    odd = [one for one in lines if not isinstance(one, str) or len(one.splitlines()) > 1]
+    return f"decode() gives {shown(odd[0])}; {right}" if odd else ""

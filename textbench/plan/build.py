@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from textbench.contracts.config import Config, validate
 from textbench.contracts.data import training_data
 from textbench.contracts.errors import UserError, shown
-from textbench.contracts.returned import wrong_phases, wrong_task
+from textbench.contracts.returned import wrong_data, wrong_lines, wrong_phases, wrong_task
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
@@ -106,6 +107,32 @@ def check_schedule(spec: Spec, built: Task[Config]) -> None:
     )
     if wrong := wrong_phases(phases):
         raise BrokenPluginError(f"{spec.label}: {wrong}")
+
+
+def check_data(built: Task[Config], seed: int) -> None:
+    """Ask a task for the sequences of a run and for their text, before anything is trained.
+
+    Raises:
+        BrokenPluginError: They are none that a trainer or a metric could read.
+    """
+    wrong = _tried(
+        lambda: wrong_data(built, seed), type(built), f"task {built.name} cannot give its data"
+    )
+    if wrong:
+        raise BrokenPluginError(f"task {built.name}: {wrong}")
+
+
+def decoded(built: Task[Config], tokens: Tensor) -> list[str]:
+    """Return a line of text per sequence.
+
+    Raises:
+        BrokenPluginError: The task's code raises, or gives something else.
+    """
+    name = built.name
+    lines = _tried(lambda: built.decode(tokens), type(built), f"task {name}: decode() failed")
+    if wrong := wrong_lines(lines, len(tokens)):
+        raise BrokenPluginError(f"task {name}: {wrong}")
+    return lines
 
 
 def _tried(make: Callable[[], T], kind: type[object], what: str) -> T:

@@ -53,7 +53,8 @@ def _of_class(kind: str, loaded: type) -> str:
         required = (*required, "direction", "summary")
     missing += [name for name in required if not hasattr(loaded, name)]
     if missing:
-        return f"does not define {', '.join(missing)}"
+        none = " (one without options says config_schema = textbench.Config)"
+        return f"does not define {', '.join(missing)}{none * ('config_schema' in missing)}"
     return next(_wrong(kind, loaded), "")
 
 

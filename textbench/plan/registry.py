@@ -238,8 +238,9 @@ def _refuse_clash(new: Entry, file: str | Path) -> None:
     if new.name in RESERVED:
         raise UserError(f"plugin {file}: the name {new.name!r} is reserved")
     for kind in KINDS:
-        if new.name in entries(kind):
-            raise UserError(f"plugin {file}: a {kind} called {new.name!r} exists already")
+        if found := entries(kind).get(new.name):
+            where = f"in {found.plugin or found.module}"
+            raise UserError(f"plugin {file}: a {kind} called {new.name!r} exists already, {where}")
     if new.kind == "metric":
         taken = numbers()
         described = _described(new)

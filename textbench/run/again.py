@@ -21,6 +21,7 @@ from textbench.contracts.plain import JsonObject
 from textbench.contracts.spec import Spec, digest
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
+from textbench.plan import build
 from textbench.run import assemble, checkpoint, conditions
 from textbench.run.measure import measure, undisturbed
 from textbench.store.directory import RunDirectory
@@ -121,7 +122,7 @@ def sample(stored: Stored, n: int, alpha: float = 1.0, seed: int | None = None) 
     generator = stored.tempered(alpha)
     rng = stream(stored.spec.seed if seed is None else seed, "samples", device=generator.device)
     with undisturbed(generator):
-        return stored.task.decode(generator.sample(n, rng).cpu())
+        return build.decoded(stored.task, generator.sample(n, rng).cpu())
 
 
 def evaluate(

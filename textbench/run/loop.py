@@ -23,6 +23,7 @@ from textbench.contracts.spec import Spec
 from textbench.contracts.streams import derive, stream
 from textbench.contracts.task import Task
 from textbench.contracts.trainer import State, Trainer
+from textbench.plan import build
 from textbench.plan.resolve import EvaluationConfig
 from textbench.run import assemble, checkpoint
 from textbench.run.clock import Clock
@@ -290,6 +291,6 @@ class Run:
         generator = self.trainer.generator
         checkpoint.save_generator(self.directory, generator, self.spec.hash)
         rng = stream(self.spec.seed, "samples", device=generator.device)
-        lines = self.task.decode(generator.sample(SAMPLE_LINES, rng).cpu())
+        lines = build.decoded(self.task, generator.sample(SAMPLE_LINES, rng).cpu())
         self.directory.replace(SAMPLES, ("\n".join(lines) + "\n").encode())
         self.status.step, self.status.eta = self.step, 0.0

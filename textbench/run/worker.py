@@ -22,7 +22,7 @@ import torch
 
 from textbench.contracts.errors import DivergedError, UserError, one_line
 from textbench.contracts.spec import Spec
-from textbench.plan import registry
+from textbench.plan import build, registry
 from textbench.plan.codehash import code_hash
 from textbench.run import assemble, checkpoint, conditions
 from textbench.run.conditions import Conditions
@@ -241,6 +241,7 @@ def prepare(directory: RunDirectory, options: Conditions) -> Run:
     spec = directory.spec()
     warmup = _warmed_up(spec, directory, options) if spec.warmup else None
     kind, task = assemble.trainer_class(spec), assemble.task(spec, directory.store)
+    build.check_data(task, spec.seed)
     kept.keep(directory.store, spec, task)
     metrics = assemble.metrics(assemble.metric_classes(task.family), spec.metrics)
     _record_start(directory, spec, options)
