@@ -18,12 +18,14 @@ from textbench.backbone.lstm import LSTMLanguageModel
 from textbench.cli import cli
 from textbench.contracts.errors import UserError
 from textbench.contracts.streams import stream
+from textbench.plan import registry
 from textbench.plan.arguments import parse_alphas
 from textbench.plan.resolve import Request, expand
 from textbench.run import assemble, worker
 from textbench.run.again import load, sample
 from textbench.run.conditions import Conditions
 from textbench.store.directory import RunDirectory
+from textbench.store.read import read_store
 from textbench.store.rows import EVALUATIONS as LOG
 
 
@@ -209,6 +211,51 @@ def test_evaluate_leaves_out_what_is_on_record(results: Path) -> None:
     assert [row["samples"] for row in directory.rows(LOG)[6:]] == [50] * 3
     after = sorted((p, p.stat().st_mtime_ns) for p in directory.path.iterdir() if p.name != LOG)
     assert after == before  # the run itself is as it was
+
+
+LENGTH = """
+from textbench import Metric, NotApplicableError, Number
+
+
+class Length(Metric):
+    name = "length"
+    numbers = (Number("longest", "none", "", "T"), {more})
+
+    def protocol(self, evaluation):
+        return "length/1"
+
+    def compute(self, evaluation):
+        T = evaluation.samples.shape[1]
+        return {returned}
+"""
+
+
+def test_what_did_not_apply_is_computed_again(results: Path, tmp_path: Path) -> None:
+    directory = run(results, "mle")
+    (directory.path / LOG).unlink(missing_ok=True)
+    plugin = tmp_path / "length.py"
+    line = f"evaluate text/mle --device cpu --metrics length,bleu2 --plugin {plugin}"
+
+    def evaluated(returned: str, more: str = "") -> str:
+        registry._plugins.clear()
+        plugin.write_text(LENGTH.format(returned=returned, more=more))
+        done = textbench(line, results)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    try:
+        none = "{'longest': NotApplicableError('not yet')}"
+        assert "longest does not apply (not yet)" in evaluated(none)
+        assert "on record already" in evaluated(none) and len(directory.rows(LOG)) == 1
+        assert "(still not)" in evaluated(none.replace("not yet", "still not"))
+        assert "longest" in (mended := evaluated("{'longest': T}")) and "bleu2" not in mended
+        assert "on record already" in evaluated("{'longest': 7}")
+        more = "Number('shortest', 'none', '', 'T')"
+        assert "shortest" in evaluated("{'longest': T, 'shortest': T}", more)
+    finally:
+        registry._plugins.clear()
+    (found,) = (one for one in read_store(results).runs if one.directory.name == directory.name)
+    assert found.evaluations()[-1]["metrics"]["longest"]["value"]
 
 
 def test_options_of_metrics(results: Path) -> None:

@@ -41,7 +41,7 @@ Examples:
 
 \b
 Values are appended to evaluations.jsonl in each run's directory; what is there is not
-computed again.
+computed again, unless it did not apply.
 
 \b
 Exit codes: 0 all evaluated, 1 some could not be, 2 usage, or none could be."""

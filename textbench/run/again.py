@@ -27,7 +27,7 @@ from textbench.run.measure import measure, undisturbed
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError
 from textbench.store.read import naming, read_run
-from textbench.store.rows import EVALUATIONS, GENERATOR, METRICS, SAMPLES, LaterRow
+from textbench.store.rows import EVALUATIONS, GENERATOR, METRICS, SAMPLES, LaterRow, Measurement
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,8 @@ def evaluate(
 
     Args:
         stored: The run, locked by this process.
-        metrics: What to compute; what is on record under the same protocol is left out.
+        metrics: What to compute; what has its values on record is left out. What did not apply is
+            tried again, since a metric may have been mended, and recorded where that changed.
         alpha: Multiplies the logits; 1.5 sharpens.
         samples: Sequences drawn, and at most scored.
 
@@ -150,19 +151,21 @@ def evaluate(
         moment=stored.moment,
         samples=samples,
     )
-    known = on_record(stored.directory, alpha, samples)
+    known = {id(metric): on_record(stored.directory, metric, alpha, samples) for metric in metrics}
     with undisturbed(generator):
-        due = [metric for metric in metrics if options_of(metric) not in known]
-        if not due:
-            return None
-        measured = measure(due, evaluation)
+        due = [one for one in metrics if not _has_values(one, known[id(one)])]
+        found = {id(metric): measure([metric], evaluation) for metric in due}
+    due = [metric for metric in due if found[id(metric)] != known[id(metric)]]
+    if not due:
+        return None
+    measured = {name: one for metric in due for name, one in found[id(metric)].items()}
     row: LaterRow = {
         "run": stored.spec.hash,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "textbench": __version__,
         "alpha": alpha,
         "samples": samples,
-        "metrics": measured,
+        "metrics": dict(sorted(measured.items())),
         "options": [options_of(metric) for metric in due],
     }
     row["checksum"] = digest(json.loads(json.dumps(row)))
@@ -176,8 +179,20 @@ def options_of(metric: Metric) -> tuple[str, JsonObject]:
     return metric.name, metric.config.model_dump(mode="json")
 
 
-def on_record(directory: RunDirectory, alpha: float, samples: int) -> list[tuple[str, JsonObject]]:
-    """Return the metrics, with their options, that have been computed before."""
-    rows = directory.later()
-    same = (row for row in rows if (row["alpha"], row["samples"]) == (alpha, samples))
-    return [(name, options) for row in same for name, options in row["options"]]
+def on_record(
+    directory: RunDirectory, metric: Metric, alpha: float, samples: int
+) -> dict[str, Measurement]:
+    """Return what was last computed of a metric with these options; empty where nothing was."""
+    name, options = options_of(metric)
+    found: dict[str, Measurement] = {}
+    for row in directory.later():
+        same = (row["alpha"], row["samples"]) == (alpha, samples)
+        if same and any((one, given) == (name, options) for one, given in row["options"]):
+            numbers = (number.name for number in metric.described())
+            found = {key: row["metrics"][key] for key in numbers if key in row["metrics"]}
+    return found
+
+
+def _has_values(metric: Metric, found: Mapping[str, Measurement]) -> bool:
+    values = {name: one["value"] for name, one in found.items()}
+    return all(values.get(number.name) is not None for number in metric.described())
