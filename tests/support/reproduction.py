@@ -199,7 +199,8 @@ def _tempered(frame: pd.DataFrame, label: str) -> str:
         return ""
     counts = set(mine.groupby("label", observed=True)["seed"].nunique())
     assert counts == {seeds}, f"{label}: some temperatures lack seeds"
-    return f" (and at {mine['label'].nunique()} temperatures)"
+    others = sorted(float(label.partition(TEMPERED)[2]) for label in set(mine["label"]))
+    return f" (also at alpha {', '.join(f'{alpha:g}' for alpha in others)})"
 
 
 PARTS: dict[str, Callable[[], str]] = {"claims": _claims, "runs": _runs}
