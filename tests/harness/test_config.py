@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 from pydantic import Field
 
+from textbench.cli import show
 from textbench.contracts.config import Config, validate
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
@@ -492,6 +496,30 @@ def test_mistakes_of_an_author_are_not_the_users() -> None:
         validate(NoDefault, {}, "s")
 
 
+class Kind(enum.Enum):
+    ONE = "one"
+
+
+class Odd(Config):
+    """Options whose values JSON has in another form."""
+
+    file: Path = Path("words.txt")
+    step: timedelta = timedelta(seconds=90)
+    share: Decimal = Decimal("0.5")
+    kind: Kind = Kind.ONE
+    some: frozenset[int] = frozenset({3})
+    rate: float = 0.5
+
+
+def test_a_default_is_of_its_type_and_need_not_be_as_json_has_it() -> None:
+    found = validate(Odd, {"rate": 0.25}, "s")
+    assert found == Odd(rate=0.25) and found.file == Path("words.txt")
+    assert validate(Odd, found.model_dump(mode="json"), "s") == found
+    assert str(validate(Odd, {"file": "other.txt"}, "s").file) == "other.txt"
+    with pytest.raises(UserError, match=r"^s\.rate: .* valid number \(given 'x'\)"):
+        validate(Odd, {"rate": "x"}, "s")
+
+
 def test_absent_config_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read .*absent.toml: No such file"):
         expand(Request(config=tmp_path / "absent.toml"))
@@ -669,3 +697,13 @@ def test_a_date_in_a_config_file_is_text_as_in_set(tmp_path: Path) -> None:
         "c": {"d": "1979-05-27 07:32:00+00:00"},
     }
     assert json.loads(json.dumps(found)) == found and parse_value("2020-01-31") == found["a"]
+
+
+def test_options_are_shown_as_they_are_given(capsys: pytest.CaptureFixture[str]) -> None:
+    class Made(Odd):
+        pair: list[int] = Field(default_factory=lambda: [1, 2])
+
+    show._show_options("s", Made, {"kind": "two"})
+    lines = capsys.readouterr().out
+    assert "s.file = 'words.txt'  (Path)" in lines and "s.some = [3]" in lines
+    assert "s.pair = [1, 2]" in lines and "s.kind = 'two'  (Kind, default 'one')" in lines

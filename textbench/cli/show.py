@@ -112,13 +112,23 @@ def _show_options(
     width = max(shutil.get_terminal_size((100, 0)).columns, 60)
     click.echo("Options (--set KEY=VALUE):")
     for key, field in schema.model_fields.items():
-        default = field.default
+        default: object = field.get_default(call_default_factory=True)
         value = (changed or {}).get(key, default)
-        was = "" if value == default else f", default {default!r}"
+        was = "" if value == default else f", default {written(default)!r}"
         click.secho(f"  {section}.{key}", bold=True, nl=False)
-        click.echo(f" = {value!r}  ({describe_type(field)}{was})")
+        click.echo(f" = {written(value)!r}  ({describe_type(field)}{was})")
         help_text = " ".join((field.description or "").split())
         click.echo(click.wrap_text(help_text, width, "      ", "      "))
+
+
+def written(value: object) -> object:
+    """Return an option's value as `--set` and records have it: a path, or an enum's, as text."""
+    from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+    try:
+        return to_jsonable_python(value)
+    except PydanticSerializationError:
+        return value
 
 
 def describe_type(field: FieldInfo) -> str:

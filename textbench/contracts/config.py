@@ -47,6 +47,24 @@ def tunable(scale: Literal["linear", "log"], low: float, high: float) -> dict[st
     return {"tune": [scale, low, high]}
 
 
+def _read(schema: type[C], values: Mapping[str, object]) -> C:
+    """Read values strictly, as JSON: no number is "5", no integer `true`; a text may be a path."""
+    try:
+        return schema.model_validate_json(
+            to_json(dict(values), inf_nan_mode="constants"), strict=True
+        )
+    except ValidationError as error:
+        refused = {str(one["loc"][0]) for one in error.errors() if one["loc"]} - values.keys()
+        defaults = refused & schema.model_fields.keys()
+        if not defaults:
+            raise
+        # The author's own are read in the same way, where a Path is no text: once more as JSON.
+        written = schema.model_construct().model_dump(mode="json", include=defaults, warnings=False)
+        return schema.model_validate_json(
+            to_json({**written, **values}, inf_nan_mode="constants"), strict=True
+        )
+
+
 def validate(schema: type[C], values: Mapping[str, object], where: str) -> C:
     """Build ``schema`` from ``values``.
 
@@ -59,10 +77,7 @@ def validate(schema: type[C], values: Mapping[str, object], where: str) -> C:
         UserError: One line naming the key, what is wrong with it and what would be right.
     """
     try:
-        # Strict, as JSON: `true` is no integer and "5" no number, yet a string may be a path.
-        return schema.model_validate_json(
-            to_json(dict(values), inf_nan_mode="constants"), strict=True
-        )
+        return _read(schema, values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
