@@ -12,6 +12,7 @@ import pytest
 from textbench.contracts.errors import UnknownNameError, UserError
 from textbench.plan import codehash, complaint, registry, source
 from textbench.plan.codehash import code_hash
+from textbench.plan.resolve import Request, expand
 
 PLUGIN = """
 from __future__ import annotations
@@ -337,3 +338,17 @@ def test_a_class_is_looked_at_once_however_many_seeds_ask_for_it() -> None:
         registry.load_trainer("mle")
     after = complaint._of_class.cache_info()
     assert after.misses <= before.misses + 1 and after.hits >= before.hits + 19
+
+
+def test_a_trainer_made_of_another_is_not_called_like_it(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "mine.py",
+        "from textbench.algorithms.mle import MLE\n"
+        "class Titled(MLE):\n    title = 'Base'\n"
+        "class Plain(MLE):\n    'Plain.'\n    name = 'plain'\n"
+        "class Own(MLE):\n    'Own.'\n    name = 'own'\n    title = 'Of its own'\n"
+        "class Shared(Titled):\n    'Shared.'\n    name = 'shared'\n",
+    )
+    rows = Request(algos="plain,own,shared", task="synthetic-tiny", preset="ci", plugins=[file])
+    titles = {spec.trainer: spec.title for spec in expand(rows)}
+    assert titles == {"plain": "plain", "own": "Of its own", "shared": "Base"}

@@ -11,9 +11,13 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textbench.contracts.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from textbench.contracts.config import Config
+    from textbench.contracts.trainer import Trainer
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -42,6 +46,16 @@ def import_class(module: str, qualname: str, file: Path | None, what: str) -> ty
     except BaseException as error:
         raise UserError(f"{what} cannot be loaded: {where(error, file)}") from error
     return loaded
+
+
+def title_of(trainer: type[Trainer[Config]]) -> str:
+    """Return what tables call a trainer: one that is made of another has not that one's title."""
+    for kind in trainer.__mro__:
+        if kind is not trainer and "name" in vars(kind):
+            break
+        if vars(kind).get("title"):
+            return str(vars(kind)["title"])
+    return trainer.name
 
 
 def run_file(file: str | Path) -> ModuleType:

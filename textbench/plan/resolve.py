@@ -47,6 +47,7 @@ from textbench.plan.arguments import (
     read_config,
     read_text,
 )
+from textbench.plan.plugins import title_of
 from textbench.plan.precedence import Choices, Options, overrides, values
 
 MAX_WARMUPS = 4
@@ -216,7 +217,7 @@ class _Resolution:
             config=config.identity(),
             seed=seed,
             overrides=overrides(chosen) | self._common.overrides,
-            title=trainer.title or name,
+            title=title_of(trainer),
             fresh_data=bool(trainer.fresh_data(config)),
             own_generator=bool(trainer.brings_generator(config)),
             warmup=self._warmup(trainer.warmup(config), seed, (*dependants, row)),
