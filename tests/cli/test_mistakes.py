@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_written_is_named(
     monkeypatch.setattr(os, "fdopen", lambda *given, **named: Full(opened(*given, **named)))
     for write in (
         lambda path: files.replace(path, b"{}"),
-        lambda path: files.append_line(path, "{}\n"),
+        lambda path: files.append_line(path, b"{}\n"),
     ):
         with pytest.raises(OSError, match="No space left") as full:
             write(tmp_path / "log.jsonl")

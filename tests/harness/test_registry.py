@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from textbench.contracts.errors import UnknownNameError, UserError
-from textbench.plan import codehash, complaint, registry, source
+from textbench.plan import codehash, complaint, plugins, registry, source
 from textbench.plan.codehash import code_hash
 from textbench.plan.resolve import Request, expand
 
@@ -352,3 +353,17 @@ def test_a_trainer_made_of_another_is_not_called_like_it(tmp_path: Path) -> None
     rows = Request(algos="plain,own,shared", task="synthetic-tiny", preset="ci", plugins=[file])
     titles = {spec.trainer: spec.title for spec in expand(rows)}
     assert titles == {"plain": "plain", "own": "Of its own", "shared": "Base"}
+
+
+def test_a_plugin_that_is_edited_within_a_second_is_run_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python takes stored bytecode for that of a source of the same second and size."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "mine.py"
+    found = []
+    for value in (1, 2):
+        file.write_text(f"value = {value}\n", "utf-8")
+        os.utime(file, (1e9, 1e9))
+        found.append(plugins.run_file(file).value)
+    assert found == [1, 2]

@@ -90,7 +90,7 @@ def test_groups_are_of_what_there_is_under_every_pandas() -> None:
 
 FRAMEWORK = {
     *("forward", "backward", "show", "invoke", "list_commands", "get_command", "format_commands"),
-    *("resolve_command", "parse_args", "find_class", "list_corpora"),
+    *("resolve_command", "parse_args", "find_class", "get_code", "list_corpora"),
 }
 """Called by torch, click and pickle."""
 

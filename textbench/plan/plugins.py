@@ -9,8 +9,9 @@ import re
 import sys
 import traceback
 from importlib import import_module
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from textbench.contracts.errors import UserError, one_line
@@ -58,6 +59,17 @@ def title_of(trainer: type[Trainer[Config]]) -> str:
     return trainer.name
 
 
+class _FromSource(SourceFileLoader):
+    """Compiles a file whenever it is run.
+
+    Python knows stored bytecode by the second and the size of its source: a file that is edited
+    within both would be run as it was before.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def run_file(file: str | Path) -> ModuleType:
     """Run a plugin file as a module of its own.
 
@@ -71,8 +83,9 @@ def run_file(file: str | Path) -> ModuleType:
         raise UserError(f"plugin {file} does not exist")
     name = f"textbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if spec is None or not isinstance(spec.loader, SourceFileLoader):
         raise UserError(f"plugin {file} is not a Python file (its name must end in .py)")
+    spec.loader = _FromSource(name, str(path))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # pydantic resolves annotations through it
     here = os.getcwd()
