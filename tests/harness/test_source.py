@@ -92,7 +92,7 @@ FRAMEWORK = {
     *("forward", "backward", "show", "invoke", "list_commands", "get_command", "format_commands"),
     *("resolve_command", "parse_args", "find_class", "get_code", "list_corpora"),
 }
-"""Called by torch, click and pickle."""
+"""Called by torch, click, pickle and the import system."""
 
 
 def used(tree: ast.Module) -> Counter[str]:
