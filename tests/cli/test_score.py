@@ -121,6 +121,11 @@ def test_files_are_the_seeds_of_one_row_whenever_they_are_scored(
     assert "3 seeds of every row" in " ".join(call("report").output.split()) or (
         "Seeds: 3 of every row" in Path("reports/report.md").read_text("utf-8")
     )
+    corpus.write(tmp_path / "other.txt", corpus.sentences(60, 77))
+    elsewhere = line.replace("test.txt", "other.txt")  # other data: another row, from seed 0 on
+    assert call(f"score s3.txt {elsewhere}").exit_code == 0
+    rows = load_results("results").drop_duplicates("run")
+    assert sorted(rows.groupby("task_fingerprint")["seed"].apply(list)) == [[0], [0, 1, 2]]
     result = call(f"score s1.txt s2.txt s1.txt {line}")
     assert result.exit_code == 2
     assert "s1.txt holds the sentences of s1.txt: a copy is no other seed" in result.stderr

@@ -498,6 +498,23 @@ def test_the_same_store_gives_the_same_bytes_however_many_processes_draw(
             assert content.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_figures_stand_in_their_order_below_their_own_section(
+    tmp_path: Path, processes: int
+) -> None:
+    """They are begun in another order: the dearest first."""
+    names = ("nll_oracle", "nll_test", "jsd_stepwise")
+    curve = [dict.fromkeys(names, value) for value in (9.0, 8.5, 8.2)]
+    for task in ("other", "synthetic"):
+        make_run(tmp_path / "results", spec("cot", 0, task=task), curve)
+    write_report(tmp_path / "results", tmp_path / "out", processes=processes)
+    found = re.findall(r"!\[.*?\]\((.*?)\.png\)", (tmp_path / "out/report.md").read_text("utf-8"))
+    ids = [figure.id for figure in figure_specs()]
+    shown = [one.rpartition("-")[0].rpartition("-") for one in found]
+    order = [(task, ids.index(figure)) for figure, _, task in shown]
+    assert len(order) >= 4 and order == sorted(order), found
+
+
 def test_the_index_links_every_file_and_says_what_is_missing(
     written: tuple[Path, list[Path]],
 ) -> None:
