@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from textbench.contracts.errors import one_line, printable
+from textbench.run.changed import code_here, goes_on_with_other_code
 from textbench.run.endings import not_done
 from textbench.store.directory import RunDirectory
 from textbench.store.read import UNREADABLE
@@ -21,17 +23,20 @@ if TYPE_CHECKING:
 
 def say_what_would_run(results: Path, specs: Sequence[Spec]) -> None:
     """Print what a command would do with each run."""
+    code = cache(code_here)
     for spec in specs:
-        status, wrong = _looked_at(results, spec)
+        directory = RunDirectory(spec.directory(results))
+        status, wrong = _looked_at(directory, spec)
         action = "skip" if status.status in FINISHED else "resume" if status.step else "run"
-        line = f"{action:<6}  {spec.directory(results)}  ({spec.label} seed {spec.seed})"
+        if action == "resume" and goes_on_with_other_code(directory, code(spec.trainer)):
+            wrong = "its steps so far were made by other code"
+        line = f"{action:<6}  {directory.path}  ({spec.label} seed {spec.seed})"
         click.echo(printable(f"{line}: {wrong}" if wrong else line))
     click.echo(f"{len(specs)} runs; nothing was started (--dry-run)")
 
 
-def _looked_at(results: Path, spec: Spec) -> tuple[Status, str]:
+def _looked_at(directory: RunDirectory, spec: Spec) -> tuple[Status, str]:
     """Return where a run stands and what will have to be mended; nothing is changed."""
-    directory = RunDirectory(spec.directory(results))
     try:
         status = directory.status()
         if os.path.lexists(directory.path / SPEC):

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from textbench.cli.dry_run import say_what_would_run
 from textbench.cli.engines import prepare
 from textbench.cli.terminal import reasons, warn
 from textbench.plan.arguments import parse_retry, parse_shard
+from textbench.run.changed import code_here, goes_on_with_other_code
 from textbench.run.endings import INTERRUPTED
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import BROKEN, FINISHED, Status
@@ -157,6 +159,7 @@ def run_specs(engine: Engine, specs: Sequence[Spec], scalars: Scalars | None = N
     os.environ[COMMAND] = shlex.join(["textbench", *sys.argv[1:]])
     console = Console()
     results, jobs = engine.results, engine.jobs
+    _warn_of_other_code(results, specs)
     outcomes: dict[str, tuple[Spec, Status]] = {}
     try:
         with Progress(results, specs, jobs, console) as progress:
@@ -183,6 +186,26 @@ def run_specs(engine: Engine, specs: Sequence[Spec], scalars: Scalars | None = N
         console.print(summary(ordered, console.width), highlight=False)
     _say_what_next(console, results, ordered)
     return 130 if engine.signals else exit_code([status for _, status in ordered])
+
+
+def _warn_of_other_code(results: Path, specs: Sequence[Spec]) -> None:
+    """Say of which runs the steps so far were made by other code than the rest will be."""
+    found: dict[str, dict[Path, None]] = {}
+    code = cache(code_here)
+    for run in specs:
+        spec: Spec | None = run
+        while spec:
+            directory = RunDirectory(spec.directory(results))
+            if goes_on_with_other_code(directory, code(spec.trainer)):
+                found.setdefault(spec.trainer, {})[directory.path] = None
+            spec = spec.warmup
+    for trainer, paths in ((trainer, [*paths]) for trainer, paths in found.items()):
+        named = ", ".join(map(str, paths[:3])) + f" and {len(paths) - 3} more" * (len(paths) > 3)
+        warn(
+            f"the source of trainer {trainer} has changed while {len(paths)} of its runs "
+            f"{'was' if len(paths) == 1 else 'were'} interrupted: their steps so far were made by "
+            f"other code, and the rest is made by this; to start anew, delete {named}"
+        )
 
 
 def exit_code(statuses: Sequence[Status]) -> int:

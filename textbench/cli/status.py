@@ -8,15 +8,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 import click
 
 from textbench.cli import options
 from textbench.cli.terminal import NARROW, print_narrow, refuse_folder_of_stores
-from textbench.contracts.errors import UserError, one_line, printable
-from textbench.plan.codehash import code_hash
+from textbench.contracts.errors import one_line, printable
+from textbench.run.changed import is_stale
 from textbench.store.directory import RunDirectory
 from textbench.store.read import UNREADABLE, RecordedRun, problems, read_run
 from textbench.store.rows import Status
@@ -43,8 +42,8 @@ Exit codes: 0; with --verify 1 if anything is damaged."""
 def command(results: Path, verify: bool, as_json: bool) -> None:
     """Show every run: status, progress, last sign of life, and whether its code has changed.
 
-    A run is `stale` when its trainer's source has changed since its last start, and `damaged` when
-    its record cannot be read or contradicts itself.
+    A run is `stale` when its trainer's source (of a plug-in: the file that it names) has changed
+    since its last start, and `damaged` when its record cannot be read or contradicts itself.
     """
     runs = list(RunDirectory.find(results))
     if verify:
@@ -66,7 +65,7 @@ def command(results: Path, verify: bool, as_json: bool) -> None:
             counts["damaged"] += 1
             rows.append([run.name, "damaged", "", "", "", one_line(error)])
             continue
-        stale = is_stale(recorded)
+        stale = is_stale(recorded.spec, recorded.starts)
         counts[recorded.status.status] += 1
         counts["stale"] += stale
         rows.append(_row(run, recorded.status, stale))
@@ -97,7 +96,7 @@ def _described(run: RunDirectory) -> dict[str, object]:
         "preset": spec.preset,
         "hash": spec.hash,
         "status": status.status,
-        "stale": is_stale(recorded),
+        "stale": is_stale(recorded.spec, recorded.starts),
         "reason": status.reason,
         "note": status.note,
         "phase": status.phase,
@@ -118,26 +117,6 @@ def _verify(runs: Sequence[RunDirectory]) -> int:
             click.echo(printable(f"{run.name}: {problem}"))
     click.echo(f"{len(runs)} run{'s' * (len(runs) != 1)} read, {damaged} damaged")
     return 1 if damaged else 0
-
-
-def is_stale(run: RecordedRun) -> bool:
-    """Tell whether the trainer's source has changed since the run's last start.
-
-    Nobody knows of a trainer from a plug-in: the record says where that was, and is not believed.
-    """
-    return (
-        bool(run.starts)
-        and not run.spec.plugins
-        and run.starts[-1].get("code") != _code_hash(run.spec.trainer)
-    )
-
-
-@cache
-def _code_hash(trainer: str) -> str:
-    try:
-        return code_hash(trainer)
-    except UserError:
-        return ""  # a trainer that is gone has changed
 
 
 def _row(run: RunDirectory, status: Status, stale: bool) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 from textbench import __version__
 from textbench.contracts.plain import grouped
 from textbench.report.sections import Row, records
+from textbench.store.read import made_by
 from textbench.store.rows import Start
 
 FACTS = ("textbench", "commit", "torch", "python", "machine", "cpu", "device", "threads")
@@ -50,7 +51,7 @@ def commands(starts: Iterable[Start]) -> list[str]:
 def of_several_codes(runs: pd.DataFrame) -> set[int]:
     """Return the rows whose finished runs were made by several versions of the trainer's code."""
     done = records(runs[runs["status"] == "done"])
-    made = grouped((run.row, start.get("code")) for run in done for start in run.starts)
+    made = grouped((run.row, start.get("code")) for run in done for start in made_by(run.starts))
     return {row for row, codes in made.items() if len(set(codes)) > 1}
 
 

@@ -26,6 +26,7 @@ from textbench.contracts.trainer import State, Trainer
 from textbench.plan import build
 from textbench.plan.resolve import EvaluationConfig
 from textbench.run import assemble, checkpoint
+from textbench.run.changed import record_step
 from textbench.run.clock import Clock
 from textbench.run.conditions import Conditions
 from textbench.run.heartbeat import Heartbeat
@@ -123,12 +124,15 @@ class Run:
         self.trainer.state_dict()  # what no checkpoint can hold is refused now, not hours later
         if not self._resume() and self.context.warmup is None:
             self._evaluate(final=False)
+        notes = (self.status.note, record_step(self.directory, self.step))
+        self.status.note = "; ".join(note for note in notes if note)
         while self.step < self.schedule.total and not self.stopped:
             self._train_step()
             if self.schedule.evaluates(self.step, self.plan.due, self.plan.every_steps):
                 self._evaluate(final=False)
-            self._beat()
-            if outcome := self.options.interruption():
+            outcome = self.options.interruption()
+            self._beat(force=outcome is not None)
+            if outcome:
                 self._save()
                 return outcome
             self._save_if_due()

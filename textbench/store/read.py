@@ -209,8 +209,15 @@ def _tempered(run: RecordedRun) -> list[RecordedRun]:
     return [replace(run, spec=spec, hash=spec.hash, group=spec.group) for spec in specs]
 
 
+def made_by(starts: Sequence[Start]) -> Sequence[Start]:
+    """Return the starts that a run's numbers come from: those since it last began at step 0."""
+    began = [number for number, start in enumerate(starts) if start.get("step") == 0]
+    return starts[began[-1] :] if began else starts
+
+
 def hardware(starts: Sequence[Start]) -> str:
     """Name what a run's seconds were measured on; empty where that is not one thing."""
+    starts = made_by(starts)
     kinds = {tuple(str(start.get(key, "")) for key in ("cpu", "device")) for start in starts}
     threads = {start.get("threads") for start in starts}
     if len(kinds) != 1 or len(threads) != 1:
@@ -227,5 +234,5 @@ def product_rate(starts: Sequence[Start]) -> float:
     """
     from statistics import median  # which imports random
 
-    rates = [rate for start in starts if (rate := start.get("product_rate", 0.0)) > 0]
+    rates = [rate for start in made_by(starts) if (rate := start.get("product_rate", 0.0)) > 0]
     return median(rates) if rates else math.nan

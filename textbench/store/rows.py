@@ -174,6 +174,8 @@ class Start(TypedDict, total=False):
     code: str
     """`textbench.plan.codehash.code_hash` of the trainer."""
     command: str
+    step: int
+    """Where it went on; 0 where it began at the beginning, and nothing of before counts."""
 
 
 @dataclass
