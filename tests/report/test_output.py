@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -53,3 +54,37 @@ def test_a_report_that_cannot_be_written_leaves_nothing_half(tmp_path: Path) -> 
     with pytest.raises(UserError, match="cannot write the report to"):
         written(tmp_path, c="4")
     assert inside(tmp_path) == ["c"]
+
+
+def laid_down(folder: Path, content: str, *, failing: bool = False) -> None:
+    with Output(folder) as output:
+        large = output.lay_down("large.csv", lambda: content)
+        output.add("small.csv", "1")
+        output.take("large.csv", large())
+        if failing:
+            raise RuntimeError("a figure could not be drawn")
+        output.write()
+
+
+def test_a_large_file_is_laid_down_and_stands_in_the_manifest(tmp_path: Path) -> None:
+    laid_down(tmp_path, "ä")
+    assert inside(tmp_path) == ["large.csv", MANIFEST, "small.csv"]
+    assert (tmp_path / "large.csv").read_bytes() == "ä".encode()
+    digest = hashlib.sha256("ä".encode()).hexdigest()
+    assert json.loads((tmp_path / MANIFEST).read_text())["large.csv"] == digest
+    written(tmp_path, c="4")
+    assert inside(tmp_path) == ["c", MANIFEST]  # what was laid down is the report's own, too
+
+
+def test_what_was_laid_down_goes_where_a_report_fails(tmp_path: Path) -> None:
+    laid_down(tmp_path, "1")
+    with pytest.raises(RuntimeError):
+        laid_down(tmp_path, "2", failing=True)
+    assert inside(tmp_path) == ["large.csv", MANIFEST, "small.csv"]
+    assert (tmp_path / "large.csv").read_text() == "1"
+
+
+def test_a_folder_that_cannot_be_made_is_said_of_a_large_file_too(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write the report to"):
+        laid_down(tmp_path / "file", "1")

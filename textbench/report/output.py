@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from textbench.contracts.errors import UserError
@@ -17,11 +19,38 @@ MANIFEST = "manifest.json"
 
 
 class Output:
-    """Files of one report; nothing touches the disk before `write`."""
+    """Files of one report; under their own names nothing is there before `write`.
+
+    As a context manager it removes, in the end, what was laid down and never taken.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._files: dict[str, bytes] = {}
+        self._laid_down: dict[str, Path] = {}
+        self._taken: dict[str, str] = {}
+
+    def __enter__(self) -> Output:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Remove what is left of large files."""
+        for path in self._laid_down.values():
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def lay_down(self, name: str, make: Callable[[], str]) -> Callable[[], str]:
+        """Plan a large file; what is returned, called in any process, writes it beside its name.
+
+        It need not be sent from there; it returns the file's sha256, for `take`.
+        """
+        path = self._laid_down[name] = _temporary(self.folder / name)
+        return partial(_lay_down, path, make)
+
+    def take(self, name: str, digest: str) -> None:
+        """Plan a file that was laid down."""
+        self._taken[name] = digest
 
     def add(self, name: str, content: str | bytes) -> None:
         """Plan a file."""
@@ -35,21 +64,22 @@ class Output:
         Raises:
             UserError: The folder cannot be written.
         """
-        try:
+        with _writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._remove_stale()
             digests = {name: _digest(content) for name, content in self._files.items()}
-            manifest = json.dumps(digests, indent=1, sort_keys=True) + "\n"
+            manifest = json.dumps(digests | self._taken, indent=1, sort_keys=True) + "\n"
+            for name in self._taken:
+                os.replace(self._laid_down[name], self.folder / name)
             for name, content in {**self._files, MANIFEST: manifest.encode()}.items():
                 self._replace(self.folder / name, content)
-        except OSError as error:
-            raise UserError(f"cannot write the report to {self.folder}: {error}") from None
-        return [self.folder / name for name in sorted(self._files, key=lambda n: n != "report.md")]
+        names = sorted(self._files | self._taken, key=lambda name: name != "report.md")
+        return [self.folder / name for name in names]
 
     def _remove_stale(self) -> None:
         for name, digest in self._before().items():
             path = self.folder / Path(name).name
-            if name in self._files or not path.is_file():
+            if name in self._files or name in self._taken or not path.is_file():
                 continue
             if _digest(path.read_bytes()) == digest:
                 path.unlink()
@@ -66,7 +96,7 @@ class Output:
 
     @staticmethod
     def _replace(path: Path, content: bytes) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary = _temporary(path)
         try:
             temporary.write_bytes(content)
             os.replace(temporary, path)
@@ -74,6 +104,26 @@ class Output:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def _lay_down(path: Path, make: Callable[[], str]) -> str:
+    content = make().encode()
+    with _writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return _digest(content)
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write the report to {folder}: {error}") from None
 
 
 def _digest(content: bytes) -> str:

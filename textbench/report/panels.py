@@ -88,7 +88,8 @@ def figure_of(
         grid = part.add_gridspec(lines, columns)
         axes = [part.add_subplot(grid[place]) for place in range(strip.panels)]
         if strip.title:
-            part.suptitle(strip.title, fontsize=9, fontweight="bold", x=0.01, ha="left")
+            # Not bold: every PDF would embed a second font, half the time that it takes to write.
+            part.suptitle(strip.title, fontsize=10, x=0.01, ha="left")
         found.append((part, axes))
     return figure, found
 

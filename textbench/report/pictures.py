@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from textbench.report import captions, figures
@@ -30,21 +29,34 @@ def picture(stem: str, drawn: Drawn, title: str, caption: str) -> Picture:
     return Picture(stem, title, caption, png, pdf)
 
 
-def jobs(section: Section, styles: Styles) -> Iterator[Callable[[], Picture | None]]:
-    """Yield what draws each figure of a section; each gives None where there is nothing to draw."""
-    for spec in figure_specs():
-        yield partial(_drawn, spec, section, styles)
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One figure of a section, still to be drawn; gives None where there is nothing to draw."""
+
+    spec: FigureSpec
+    section: Section
+    styles: Styles
+
+    @property
+    def size(self) -> int:
+        """How much there is to draw, roughly: a figure's metrics."""
+        return len(self.spec.metrics)
+
+    def __call__(self) -> Picture | None:
+        """Draw it, and write it in both formats."""
+        spec, section, styles = self.spec, self.section, self.styles
+        if spec.panels:
+            part = section.only(*spec.panels.values())
+        else:
+            part = section if spec.kind == "tradeoff" else section.without(*grid_rows())
+        drawn = figures.draw(spec, part, styles) if part is not None else None
+        if part is None or drawn is None:
+            return None
+        title = f"{spec.title} ({spec.paper} of the paper)" if spec.paper else spec.title
+        told = (*captions.sentences(spec, part, drawn), *captions.boxes(styles.fonts.unknown))
+        return picture(f"{spec.id}-{section.slug}", drawn, title, " ".join(told))
 
 
-def _drawn(spec: FigureSpec, section: Section, styles: Styles) -> Picture | None:
-    if spec.panels:
-        part = section.only(*spec.panels.values())
-    else:
-        part = section if spec.kind == "tradeoff" else section.without(*grid_rows())
-    drawn = figures.draw(spec, part, styles) if part is not None else None
-    if part is None or drawn is None:
-        return None
-    title = f"{spec.title} ({spec.paper} of the paper)" if spec.paper else spec.title
-    told = (*captions.sentences(spec, part, drawn), *captions.boxes(styles.fonts.unknown))
-    caption = " ".join(told)
-    return picture(f"{spec.id}-{section.slug}", drawn, title, caption)
+def jobs(section: Section, styles: Styles) -> list[Job]:
+    """Return what draws each figure of a section, in the order in which they are shown."""
+    return [Job(spec, section, styles) for spec in figure_specs()]

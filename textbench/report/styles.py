@@ -110,7 +110,6 @@ def look(families: Sequence[str] = (FONT,)) -> Iterator[None]:
         "axes.edgecolor": "0.3",
         "axes.linewidth": 0.7,
         "axes.titlesize": 9,
-        "axes.titleweight": "bold",
         "grid.color": "0.9",
         "grid.linewidth": 0.6,
         "lines.markeredgewidth": 1.0,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -65,22 +65,25 @@ def write(
     """Write the report of a store that has been read; arguments are those of `write_report`."""
     parts = sections(found, row_names())
     styles = Styles(parts)
-    drawn = [list(jobs(section, styles)) for section in parts]
-    # The dearest first: data.csv, and of each section the figure of all paths, its last.
-    work: list[Callable[[], object]] = [partial(data_csv, found.results)]
-    work.extend(reversed([*chain.from_iterable(drawn)]))
-    with beside(work, processes) as (csv, *waiting):
-        judged = conclusions.judge(parts)
-        report = Report(Output(out), styles, judged, unicode)
-        _write_data(report, parts[0])
-        figures = iter(cast(list[Waiting], waiting[::-1]))
-        contents = [
-            _write_section(report, found, section, islice(figures, len(own)))
-            for section, own in zip(parts, drawn, strict=True)
-        ]
-        report.output.add("data.csv", cast(str, csv()))
-    summary = _write_index(report, found, contents)
-    files = report.output.write()
+    drawn = [jobs(section, styles) for section in parts]
+    with Output(out) as output:
+        csv = output.lay_down("data.csv", partial(data_csv, found.results))
+        # The dearest first; a figure of one metric takes about as long as data.csv.
+        figures = sorted(chain.from_iterable(drawn), key=lambda job: -job.size)
+        work: list[Callable[[], object]] = [*figures, csv]
+        with beside(work, processes) as waiting:
+            *pictures, digest = waiting
+            wait = dict(zip(figures, cast(list[Waiting], pictures), strict=True))
+            judged = conclusions.judge(parts)
+            report = Report(output, styles, judged, unicode)
+            _write_data(report, parts[0])
+            contents = [
+                _write_section(report, found, section, [wait[job] for job in own])
+                for section, own in zip(parts, drawn, strict=True)
+            ]
+            output.take("data.csv", cast(str, digest()))
+        summary = _write_index(report, found, contents)
+        files = output.write()
     if say is not None:
         for line in spoken(contents, summary):
             say(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -115,10 +116,11 @@ class Folder:
             name: The file.
             check: Is told a row and what to call it; returns it, or raises.
             quick: Returns the row of a sound line, without more ado, or None: ``check`` decides.
-                Asked of long files alone.
+                Asked of long files, and of others once a long one was read.
         """
         content = self.content(name)
-        long = len(content) >= LONG
+        # Where pydantic is imported already, the quick way costs a short file nothing.
+        long = len(content) >= LONG or "pydantic" in sys.modules
         found: list[T] = []
         *lines, last = content.split(b"\n")
         for number, line in enumerate([*lines, last] if files.is_whole(last) else lines, 1):
