@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import pandas as pd
 
@@ -41,7 +41,19 @@ from textbench.report.tables import build
 from textbench.store.beside import beside
 from textbench.store.frames import Frames
 
-Waiting = Callable[[], Picture | None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What other processes make meanwhile."""
+
+    waiting: Mapping[Callable[[], object], Callable[[], object]]
+    """By the job, what waits for its value."""
+
+    def __call__(self, job: Callable[[], T]) -> T:
+        """Return the value of a job, as soon as it is there."""
+        return cast(T, self.waiting[job]())
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +61,7 @@ class Report:
     """One report in the making."""
 
     output: Output
+    made: Made
     styles: Styles
     judged: conclusions.Conclusions
     unicode: bool
@@ -65,23 +78,23 @@ def write(
     """Write the report of a store that has been read; arguments are those of `write_report`."""
     parts = sections(found, row_names())
     styles = Styles(parts)
-    drawn = [jobs(section, styles) for section in parts]
+    figures = [jobs(section, styles) for section in parts]
+    charts = [partial(_chart, section, styles) for section in parts]
     with Output(out) as output:
         csv = output.lay_down("data.csv", partial(data_csv, found.results))
-        # The dearest first; a figure of one metric takes about as long as data.csv.
-        figures = sorted(chain.from_iterable(drawn), key=lambda job: -job.size)
-        work: list[Callable[[], object]] = [*figures, csv]
+        # The dearest first: the last to end should be short.
+        drawn = sorted(chain.from_iterable(figures), key=lambda job: -job.size)
+        work: list[Callable[[], object]] = [csv, *charts, *drawn]
         with beside(work, processes) as waiting:
-            *pictures, digest = waiting
-            wait = dict(zip(figures, cast(list[Waiting], pictures), strict=True))
+            made = Made(dict(zip(work, waiting, strict=True)))
             judged = conclusions.judge(parts)
-            report = Report(output, styles, judged, unicode)
+            report = Report(output, made, styles, judged, unicode)
             _write_data(report, parts[0])
             contents = [
-                _write_section(report, found, section, [wait[job] for job in own])
-                for section, own in zip(parts, drawn, strict=True)
+                _write_section(report, found, section, chart, own)
+                for section, chart, own in zip(parts, charts, figures, strict=True)
             ]
-            output.take("data.csv", cast(str, digest()))
+            output.take("data.csv", made(csv))
         summary = _write_index(report, found, contents)
         files = output.write()
     if say is not None:
@@ -131,11 +144,20 @@ def _all_columns(frame: pd.DataFrame) -> str:
 # -- a section -------------------------------------------------------------------------------
 
 
+def _chart(section: Section, styles: Styles) -> str:
+    """Return the data of a section's interactive chart as JSON; empty where it has no curve."""
+    chart = page.chart(section.without(*grid_rows()), styles)
+    return page.to_json(chart) if chart["curves"] else ""
+
+
 def _write_section(
-    report: Report, found: Frames, section: Section, drawn: Iterable[Waiting]
+    report: Report,
+    found: Frames,
+    section: Section,
+    chart: Callable[[], str],
+    drawn: Iterable[Callable[[], Picture | None]],
 ) -> Shown:
     """Write a section's files and return what the index shows of it."""
-    chart = page.chart(section.without(*grid_rows()), report.styles)
     shown = samples.read_samples(section, page.SAMPLES)
     costs = targets.build(found.results, section)
     costed = [
@@ -146,7 +168,7 @@ def _write_section(
     profile, why = _write_profile(report, costs, section)
     ranked = report.judged.rankings[section.slug]
     tables = [one for spec in table_specs() for one in _write_table(report, spec, section)]
-    pictures = [_add_picture(report, one) for wait in drawn if (one := wait())]
+    pictures = [_add_picture(report, one) for job in drawn if (one := report.made(job))]
     return Shown(
         about=section,
         rankings=[rankings.ranked(section, one) for one in ranked],
@@ -157,7 +179,7 @@ def _write_section(
         tables=[*tables, *costed],
         listing=_write_samples(report, section),
         figures=[*pictures, *([profile] if profile else [])],
-        chart=page.to_json(chart) if chart["curves"] else "",
+        chart=report.made(chart),
         samples=samples.grouped(shown) if len(shown) else [],
     )
 
