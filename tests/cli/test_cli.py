@@ -410,7 +410,10 @@ def test_a_run_from_nothing_to_status_and_again(call: Call, tmp_path: Path) -> N
     assert "final)" in shown and "mle.epochs = 1" in shown
 
 
-def test_ctrl_c_keeps_the_work_and_says_how_to_resume(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_stop_keeps_the_work_and_says_how_to_resume(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     line = [sys.executable, "-m", "textbench", *shlex.split(TINY), "--algos", "mle"]
     line += ["--set", "mle.epochs=100000"]
     process = subprocess.Popen(
@@ -420,18 +423,42 @@ def test_ctrl_c_keeps_the_work_and_says_how_to_resume(tmp_path: Path) -> None:
         while not _training(tmp_path / "results"):
             assert process.poll() is None, process.communicate()
             time.sleep(0.1)
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, number)
         stdout, stderr = process.communicate(timeout=120)
     finally:
         process.kill()
         process.wait()
-    assert (process.returncode, stderr) == (130, "")
+    assert (process.returncode, stderr) == (128 + number, "")
     assert stdout.count("Stopping at the next checkpoints") == 1
     assert "mle seed 0: interrupted" in stdout
     assert "1 of 1 runs are unfinished. To resume:" in stdout
     (run,) = RunDirectory.find(tmp_path / "results")
     assert run.status().status == "interrupted" and run.status().step > 0
     assert (run.path / "checkpoint.pt").exists()
+
+
+def test_a_closed_pipe_stops_runs_at_checkpoints_and_is_said(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "textbench", *shlex.split(TINY), "--algos", "mle"]
+    line += ["--seeds", "0:2", "--jobs", "1", "--set", "mle.epochs=100000"]
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        try:
+            assert process.stdout and process.stderr
+            while not _training(tmp_path / "results"):
+                assert process.poll() is None
+                time.sleep(0.1)
+            process.stdout.close()  # what is printed next is printed to nobody
+            stderr = process.stderr.read()
+            assert process.wait(120) == 141
+        finally:
+            process.kill()
+    assert stderr == (
+        "textbench: nobody reads the output any more; the runs stop at checkpoints. To resume: "
+        f"{shlex.join(['textbench', *line[3:]])}\n"
+    )
+    first, _ = RunDirectory.find(tmp_path / "results")
+    assert first.status().status == "interrupted" and (first.path / "checkpoint.pt").exists()
 
 
 def _training(results: Path) -> bool:

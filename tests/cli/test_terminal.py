@@ -48,6 +48,20 @@ def test_a_stream_that_is_closed_leads_nowhere(tmp_path: Path, closed: str) -> N
     assert ("1 done" in done.stdout) == (not closed.startswith(">"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell's")
+@pytest.mark.parametrize("words", ["status", "list", "show mle/s0", "status --json"])
+def test_a_closed_pipe_is_no_answer(tmp_path: Path, words: str) -> None:
+    run(tmp_path / "results", 0, Status("done"))
+    reader, writer = os.pipe()
+    os.close(reader)
+    line = [sys.executable, "-m", "textbench", *words.split()]
+    done = subprocess.run(
+        line, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")  # 1 would be "a regression", of `compare`
+
+
 def test_status_says_the_same_in_json(tmp_path: Path) -> None:
     directory = run(tmp_path, 0, Status("interrupted"))
     (directory.path / "metrics.jsonl").write_text("not json\n")

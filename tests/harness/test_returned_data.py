@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import damage as kinds
 import pytest
 import torch
 
+from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import stream
 from textbench.plan import build, registry
 from textbench.plan.build import BrokenPluginError
 from textbench.plan.resolve import Request, expand
+from textbench.store import kept
 from textbench.store.directory import RunDirectory
+
+BROKEN = Path(__file__).parents[1] / "support" / "broken_tasks.py"
 
 PLUGIN = """
 import torch
@@ -134,3 +140,17 @@ def test_text_of_what_a_generator_draws_is_looked_at_as_well(tmp_path: Path) -> 
     tokens = torch.randint(0, 10, (50, 5), generator=stream(0, "test"))
     with pytest.raises(BrokenPluginError, match=r"task digits: decode\(\) of 50 sequences gives"):
         build.decoded(task, tokens)
+
+
+@pytest.mark.parametrize("name", ["wordless", "unreferenced", "demanding-task", "hoarding"])
+def test_a_run_looks_at_what_check_looks_at_and_names_the_method(tmp_path: Path, name: str) -> None:
+    registry.load_plugin(BROKEN)
+    kind = cast(Any, registry.load_task(name))
+    (tmp_path / "mine.txt").write_text("".join(f"a b {i}\n" for i in range(60)))
+    options = {"file": str(tmp_path / "mine.txt")} if kind.family == "text" else {"size": 40}
+    task = kind(kind.config_schema(**options))
+    given = replace(spec(tmp_path), task=name)
+    with pytest.raises(UserError, match=rf"^task {name}: {re.escape(kind.says)}.*; it must be "):
+        build.reference_rows(task)
+        build.check_data(task, 0)
+        kept.keep(tmp_path, given, task)

@@ -91,8 +91,9 @@ def test_groups_are_of_what_there_is_under_every_pandas() -> None:
 FRAMEWORK = {
     *("forward", "backward", "show", "invoke", "list_commands", "get_command", "format_commands"),
     *("resolve_command", "parse_args", "find_class", "get_code", "list_corpora"),
+    "on_broken_pipe",
 }
-"""Called by torch, click, pickle and the import system."""
+"""Called by torch, click, rich, pickle and the import system."""
 
 
 def used(tree: ast.Module) -> Counter[str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -294,3 +297,20 @@ def test_a_name_hides_no_star_no_line_and_no_other_name(apart: tuple[float, floa
         *to_pixels(np.linspace((9.2, 7.5), (9.2, 11), 200)),
     ]
     assert not any(box.contains(*point) for box in boxes for point in hidden)
+
+
+@pytest.mark.parametrize("asked", ["", "here"])
+def test_a_home_that_cannot_be_written_is_no_news(tmp_path: Path, asked: str) -> None:
+    """What the user asks for by MPLCONFIGDIR and cannot be had is."""
+    (tmp_path / "file").touch()
+    home = str(tmp_path / "file")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    done = subprocess.run(
+        [sys.executable, "-c", "from textbench.report import figures as f; f.import_matplotlib()"],
+        env={**kept, "HOME": home, "USERPROFILE": home, "MPLCONFIGDIR": asked and f"{home}/own"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("MPLCONFIGDIR" in done.stderr) == bool(asked)
+    assert ("failed for path" in done.stderr) == bool(asked)

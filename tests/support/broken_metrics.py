@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 
@@ -182,12 +183,21 @@ class Absentminded(Candid):
 
 
 class Tensorial(Candid):
+    """Its value is a tensor, which is a number to a run as well."""
+
     name = "tensorial"
-    breaks = "values"
-    says = "tensorial is a Tensor"
 
     def compute(self, evaluation: Evaluation) -> Any:
         return torch.tensor(self.share(evaluation))
+
+
+class Numeric(Candid):
+    """Its value is numpy's."""
+
+    name = "numeric"
+
+    def compute(self, evaluation: Evaluation) -> Any:
+        return np.float32(self.share(evaluation))
 
 
 class Unreasoned(Candid):

@@ -413,6 +413,42 @@ class Untrue(Sound):
         return self.oracle.sample(300, stream(0, "test"), inverse_temperature=3.0)
 
 
+class Wordless(Written):
+    name = "wordless"
+    breaks = "decoding"
+    says = "words() returned None"
+
+    def words(self, tokens: Tensor) -> Any:
+        super().words(tokens)
+
+
+class Unreferenced(Written):
+    name = "unreferenced"
+    breaks = "decoding"
+    says = "references() gives 'a b"
+
+    def references(self) -> Any:
+        return ["a b", *super().references()]
+
+
+class Demanding(Sound):
+    name = "demanding-task"
+    breaks = "texts"
+    says = "reference_rows() returned 3"
+
+    def reference_rows(self) -> Any:
+        return 3
+
+
+class Hoarding(Sound):
+    name = "hoarding"
+    breaks = "kept"
+    says = "kept() returned {}"
+
+    def kept(self) -> Any:
+        return {}
+
+
 class Wishful(Sound):
     name = "wishful"
     breaks = "texts"

@@ -75,8 +75,8 @@ def _expect_value(name: str, value: object, where: str) -> None:
         if not str(value).strip() or len(str(value).splitlines()) > 1:
             raise Violation(f"{where}{name} does not apply, and no line says why", "a reason")
         return
-    if isinstance(value, bool) or not isinstance(value, float | int):
-        raise Violation(f"{where}{name} is a {type(value).__name__}", "a float")
+    if not isinstance(value, float):  # what is a number to a run has become one
+        raise Violation(f"{where}{name} is a {type(value).__name__}", "a number")
     if not math.isfinite(value):
         raise Violation(
             f"{where}{name} is {value}", "a finite number, or NotApplicableError that says why not"

@@ -16,7 +16,13 @@ from textbench.contracts.config import Config
 from textbench.contracts.data import training_data
 from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.metric import NotApplicableError
-from textbench.contracts.returned import wrong_lines, wrong_sequences
+from textbench.contracts.returned import (
+    wrong_kept,
+    wrong_lines,
+    wrong_rows,
+    wrong_sequences,
+    wrong_text,
+)
 from textbench.contracts.task import END, UNKNOWN, UNKNOWN_WORD, Kept, Task, TextTask
 from textbench.plan import registry
 
@@ -123,6 +129,8 @@ def access(laboratory: Laboratory, record: Record) -> str:
 def decoding(laboratory: Laboratory, record: Record) -> str:
     """Every sequence has a line of its own; a text task's words are those that were encoded."""
     task, test = record.task, record.splits["test"]
+    if isinstance(task, TextTask):
+        expect(wrong_text(task, test))
     lines = task.decode(test)
     expect(wrong_lines(lines, len(test)))
     if isinstance(task, TextTask):
@@ -181,6 +189,7 @@ def oracle(laboratory: Laboratory, record: Record) -> str:
 def texts(laboratory: Laboratory, record: Record) -> str:
     """The rows it asks for exist; that what a reader is told is text, its building has shown."""
     rows = record.task.reference_rows()
+    expect(wrong_rows(rows))
     for row in rows or []:
         name = row.partition(":")[0]
         if name not in registry.names("trainer"):
@@ -192,6 +201,7 @@ def texts(laboratory: Laboratory, record: Record) -> str:
 def kept(laboratory: Laboratory, record: Record) -> str:
     """What a store keeps of it gives it again."""
     found = record.task.kept()
+    expect(wrong_kept(found))
     if found is None:
         files = [f"{laboratory.kind.name}.{option}" for option, _ in named_files(laboratory.config)]
         if files:

@@ -52,7 +52,7 @@ class OneLineError(click.ClickException):
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn our own and click's complaints into `OneLineError`, and Ctrl-C into exit code 130."""
+    """Turn our own and click's complaints into `OneLineError`; Ctrl-C, closed pipes into codes."""
     try:
         yield
     except KeyboardInterrupt:
@@ -61,8 +61,11 @@ def one_line_errors() -> Iterator[None]:
         raise OneLineError(" ".join(str(error).split())) from error
     except click.exceptions.NoArgsIsHelpError:
         raise
-    except BrokenPipeError:
-        raise  # `textbench status | head`: click knows what to do
+    except BrokenPipeError:  # `textbench compare A B | head`; click's own 1 says something else
+        from textbench.cli.terminal import UNREAD, lead_nowhere
+
+        lead_nowhere()
+        raise click.exceptions.Exit(UNREAD) from None
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         raise OneLineError(" ".join(f"{what}{error.strerror or error}".split())) from error

@@ -15,7 +15,7 @@ import click
 from textbench.cli import options
 from textbench.cli.dry_run import say_what_would_run
 from textbench.cli.engines import prepare
-from textbench.cli.terminal import reasons, warn
+from textbench.cli.terminal import UNREAD, lead_nowhere, printer, reasons, say, warn
 from textbench.plan.arguments import parse_retry, parse_shard
 from textbench.run.changed import code_here, goes_on_with_other_code
 from textbench.run.endings import INTERRUPTED
@@ -45,7 +45,8 @@ Examples:
 
 \b
 Exit codes: 0 all done, 1 some failed or diverged, 2 usage, 75 some are unfinished
-(the same command resumes), 130 Ctrl-C."""
+(the same command resumes); 128 + the signal that stopped it: 130 Ctrl-C, 143 SIGTERM,
+129 a closed terminal, 141 a closed pipe (`textbench run ... | head`)."""
 
 
 @click.command(cls=options.Command, epilog=EPILOG)
@@ -151,13 +152,11 @@ def run_specs(engine: Engine, specs: Sequence[Spec], scalars: Scalars | None = N
         specs: The runs.
         scalars: Is shown every run while it goes on, and when it has ended.
     """
-    from rich.console import Console
-
     from textbench.cli.progress import Progress, summary
     from textbench.run.provenance import COMMAND
 
-    os.environ[COMMAND] = shlex.join(["textbench", *sys.argv[1:]])
-    console = Console()
+    typed = os.environ[COMMAND] = shlex.join(["textbench", *sys.argv[1:]])
+    console = printer()
     results, jobs = engine.results, engine.jobs
     _warn_of_other_code(results, specs)
     outcomes: dict[str, tuple[Spec, Status]] = {}
@@ -176,6 +175,10 @@ def run_specs(engine: Engine, specs: Sequence[Spec], scalars: Scalars | None = N
                 if scalars:
                     scalars.update(spec)
                 outcomes[spec.label + spec.hash] = (spec, status)
+    except BrokenPipeError:
+        lead_nowhere()
+        say("nobody reads the output any more; the runs stop at checkpoints. To resume: " + typed)
+        return UNREAD
     finally:
         engine.close()
         if scalars:
@@ -185,7 +188,9 @@ def run_specs(engine: Engine, specs: Sequence[Spec], scalars: Scalars | None = N
         console.print()
         console.print(summary(ordered, console.width), highlight=False)
     _say_what_next(console, results, ordered)
-    return 130 if engine.signals else exit_code([status for _, status in ordered])
+    if engine.signals:
+        return 128 + engine.stopped_by
+    return exit_code([status for _, status in ordered])
 
 
 def _warn_of_other_code(results: Path, specs: Sequence[Spec]) -> None:

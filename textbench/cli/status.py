@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from textbench.cli import options
-from textbench.cli.terminal import NARROW, print_narrow, refuse_folder_of_stores
+from textbench.cli.terminal import NARROW, print_narrow, printer, refuse_folder_of_stores
 from textbench.contracts.errors import one_line, printable
 from textbench.run.changed import is_stale
 from textbench.store.directory import RunDirectory
@@ -143,14 +143,13 @@ def _print(rows: list[list[str]]) -> None:
     if sys.stdout.isatty() and width < NARROW:
         print_narrow(rows, width)
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from textbench.cli.progress import STYLES
 
     # In a pipe nothing is cut: `textbench status | grep failed` sees whole lines.
-    console = Console(width=None if sys.stdout.isatty() else 400)
+    console = printer(None if sys.stdout.isatty() else 400)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for head in ("run", "status", "phase", "steps", "updated"):
         table.add_column(head, justify="right" if head == "steps" else "left", no_wrap=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +17,11 @@ from textbench.contracts.errors import UserError, printable
 from textbench.store.directory import RunDirectory
 from textbench.store.rows import PRINTED, SPEC, Status
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+UNREAD = 128 + 13
+"""Exit code where nobody reads the output any more: what a shell shows of a SIGPIPE."""
 NARROW = 100
 """Columns; below, a run's status comes first and its reason has lines of its own."""
 
@@ -21,6 +29,31 @@ NARROW = 100
 def warn(line: str) -> None:
     """Print a warning, one line on stderr."""
     click.secho(printable(f"textbench: warning: {' '.join(line.split())}"), err=True, fg="yellow")
+
+
+def say(line: str) -> None:
+    """Print a line on stderr, if anybody reads that."""
+    with contextlib.suppress(BrokenPipeError):
+        click.echo(printable(f"textbench: {line}"), err=True)
+
+
+def printer(width: int | None = None) -> Console:
+    """Return what prints tables; where nobody reads them any more, it raises `BrokenPipeError`."""
+    from rich.console import Console
+
+    class Printer(Console):
+        def on_broken_pipe(self) -> None:  # rich's own ends the process, with exit code 1
+            raise BrokenPipeError(errno.EPIPE, "nobody reads the output any more")
+
+    return Printer(width=width)
+
+
+def lead_nowhere() -> None:
+    """Lead to nowhere what is still to be written to a closed pipe: Python would try at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def say_left_out(reasons: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from textbench.contracts.config import Config
 from textbench.contracts.errors import shown
 from textbench.contracts.metric import NotApplicableError
-from textbench.contracts.task import Task
+from textbench.contracts.task import Kept, Task, TextTask
 from textbench.contracts.trainer import Phase
 
 PHASES = "a list of Phase(name, epochs, steps), whole numbers from 0"
@@ -84,8 +84,12 @@ def wrong_data(task: Task[Config], seed: int) -> str:
     with suppress(NotApplicableError):
         found["validation"] = task.validation()
     found["test"] = task.test()
-    wrong = (wrong_sequences(task, name, tokens) for name, tokens in found.items())
-    return next(filter(None, wrong), "") or wrong_lines(task.decode(train[:2]), len(train[:2]))
+    for name, tokens in found.items():
+        if wrong := wrong_sequences(task, name, tokens):
+            return wrong
+    if isinstance(task, TextTask) and (wrong := wrong_text(task, train[:2])):
+        return wrong
+    return wrong_lines(task.decode(train[:2]), len(train[:2]))
 
 
 def wrong_sequences(task: Task[Config], name: str, tokens: object) -> str:
@@ -103,6 +107,36 @@ def wrong_sequences(task: Task[Config], name: str, tokens: object) -> str:
         seen = f"train_size() is {task.train_size()}, train has {len(tokens)}"
         return f"{seen}; it must be the number of training sequences"
     return ""
+
+
+def wrong_text(task: TextTask[Config], tokens: Tensor) -> str:
+    """Look at the words that a text task makes of sequences, and at its references."""
+    right = "it must be a list of sentences, a list of words each"
+    for method in ("words", "references"):
+        found: object = task.words(tokens) if method == "words" else task.references()
+        if not isinstance(found, list | tuple):
+            return f"{method}() returned {shown(found)}; {right}"
+        if odd := [one for one in found if not _is_sentence(one)]:
+            return f"{method}() gives {shown(odd[0])}; {right}"
+    return ""
+
+
+def _is_sentence(words: object) -> bool:
+    return isinstance(words, list | tuple) and all(isinstance(word, str) for word in words)
+
+
+def wrong_rows(rows: object) -> str:
+    """Look at what `Task.reference_rows` returned."""
+    if rows is None or (isinstance(rows, list) and all(isinstance(row, str) for row in rows)):
+        return ""
+    return f"reference_rows() returned {shown(rows)}; it must be a list of trainers, or None"
+
+
+def wrong_kept(kept: object) -> str:
+    """Look at what `Task.kept` returned."""
+    if kept is None or isinstance(kept, Kept):
+        return ""
+    return f"kept() returned {shown(kept)}; it must be Kept(described, tensors), or None"
 
 
 def wrong_lines(lines: object, wanted: int) -> str:

@@ -16,7 +16,13 @@ from torch import Tensor
 from textbench.contracts.config import Config, validate
 from textbench.contracts.data import training_data
 from textbench.contracts.errors import UserError, shown
-from textbench.contracts.returned import wrong_data, wrong_lines, wrong_phases, wrong_task
+from textbench.contracts.returned import (
+    wrong_data,
+    wrong_lines,
+    wrong_phases,
+    wrong_rows,
+    wrong_task,
+)
 from textbench.contracts.spec import Spec
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
@@ -107,6 +113,19 @@ def check_schedule(spec: Spec, built: Task[Config]) -> None:
     )
     if wrong := wrong_phases(phases):
         raise BrokenPluginError(f"{spec.label}: {wrong}")
+
+
+def reference_rows(built: Task[Config]) -> list[str] | None:
+    """Return the rows that a task asks for; None where it leaves them to the trainers.
+
+    Raises:
+        BrokenPluginError: Its code raises, or gives something else.
+    """
+    name = built.name
+    rows = _tried(built.reference_rows, type(built), f"task {name}: reference_rows() failed")
+    if wrong := wrong_rows(rows):
+        raise BrokenPluginError(f"task {name}: {wrong}")
+    return rows
 
 
 def check_data(built: Task[Config], seed: int) -> None:

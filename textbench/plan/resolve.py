@@ -133,7 +133,7 @@ def expand(
     resolution = _Resolution(replace(request, task=task, preset=preset), file)
     from textbench.plan import build  # which imports torch
 
-    references = resolution.built_task.reference_rows()
+    references = build.reference_rows(resolution.built_task)
     if references is None:
         references = registry.reference_rows(resolution.built_task.family)
     rows = [*(row for row in references if row not in rows), *rows]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
+import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -24,7 +26,13 @@ LEFT, RIGHT = "#0173B2", "#D55E00"
 
 
 def import_matplotlib() -> None:
-    """Import all that figures and their files need, before processes that draw are forked."""
+    """Import all that figures and their files need, before processes that draw are forked.
+
+    Where a home cannot be written, matplotlib keeps its fonts in a temporary folder: nobody need
+    hear of that. What the user has set himself is another matter.
+    """
+    if not os.environ.get("MPLCONFIGDIR"):
+        logging.getLogger("matplotlib").addFilter(_is_news)
     names = ("figure", "gridspec", "font_manager", "backends.backend_agg", "backends.backend_pdf")
     for name in (
         *(f"matplotlib.{name}" for name in names),
@@ -32,6 +40,11 @@ def import_matplotlib() -> None:
         "PIL.PngImagePlugin",
     ):
         importlib.import_module(name)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    said = record.getMessage()
+    return not ("MPLCONFIGDIR" in said or "mkdir -p" in said or "not a writable directory" in said)
 
 
 def draw(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:

@@ -104,6 +104,8 @@ class Engine(ABC):
         self.results, self.jobs, self.terms = results, jobs, terms
         self.signals = 0
         """How often the user has asked to stop."""
+        self.stopped_by = 0
+        """The signal of the first time."""
         self._running: dict[_Run, Process] = {}
 
     @abstractmethod
@@ -254,5 +256,6 @@ class Engine(ABC):
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Ask the workers for a checkpoint; who asks a second time does not wait for it."""
         self.signals += 1
+        self.stopped_by = self.stopped_by or number
         for process in list(self._running.values()):
             (process.terminate if self.signals == 1 else process.kill)()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from textbench.backbone.generator import Generator
 from textbench.contracts.errors import DivergedError, UserError, shown
@@ -47,13 +47,25 @@ def measure(metrics: list[Metric], evaluation: Evaluation) -> dict[str, Measurem
 
 
 def computed(metric: Metric, evaluation: Evaluation) -> dict[str, float | NotApplicableError]:
-    """Return what a metric computes, by name; where it does not apply at all, why, for each."""
+    """Return what a metric computes, by name; where it does not apply at all, why, for each.
+
+    What is no number stays as it is: whoever takes it says so.
+    """
     names = [number.name for number in metric.described()]
     try:
-        found = metric.compute(evaluation)
+        found: object = metric.compute(evaluation)
     except NotApplicableError as error:
         return dict.fromkeys(names, error)
-    return dict(found) if isinstance(found, Mapping) else {names[0]: found}
+    values = found if isinstance(found, Mapping) else {names[0]: found}
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: object) -> float | NotApplicableError:
+    """Return a number as a float: numpy's numbers and tensors of one value are such."""
+    if not isinstance(value, str | bytes):  # which float() would read
+        with suppress(TypeError, ValueError, OverflowError, RuntimeError):
+            return float(value)  # type: ignore[arg-type]
+    return value  # type: ignore[return-value]
 
 
 def protocols(metric: Metric, evaluation: Evaluation) -> dict[str, str]:
@@ -103,24 +115,15 @@ def _measurement(
     }
     if isinstance(value, NotApplicableError):
         return {**known, "reason": " ".join(str(value).split())}
-    plain = _number(metric, number, value)
-    if not math.isfinite(plain):
-        raise DivergedError(f"{number.name} is {plain}")
-    return {**known, "value": plain, "protocol": protocol}
+    if not isinstance(value, float):
+        raise UserError(
+            f"metric {metric}: compute() returned {shown(value)} for {number.name}; "
+            "it must be a number, or a NotApplicableError that says why there is none"
+        )
+    if not math.isfinite(value):
+        raise DivergedError(f"{number.name} is {value}")
+    return {**known, "value": value, "protocol": protocol}
 
 
 def _is_line(text: object) -> bool:
     return isinstance(text, str) and len(text.splitlines()) == 1
-
-
-def _number(metric: str, number: Number, value: object) -> float:
-    """Return a value as a float; numpy's numbers and tensors of one value are such."""
-    try:
-        if isinstance(value, str | bytes):
-            raise TypeError  # float() would read it
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        raise UserError(
-            f"metric {metric}: compute() returned {shown(value)} for {number.name}; "
-            "it must be a number, or a NotApplicableError that says why there is none"
-        ) from None

@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 
 from textbench.contracts.config import Config
-from textbench.contracts.errors import one_line
+from textbench.contracts.errors import UserError, one_line
+from textbench.contracts.returned import wrong_kept
 from textbench.contracts.spec import Spec, digest
 from textbench.contracts.task import Kept, Task
 from textbench.store import files
@@ -51,11 +52,14 @@ def keep(store: Path, spec: Spec, task: Task[Config]) -> None:
 
     Raises:
         OSError: It cannot be written.
+        UserError: What the task says that it keeps is nothing of the kind.
     """
     described, tensors = described_path(store, spec), tensors_path(store, spec)
     if os.path.lexists(described) and os.path.lexists(tensors):
         return
     kept = task.kept()
+    if wrong := wrong_kept(kept):
+        raise UserError(f"task {spec.task}: {wrong}")
     if kept is None:
         return
     content = io.BytesIO()
