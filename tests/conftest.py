@@ -178,6 +178,15 @@ def assert_resumes_exactly() -> Callable[..., None]:
     return _assert_resumes_exactly
 
 
+@pytest.fixture(scope="module")
+def forked_workers() -> Iterator[None]:
+    """Let the engine in this process fork its workers, in a module's tests and fixtures."""
+    import forked
+
+    with forked.workers():
+        yield
+
+
 @pytest.fixture
 def gradients() -> Callable[[torch.nn.Module], dict[str, Tensor]]:
     """Return a function that copies a module's gradients by name; a missing one is zero."""

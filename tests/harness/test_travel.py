@@ -32,6 +32,7 @@ FAST = "--preset ci --set ewmd.steps=2 --set text.references=[] --device cpu --j
 FILES = "--set text.train=train.txt --set text.valid=valid.txt --set text.test=test.txt"
 
 Call = Callable[[str], Result]
+pytestmark = pytest.mark.usefixtures("forked_workers")
 
 
 def run(line: str) -> Result:
@@ -48,7 +49,7 @@ def write_corpus(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, forked_workers: None) -> Path:
     """A store that was made with relative paths, and what it printed there."""
     home = tmp_path_factory.mktemp("home")
     write_corpus(home)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 from click.testing import CliRunner, Result
 from pydantic import Field
@@ -193,26 +194,25 @@ def test_a_trainer_of_ones_own_is_tuned_like_the_others(
 ARGUMENTS = "--algos mle --task synthetic-tiny --preset ci --trials 2 --seeds 100 --device cpu"
 
 
-def tuned(folder: Path, **options: Any) -> subprocess.Popen[bytes]:
-    folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "textbench", "tune", *shlex.split(ARGUMENTS), "--jobs", "1"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, **options
-    )
+TUNE = f"textbench tune {ARGUMENTS} --jobs 1"
 
 
 def test_it_survives_being_killed_and_reproduces_itself(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert tuned(whole).wait() == 0
-    process = tuned(killed, start_new_session=True)
+    for folder in (whole, killed):
+        folder.mkdir()
+    assert forked.textbench(TUNE, whole).returncode == 0
+    command = [sys.executable, "-m", *shlex.split(TUNE)]
+    process = subprocess.Popen(
+        command, cwd=killed, stdout=subprocess.DEVNULL, start_new_session=True
+    )
     while not list(killed.glob("tuning/*/*/*/metrics.jsonl")):
         time.sleep(0.05)
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (killed / "tuned.toml").exists()
-    assert tuned(killed).wait() == 0
+    assert forked.textbench(TUNE, killed).returncode == 0
     assert (killed / "tuned.toml").read_bytes() == (whole / "tuned.toml").read_bytes()
     (spec,) = expand(Request(config=whole / "tuned.toml", seeds="0"))
     assert spec.label == "mle:tuned-k2" and tuning(spec.label) == "tuned (2)"

@@ -67,7 +67,7 @@ class Pair(Metric):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory, forked_workers: None) -> Iterator[Path]:
     """Stores ``base`` and ``new``, whose plug-in is deleted; the metrics moved between them."""
     tmp_path, monkeypatch = tmp_path_factory.mktemp("plugin"), pytest.MonkeyPatch()
     monkeypatch.chdir(tmp_path)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import subprocess
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ from typing import Any
 import numpy
 import torch
 from corpus import sentences, write
+from forked import textbench
 
 from textbench.plan import registry
 
@@ -53,9 +54,9 @@ def rows() -> list[str]:
 
 def train(results: Path, algos: Sequence[str], *options: str) -> None:
     """Run rows by the command line."""
-    command = [sys.executable, "-P", "-m", "textbench", "run", "--algos", ",".join(algos)]
-    command += ["--results", str(results), "--jobs", "2", *options]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    words = ["textbench", "run", "--algos", ",".join(algos)]
+    words += ["--results", str(results), "--jobs", "2", *options]
+    textbench(shlex.join(words), results.parent).check_returncode()
 
 
 def text_options(folder: Path) -> list[str]:
