@@ -188,6 +188,14 @@ def forked_workers() -> Iterator[None]:
 
 
 @pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a report draw nothing: that takes most of its time, and its tables are the same."""
+    from textbench.report import pictures
+
+    monkeypatch.setattr(pictures, "figure_specs", tuple)
+
+
+@pytest.fixture
 def gradients() -> Callable[[torch.nn.Module], dict[str, Tensor]]:
     """Return a function that copies a module's gradients by name; a missing one is zero."""
 

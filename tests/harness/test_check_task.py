@@ -101,7 +101,14 @@ def call(*arguments: str) -> Any:
     return result
 
 
-def test_a_line_for_each_promise(sentences: Path) -> None:
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask for no fingerprint in another process: it takes seconds, and other tests do."""
+    name = "_expect_process_does_not_matter"
+    monkeypatch.setattr(task_fingerprint, name, lambda *arguments: None)
+
+
+def test_a_line_for_each_promise(sentences: Path, one_process: None) -> None:
     result = call("text", "--set", f"text.train={sentences}")
     assert result.exit_code == 0, result.output
     title, *lines, verdict = result.output.splitlines()
@@ -110,7 +117,7 @@ def test_a_line_for_each_promise(sentences: Path) -> None:
     assert [line[10:28].strip() for line in lines] == ["runs", *NAMES]
 
 
-def test_a_broken_promise_is_exit_code_1() -> None:
+def test_a_broken_promise_is_exit_code_1(one_process: None) -> None:
     result = call("wishful", "--plugin", str(BROKEN))
     assert result.exit_code == 1
     assert result.output.endswith("wishful: 1 checks not passed\n")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from stores import make_run, spec
 
 from textbench.report import write_report
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_what_came_after_the_paper_has_a_table_where_it_was_run(tmp_path: Path) -> None:
     store, curve = (
         tmp_path / "results",

@@ -75,12 +75,6 @@ def warm_store(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes most of a report's time; only some tests look at figures."""
-    monkeypatch.setattr(pictures, "figure_specs", tuple)
-
-
 # -- Table 1 ---------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from stores import make_run, spec
 from textbench.report import write_report
 from textbench.store.directory import RunDirectory
 
+pytestmark = pytest.mark.usefixtures("no_figures")
 QUALITY = {"bleu5": 0.2}
 AWKWARD = "100 % of it , a_b | c & d"
 

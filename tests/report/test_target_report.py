@@ -77,6 +77,7 @@ def test_costs_are_medians_with_intervals_and_misses_stand_last_in_words(tmp_pat
     assert "known to the next evaluation: every epoch." in notes
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_every_format_is_of_one_frame_and_none_says_inf(tmp_path: Path) -> None:
     seeds(tmp_path / "results", "cot", [3, 1, None])
     seeds(tmp_path / "results", "mle", [None])
@@ -151,6 +152,7 @@ def test_references_and_other_temperatures_have_no_cost(tmp_path: Path) -> None:
     assert list(lines(tables(tmp_path)["cot"])) == ["MLE"]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_task_without_a_target_says_so(tmp_path: Path) -> None:
     make_run(tmp_path / "results", spec("mle", task="plugin"), [FAR, BOTH])
     write_report(tmp_path / "results", tmp_path / "out")
@@ -183,6 +185,7 @@ def test_rows_with_new_data_in_every_pass_do_not_compete(tmp_path: Path) -> None
     assert "nothing may be concluded" not in said
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_first_screen_names_the_cheapest_row_and_how_few_seeds_it_has(tmp_path: Path) -> None:
     seeds(tmp_path / "results", "cot", [1])
     seeds(tmp_path / "results", "mle", [2])

@@ -183,6 +183,7 @@ def test_the_papers_text_tables_have_their_columns_and_rows(name: str) -> None:
         assert [row.label for row in table.rows[:2]] == ["real", "real_corrupted"]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_table_5_shows_only_its_rows(results: Path, tmp_path: Path) -> None:
     make_run(results, text_spec("cot"), [QUALITY], final=QUALITY)
     write_report(results, tmp_path / "out")

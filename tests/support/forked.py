@@ -146,7 +146,10 @@ def textbench(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
         streams = (out.fileno(), err.fileno())
         process = FORK.Process(target=child, args=(work, words, environment, streams))
         process.start()
-        process.join()
+        try:
+            process.join()
+        finally:
+            process.kill()  # if the test's time is up
         assert process.exitcode is not None
         for file in (out, err):
             file.seek(0)

@@ -50,7 +50,9 @@ PASSED, FAILED = 0, 1
 """What pytest returns when tests passed, and when tests ran and some failed."""
 IMPORTS = "test_imports_come_from_here.py"
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["pandas", "pydantic", "pytest", "scipy.stats", "torch"])
+FORKS.set_forkserver_preload(
+    ["pandas", "pydantic", "pytest", "scipy.stats", "torch", "torch._dynamo"]  # of any optimiser
+)
 
 
 @dataclass(frozen=True)
