@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shlex
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +83,16 @@ def test_against_reference_sentences_alone(call: Call) -> None:
     assert not Path("results").exists()
     copy = values(call(f"score test.txt --references test.txt {QUICK}").stdout)
     assert copy["bleu5"] == copy["backward_bleu5"] == copy["ms_jaccard4"] == 1
+
+
+def test_two_commands_at_once_take_two_seeds(call: Call, tmp_path: Path) -> None:
+    corpus.write(tmp_path / "s1.txt", corpus.sentences(60, 9))
+    more = ["--references", "test.txt", "--metrics", "bleu", "--name", "other"]
+    lines = [[sys.executable, "-m", "textbench", "score", f"s{i}.txt", *more] for i in (0, 1)]
+    both = [subprocess.Popen(line, stdout=subprocess.DEVNULL) for line in lines]
+    assert [process.wait(120) for process in both] == [0, 0]
+    rows = json.loads(call("status --json").stdout)
+    assert sorted(row["seed"] for row in rows) == [0, 1]
 
 
 def test_files_are_seeds_and_what_is_recorded_is_sound(call: Call, tmp_path: Path) -> None:

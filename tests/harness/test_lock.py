@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from textbench.contracts.errors import UserError, one_line
-from textbench.store import files, lock, printed
+from textbench.store import files, kept, lock, printed
 from textbench.store.directory import RunDirectory
 from textbench.store.process import identity, started
 
@@ -193,12 +194,38 @@ def test_temporary_names_are_of_one_process_on_one_host(
     assert len(names) == 5 and all(name.parent == tmp_path for name in names)
 
 
-def test_what_a_killed_writer_left_is_removed(run: RunDirectory) -> None:
-    left = run.path / ".checkpoint.pt.elsewhere.1.2.tmp"
-    left.write_bytes(b"half")
+def test_what_killed_writers_left_is_removed_and_nothing_else(run: RunDirectory) -> None:
+    """Of what engines and those who wait for the lock write as well, only what is a day old."""
+    left = {
+        run.path / ".checkpoint.pt.elsewhere.1.2.tmp",
+        files.temporary(run.path / "curve.jsonl"),
+    }
+    others = {files.temporary(run.path / name) for name in ("status.json", "owner.json")}
+    foreign = {run.path / name for name in (".notes.tmp", ".a.b.c.d.tmp", "x.y.1.2.tmp", ".tmp")}
+    (folder := run.path / ".log.txt.here.1.2.tmp").mkdir()
+    for path in left | others | foreign:
+        path.write_bytes(b"half")
     assert run.acquire()
-    assert not left.exists()
+    there = {path for path in run.path.iterdir() if path.suffix == ".tmp" or path.name == ".tmp"}
+    assert there == others | foreign | {folder}
     run.release()
+    for path in others | foreign:
+        os.utime(path, (time.time() - 90000,) * 2)
+    assert run.acquire()
+    there = {path for path in run.path.iterdir() if path.suffix == ".tmp" or path.name == ".tmp"}
+    assert there == foreign | {folder}
+    run.release()
+
+
+def test_what_lies_beside_the_runs_of_a_task_is_removed_when_it_is_old(run: RunDirectory) -> None:
+    left = [run.path.parents[1] / f".data-0123456789abcdef.npz.there.1.{n}.tmp" for n in (0, 1)]
+    for path in left:
+        path.write_bytes(b"half")
+    os.utime(left[0], (time.time() - 90000,) * 2)
+    task: Any = SimpleNamespace(kept=lambda: None)
+    spec: Any = SimpleNamespace(task=run.path.parents[1].name, task_fingerprint="0" * 64)
+    kept.keep(run.store, spec, task)
+    assert [path.exists() for path in left] == [False, True]
 
 
 def test_modules_import_without_fcntl_and_affinity(tmp_path: Path) -> None:

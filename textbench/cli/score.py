@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import click
 from textbench.cli import options
 from textbench.cli.engines import compute_on
 from textbench.cli.evaluate import parse_metrics
-from textbench.cli.terminal import warn
+from textbench.cli.terminal import say, warn
 from textbench.contracts.errors import UserError, printable
 from textbench.contracts.plain import grouped
 from textbench.plan import registry
@@ -72,8 +73,7 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
         check_name(name)
     if bool(given["task"]) == bool(given["references"]):
         raise UserError("give either --task NAME or --references FILE")
-    from textbench.run.score import record, score, seeds, spec_of
-    from textbench.tasks.remarks import alike
+    from textbench.run.score import alone, record, score, seeds, spec_of
     from textbench.tasks.sentences import tokenise
 
     compute_on("cpu")
@@ -83,26 +83,35 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
     metrics = metrics_of(given["metrics"], common)
     cut = [tokenise(part, task.config.tokeniser, task.config.case) for part in lines]
     pairs = list(zip(files, cut, strict=True))
-    numbers = seeds(given["results"], common, name, pairs) if name else range(len(files))
-    for (path, words), seed in zip(pairs, numbers, strict=True):
-        for line in alike(words, task.references()):
-            warn(f"{path}: {line}")
-        long = sum(len(sentence) > task.length for sentence in words)
-        if long:
-            warn(
-                f"{path}: {long:,} of {len(words):,} sentences have more than T = {task.length} "
-                "words; metrics of token sequences see their first T"
-            )
-        measured, evaluation = score(task, words, metrics, seed)
-        click.secho(printable(f"{path}: {len(words):,} sentences"), bold=True)
-        for line in table(measured):
-            click.echo(printable(line))
-        if name:
-            spec = spec_of(common, name, words, seed)
-            directory = RunDirectory(spec.directory(given["results"]))
-            left = record(directory, spec, measured, evaluation)
-            more = f", with {left} number{'s' * (left != 1)} of before" if left else ""
-            click.echo(f"recorded: {directory.path}{more}")
+    waiting = f"another process is recording {name}; this one waits for it"
+    with alone(given["results"], common, name, lambda: say(waiting)) if name else nullcontext():
+        numbers = seeds(given["results"], common, name, pairs) if name else range(len(files))
+        for (path, words), seed in zip(pairs, numbers, strict=True):
+            _warn_of(path, words, task)
+            measured, evaluation = score(task, words, metrics, seed)
+            click.secho(printable(f"{path}: {len(words):,} sentences"), bold=True)
+            for line in table(measured):
+                click.echo(printable(line))
+            if name:
+                spec = spec_of(common, name, words, seed)
+                directory = RunDirectory(spec.directory(given["results"]))
+                left = record(directory, spec, measured, evaluation)
+                more = f", with {left} number{'s' * (left != 1)} of before" if left else ""
+                click.echo(f"recorded: {directory.path}{more}")
+
+
+def _warn_of(path: Path, sentences: Sequence[list[str]], task: Scored) -> None:
+    """Say what may make numbers of these sentences mean little."""
+    from textbench.tasks.remarks import alike
+
+    for line in alike(sentences, task.references()):
+        warn(f"{path}: {line}")
+    long = sum(len(sentence) > task.length for sentence in sentences)
+    if long:
+        warn(
+            f"{path}: {long:,} of {len(sentences):,} sentences have more than T = {task.length} "
+            "words; metrics of token sequences see their first T"
+        )
 
 
 def _read(files: Sequence[Path], given: Mapping[str, Any]) -> list[list[str]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from textbench.run.measure import measure, undisturbed
 from textbench.run.provenance import provenance
 from textbench.store import files, kept, verify
 from textbench.store.directory import RunDirectory
+from textbench.store.lock import Lock
 from textbench.store.read import UNREADABLE, read_run
 from textbench.store.rows import (
     CURVE,
@@ -39,6 +41,8 @@ from textbench.tasks.references import References
 
 Words = list[str]
 Scored = Corpus[CorpusConfig] | References
+POLL = 0.5
+"""Seconds between two looks at a row that another process is recording."""
 PHASE = "given"
 """What the record calls the phase of a run that trained nothing."""
 
@@ -104,6 +108,35 @@ def spec_of(common: Spec, name: str, sentences: Sequence[Words], seed: int) -> S
 
 def _hash(sentences: Sequence[Words]) -> str:
     return hashlib.sha256("\n".join(map(" ".join, sentences)).encode()).hexdigest()
+
+
+@contextmanager
+def alone(store: Path, common: Spec, name: str, wait: Callable[[], object]) -> Iterator[None]:
+    """Let no other process take seeds of the row meanwhile; see `seeds`.
+
+    Args:
+        store: Where the row is recorded.
+        common: The task's part of its spec.
+        name: What the row is called.
+        wait: Called once if another process is at it.
+
+    Raises:
+        UserError: The row would lie outside the store.
+        OSError: It cannot be written.
+    """
+    run = RunDirectory(replace(common, trainer=name).directory(store))
+    run.check_place(f"{run.name} would be written elsewhere")
+    folder = run.path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = Lock(folder)
+    if not lock.acquire():
+        wait()
+        while not lock.acquire():
+            time.sleep(POLL)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def seeds(

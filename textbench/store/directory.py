@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import time
@@ -15,6 +14,7 @@ from textbench.contracts.spec import Spec
 from textbench.store import quick, records
 from textbench.store.files import DamagedError
 from textbench.store.folder import Folder
+from textbench.store.left import sweep
 from textbench.store.lock import Lock
 from textbench.store.rows import (
     CURVE,
@@ -22,6 +22,7 @@ from textbench.store.rows import (
     EVALUATIONS,
     FINISHED,
     METRICS,
+    OWNER,
     SCHEMA,
     SPEC,
     STATUS,
@@ -204,10 +205,7 @@ class RunDirectory(Folder):
         """Take the lock for this process; False if another live process holds it."""
         if not self._lock.acquire():
             return False
-        for left in self.path.glob(".*.tmp"):  # of a process that was killed while it wrote
-            if not left.name.startswith((f".{STATUS}.", ".owner.")):
-                with contextlib.suppress(OSError):
-                    left.unlink()
+        sweep(self.path, lambda name: name not in (STATUS, OWNER))  # which engines write as well
         return True
 
     def release(self) -> None:

@@ -31,6 +31,7 @@ from textbench.contracts.spec import Spec, digest
 from textbench.contracts.task import Kept, Task
 from textbench.store import files
 from textbench.store.files import DamagedError
+from textbench.store.left import sweep
 
 SHORT = 16
 """Hex digits of the fingerprint in the files' names."""
@@ -55,6 +56,7 @@ def keep(store: Path, spec: Spec, task: Task[Config]) -> None:
         UserError: What the task says that it keeps is nothing of the kind.
     """
     described, tensors = described_path(store, spec), tensors_path(store, spec)
+    sweep(described.parent)
     if os.path.lexists(described) and os.path.lexists(tensors):
         return
     kept = task.kept()
