@@ -217,14 +217,15 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(run: RunDirectory)
     run.release()
 
 
-def test_what_lies_beside_the_runs_of_a_task_is_removed_when_it_is_old(run: RunDirectory) -> None:
-    left = [run.path.parents[1] / f".data-0123456789abcdef.npz.there.1.{n}.tmp" for n in (0, 1)]
+def test_what_lies_beside_the_runs_of_a_task_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    left = [tmp_path / "mine" / f".data-0123456789abcdef.npz.there.1.{n}.tmp" for n in (0, 1)]
     for path in left:
         path.write_bytes(b"half")
     os.utime(left[0], (time.time() - 90000,) * 2)
+    spec: Any = SimpleNamespace(task="mine", task_fingerprint="0" * 64)
     task: Any = SimpleNamespace(kept=lambda: None)
-    spec: Any = SimpleNamespace(task=run.path.parents[1].name, task_fingerprint="0" * 64)
-    kept.keep(run.store, spec, task)
+    kept.keep(tmp_path, spec, task)
     assert [path.exists() for path in left] == [False, True]
 
 
