@@ -707,3 +707,33 @@ def test_options_are_shown_as_they_are_given(capsys: pytest.CaptureFixture[str])
     lines = capsys.readouterr().out
     assert "s.file = 'words.txt'  (Path)" in lines and "s.some = [3]" in lines
     assert "s.pair = [1, 2]" in lines and "s.kind = 'two'  (Kind, default 'one')" in lines
+
+
+class Perhaps(Config):
+    """Options that may be None, and one that may not."""
+
+    rate: float | None = 0.5
+    """A number."""
+    size: int | float | None = None
+    """One of several."""
+    file: str | None = None
+    """Text."""
+    plain: str = "none"
+    """Text that is no None."""
+    on: bool = True
+    """A switch."""
+
+
+def test_none_is_a_word_where_an_option_may_be_none(capsys: pytest.CaptureFixture[str]) -> None:
+    given = parse_settings([f"s.{key}=none" for key in Perhaps.model_fields if key != "on"])["s"]
+    found = validate(Perhaps, given, "s")
+    assert (found.rate, found.size, found.file, found.plain) == (None, None, None, "none")
+    assert validate(Perhaps, {"rate": None}, "s").rate is None  # as a record has it
+    for key, value in {"rate": "None", "rate ": "null", "size": "nil"}.items():
+        with pytest.raises(UserError, match=rf"^s\.{key.strip()}.*, or none \(given '{value}'\)$"):
+            validate(Perhaps, {key.strip(): value}, "s")
+    with pytest.raises(UserError, match=r"valid boolean \(given 'none'\)$"):
+        validate(Perhaps, {"on": "none"}, "s")
+    show._show_options("s", Perhaps, {"rate": None})
+    shown = capsys.readouterr().out
+    assert "s.rate = none  (" in shown and "default 0.5)" in shown and "s.on = true  (" in shown

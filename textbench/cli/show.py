@@ -114,11 +114,21 @@ def _show_options(
     for key, field in schema.model_fields.items():
         default: object = field.get_default(call_default_factory=True)
         value = (changed or {}).get(key, default)
-        was = "" if value == default else f", default {written(default)!r}"
+        was = "" if value == default else f", default {as_set(default)}"
         click.secho(f"  {section}.{key}", bold=True, nl=False)
-        click.echo(f" = {written(value)!r}  ({describe_type(field)}{was})")
+        click.echo(f" = {as_set(value)}  ({describe_type(field)}{was})")
         help_text = " ".join((field.description or "").split())
         click.echo(click.wrap_text(help_text, width, "      ", "      "))
+
+
+def as_set(value: object) -> str:
+    """Write an option's value as `--set` takes it."""
+    from textbench.contracts.config import NONE
+
+    plain = written(value)
+    if plain is None:
+        return NONE
+    return str(plain).lower() if isinstance(plain, bool) else repr(plain)
 
 
 def written(value: object) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import to_json
@@ -47,8 +47,19 @@ def tunable(scale: Literal["linear", "log"], low: float, high: float) -> dict[st
     return {"tune": [scale, low, high]}
 
 
-def _read(schema: type[C], values: Mapping[str, object]) -> C:
+NONE = "none"
+"""How a user gives None to an option that may be None: TOML has no word for it."""
+
+
+def may_be_none(schema: type[Config], key: str) -> bool:
+    """Tell whether an option is declared as ``... | None``."""
+    field = schema.model_fields.get(key)
+    return field is not None and type(None) in get_args(field.annotation)
+
+
+def _read(schema: type[C], given: Mapping[str, object]) -> C:
     """Read values strictly, as JSON: no number is "5", no integer `true`; a text may be a path."""
+    values = {k: None if v == NONE and may_be_none(schema, k) else v for k, v in given.items()}
     try:
         return schema.model_validate_json(
             to_json(dict(values), inf_nan_mode="constants"), strict=True
@@ -92,4 +103,6 @@ def validate(schema: type[C], values: Mapping[str, object], where: str) -> C:
         if key and not told:  # nobody gave it: the author's own default is refused
             given = f" (its default, {first['input']!r}, is no value for it)"
         message = first["msg"].removeprefix("Value error, ")
+        if told and may_be_none(schema, str(first["loc"][0])):
+            message += f", or {NONE}"
         raise UserError(f"{where}.{key}: {message}{given}".replace(".:", ":")) from None
