@@ -55,7 +55,9 @@ def values(printed: str) -> dict[str, float]:
     return {name: float(value) for name, value in found}
 
 
-def test_a_tasks_own_training_sentences_score_as_its_row_of_real_text(call: Call) -> None:
+def test_a_tasks_own_training_sentences_score_as_its_row_of_real_text(
+    call: Call, forked_workers: None
+) -> None:
     """The same samples by two ways: as a file, and as the reference row `real`."""
     fast = "--set ewmd.steps=2 --set text.references=[]"
     done = call(f"run --algos real {TEXT} {fast} --device cpu --jobs 1")

@@ -1,9 +1,9 @@
 """Workers and command lines in processes that are forked from this one, which has imported torch.
 
-A fresh interpreter imports for three seconds of the processor first, and a tiny run
-takes half of one. A forked process has its own memory, environment, streams, signals and exit code;
-what it does not show is what a fresh one imports, and that `python -m` finds it. Tests about that
-start a fresh one.
+A fresh interpreter imports for three seconds of the processor first, and a tiny run takes half of
+one. A forked process has its own memory, environment, streams, signals and exit code; what it does
+not show is what a fresh one imports, and that `python -m` finds it. Tests about that start a fresh
+one.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def child(
     try:
         faulthandler.disable()
         for number in SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # which a fresh one inherits
+                signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         warnings.resetwarnings()
         warnings.simplefilter("ignore")
