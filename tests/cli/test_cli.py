@@ -130,6 +130,9 @@ def store(tmp_path: Path) -> Callable[..., RunDirectory]:
         ("show nothing", "no run in results is called 'nothing'"),
         ("show cot:head", "no run in results is called 'cot:head'; did you mean trainer:cot?"),
         ("show mle", "did you mean trainer:mle?"),
+        ("sample mle", "no run in results is called 'mle' (it holds no run)"),
+        ("verify mle", "no run in results is called 'mle' (it holds no run)"),
+        ("status --verify", "no runs in results: there is nothing to verify"),
         ("show", "Missing argument"),
     ],
 )

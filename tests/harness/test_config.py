@@ -144,7 +144,7 @@ def test_a_preset_a_variant_a_file_and_the_command_line(
     config.write_text('["plain:v"]\nlr = 0.6\n[plain]\nlr = 0.5\n')
     assert rate(config=config) == 0.6
     assert rate(config=config, settings=["plain.lr=0.7"]) == 0.7
-    assert rate(config=config, settings=["plain:v.lr=0.8", "plain.lr=0.7"]) == 0.8
+    assert rate(config=config, settings=["plain:v.lr=0.8"]) == 0.8
     assert rate(config=config, settings=["plain.lr=0.7", "plain.lr=0.9"]) == 0.9
 
 
@@ -559,6 +559,22 @@ def test_errors_are_one_clear_line(
 ) -> None:
     with pytest.raises(UserError, match=message) as caught:
         runs(plugin, **given)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[variants.plain."a.b"]\nlr = 0.1\n', "config file: variant 'a.b' of plain is no name"),
+        ("[variants.plain]\nlr = 0.1\n", "config file: variant 'lr' of plain must be a table"),
+    ],
+)
+def test_a_variant_that_is_none_says_why(
+    plugin: Path, preset: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        runs(plugin, config=tmp_path / "c.toml")
     assert "\n" not in str(caught.value)
 
 

@@ -139,6 +139,22 @@ def test_the_rule(
     expected = {
         row: {option: strongest(row, option, tables) for option in ("lr", "epochs")} for row in ROWS
     }
+    beaten = [
+        f"--set {section}.{option} "
+        for section, options in typed.items()
+        for option, value in options.items()
+        if all(
+            best is not None and best.section != section and best.value != value
+            for row in ROWS
+            for best in [expected[row][option]]
+            if section.startswith("plain:v") <= (row == "plain:v")
+        )
+    ]
+    if beaten:
+        with pytest.raises(UserError, match="no effect: the more specific --set") as caught:
+            resolve(folder, preset, file, typed, own)
+        assert any(start in str(caught.value) for start in beaten)
+        return
     in_vain = [
         (section, option)
         for section, options in file.items()
@@ -175,6 +191,10 @@ def test_the_ladder_of_the_docs_step_by_step(folder: Path) -> None:
     for value, (section, source) in enumerate(steps, start=2):
         if source == PRESET:
             tables[FILE].clear()  # what it says of weaker places would now be in vain
+        if source == TYPED:  # likewise, but for what counts for the other row
+            weaker = [one for one in tables[TYPED] if (":" in one) == (":" in section)]
+            for one in weaker:
+                del tables[TYPED][one]
         tables[source][section] = {"epochs": value}
         specs = resolve(folder, *tables.values())
         assert specs["plain:v"].config["epochs"] == value, (section, source)
@@ -220,6 +240,19 @@ def test_an_option_of_the_file_that_never_counts_is_refused(folder: Path) -> Non
         folder, {"backbone@toys": {"hidden": 4}}, {"backbone": {"hidden": 5}}, "plain"
     )
     assert "the more specific backbone@toys.hidden of preset p wins" in message
+
+
+@pytest.mark.parametrize("file", [{}, {"plain": {"lr": 4.0}}])
+def test_an_option_that_another_beats_in_every_run_is_refused(folder: Path, file: Table) -> None:
+    """Of two ``--set``s of one option, as for the config file; also where the file has it, too."""
+    typed: Table = {"plain": {"lr": 0.3}, "plain:v": {"lr": 0.4}}
+    assert resolve(folder, {}, file, typed)["plain"].config["lr"] == 0.3
+    with pytest.raises(UserError) as caught:
+        resolve(folder, {}, file, typed, algos="plain:v")
+    message = "--set plain.lr would have no effect: the more specific --set plain:v.lr wins"
+    assert str(caught.value) == message
+    typed["plain:v"] = {"lr": 0.3}
+    assert resolve(folder, {}, file, typed, algos="plain:v")["plain:v"].config["lr"] == 0.3
 
 
 def test_what_it_says_would_be_right_is_right(folder: Path) -> None:
@@ -290,5 +323,6 @@ def test_the_ladder_of_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         variants = toml(own).replace('["', "[variants.").replace('"]', "]")
         config.write_text(toml(file) + variants * bool(own))
         request = {"task": "synthetic-tiny", "preset": "quick", "config": config}
-        specs = expand(Request(algos=row, settings=typed, **request))
+        rows = "scheduled_sampling," * (len(typed) == 2) + row  # which the first is then for
+        specs = expand(Request(algos=rows, settings=typed, **request))
         assert specs[-1].config["epochs"] == stated, example

@@ -176,6 +176,10 @@ def test_a_number_in_a_name_has_no_dot_and_reads_back(value: float) -> None:
             "[grid.cot]\nname = 'a{g_lr}'\ng_lr = [1.0]\n'g_lr,m_lr' = [2.0]\n",
             "[grid.cot] has 'g_lr' on two axes",
         ),
+        (
+            "[grid.cot]\nname = 'a{g_lr}'\n'g_lr, g_lr' = [[1.0, 2.0]]\n",
+            "[grid.cot] g_lr, g_lr names an option twice",
+        ),
         ("[grid.cot]\nname = 'a{g_rl}'\ng_lr = [1.0]\n", "'a{g_rl}': no axis has 'g_rl'"),
         ("[grid.cot]\nname = 'a{g_lr'\ng_lr = [1.0]\n", "cannot use name = 'a{g_lr': expected '}'"),
         ("[grid.cot]\nname = 'a{}'\ng_lr = [1.0]\n", "no axis has ''"),

@@ -202,6 +202,27 @@ def test_a_trainer_that_is_another_by_now_cannot_be_verified(
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(("losses", "evaluations"), [(1, 1), (3, 2)])
+def test_an_interrupted_run_is_compared_as_far_as_it_came(
+    copied: Path, losses: int, evaluations: int
+) -> None:
+    """What it has not come to is no difference; what it has still must be the same."""
+    path = path_of(copied)
+    status = json.loads((path / "status.json").read_text("utf-8"))
+    status |= {"status": "interrupted", "step": 1, "checksums": {}}
+    (path / "status.json").write_text(json.dumps(status), encoding="utf-8")
+    for name, kept in (("metrics.jsonl", evaluations), ("curve.jsonl", losses)):
+        lines = (path / name).read_text("utf-8").splitlines(keepends=True)
+        (path / name).write_text("".join(lines[:kept]), encoding="utf-8")
+    result = verify(copied)
+    assert result.exit_code == 0, result.output
+    last = json.loads((path / "curve.jsonl").read_text("utf-8").splitlines()[-1])["step"]
+    assert f"numbers of {last} steps are the same to the bit" in result.stdout
+    rewrite(path, "curve.jsonl", first_loss(1e-9), seal=False)
+    result = verify(copied)
+    assert result.exit_code == 1 and "nll is" in result.stdout
+
+
 def test_steps_are_those_of_training(store: Path) -> None:
     found = repeat.repeat(RunDirectory(path_of(store)), 7)
     assert found.steps == 7 and not found.differences and not found.elsewhere

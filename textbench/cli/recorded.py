@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from textbench.cli.terminal import refuse_folder_of_stores
 from textbench.contracts.errors import UserError, one_line, printable
 from textbench.plan import registry
 from textbench.plan.shipped import grids, presets
@@ -16,10 +17,15 @@ from textbench.store.read import UNREADABLE, RecordedRun, naming, read_run
 from textbench.store.rows import SPEC, EpochRow, EvaluationRow, LossRow
 
 
-def find_run(part: str, results: Path) -> RunDirectory:
+def find_run(part: str, results: Path, *, shown: bool = False) -> RunDirectory:
     """Return the one run whose name contains ``part``, or whose hash starts with it.
 
     A row may be called as in tables: the runs of ``cot:head`` lie in ``cot-head``.
+
+    Args:
+        part: What the user typed.
+        results: The store.
+        shown: Whether the command takes what is registered as well, ``trainer:cot``.
 
     Raises:
         UserError: No run, or several.
@@ -36,12 +42,20 @@ def find_run(part: str, results: Path) -> RunDirectory:
         names = ", ".join(run.name for run in found[:3])
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise UserError(f"{part!r} fits {len(found)} runs: {names}{more}")
+    kinds = _registered(part) if shown else []
+    if not (runs or kinds):
+        refuse_folder_of_stores(results)
+    listing = " (`textbench status` lists all)" if runs else " (it holds no run)"
+    hint = f"; did you mean {' or '.join(kinds)}?" if kinds else listing
+    raise UserError(f"no run in {results} is called {part!r}{hint}")
+
+
+def _registered(part: str) -> list[str]:
+    """Return what else is called so, as `textbench show` takes it."""
     name = part.partition(":")[0].partition("/")[0]  # of a row such as cot:head, or of a run of it
     kinds = [f"{kind}:{name}" for kind in registry.KINDS if name in registry.names(kind)]
     kinds += [f"preset:{part}"] if part in presets.names() else []
-    kinds += [f"grid:{part}"] if part in grids.names() else []
-    hint = f"; did you mean {' or '.join(kinds)}?" if kinds else " (`textbench status` lists all)"
-    raise UserError(f"no run in {results} is called {part!r}{hint}")
+    return kinds + ([f"grid:{part}"] if part in grids.names() else [])
 
 
 def _has_hash(run: RunDirectory, start: str) -> bool:

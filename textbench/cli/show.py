@@ -59,7 +59,7 @@ def command(what: str, results: Path) -> None:
         }
         _show_options(what, schemas[what])
     else:
-        show_run(find_run(what, results))
+        show_run(find_run(what, results, shown=True))
 
 
 def _show_trainer(label: str) -> None:

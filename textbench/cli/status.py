@@ -14,7 +14,7 @@ import click
 
 from textbench.cli import options
 from textbench.cli.terminal import NARROW, print_narrow, printer, refuse_folder_of_stores
-from textbench.contracts.errors import one_line, printable
+from textbench.contracts.errors import UserError, one_line, printable
 from textbench.run.changed import is_stale
 from textbench.store.directory import RunDirectory
 from textbench.store.read import UNREADABLE, RecordedRun, problems, read_run
@@ -32,7 +32,7 @@ Examples:
   textbench status --json | jq -r '.[] | select(.status == "failed") | .reason'
 
 \b
-Exit codes: 0; with --verify 1 if anything is damaged."""
+Exit codes: 0; with --verify 1 if anything is damaged, 2 if there is no run."""
 
 
 @click.command(cls=options.Command, epilog=EPILOG)
@@ -47,6 +47,9 @@ def command(results: Path, verify: bool, as_json: bool) -> None:
     """
     runs = list(RunDirectory.find(results))
     if verify:
+        if not runs:  # a path that is misspelt must not pass for a sound store
+            refuse_folder_of_stores(results)
+            raise UserError(f"no runs in {results}: there is nothing to verify")
         sys.exit(_verify(runs))
     if as_json:
         click.echo(json.dumps([_described(run) for run in runs], indent=1))

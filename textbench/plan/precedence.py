@@ -117,8 +117,8 @@ class Options:
             FILE: {section: table for section, table in file.items() if section != "variants"},
             COMMAND_LINE: settings,
         }
-        self._heeded: set[tuple[str, str]] = set()
-        self._beaten: dict[tuple[str, str], Choice] = {}
+        self._heeded: set[tuple[str, str, str]] = set()
+        self._beaten: dict[tuple[str, str, str], Choice] = {}
         for section in (*rows, *self.layers[FILE], *settings):
             self._refuse_unknown(section)
 
@@ -133,16 +133,22 @@ class Options:
         chosen = decide(self.layers | {SHIPPED: self._shipped(sections[-1])}, where)
         chosen = {option: chosen[option] for option in chosen if option not in (decided or {})}
         for section in where:
-            typed = self.layers[COMMAND_LINE].get(section, {})
-            self._heeded |= {(section, option) for option in typed if option in chosen}
+            for option, value in self.layers[COMMAND_LINE].get(section, {}).items():
+                if option in chosen:
+                    lost = chosen[option].section != section
+                    self._account((COMMAND_LINE, section, option), value, chosen[option], lost)
             stated = self.layers[FILE].get(section, {}) if decided is None else {}
             for option, value in stated.items():
-                choice = chosen[option]
-                if choice.source in (SHIPPED, PRESET) and choice.value != value:
-                    self._beaten[section, option] = choice
-                else:
-                    self._heeded.add((section, option))
+                lost = chosen[option].source in (SHIPPED, PRESET)
+                self._account((FILE, section, option), value, chosen[option], lost)
         return chosen
+
+    def _account(self, said: tuple[str, str, str], value: Json, choice: Choice, lost: bool) -> None:
+        """Note whether what the user said counts for a run, or what beat it."""
+        if lost and choice.value != value:
+            self._beaten[said] = choice
+        else:
+            self._heeded.add(said)
 
     def _shipped(self, row: str) -> Layer:
         """Return the section that a shipped variant is; the file may define it anew."""
@@ -172,18 +178,20 @@ class Options:
         """Refuse what the user set in vain: it is a mistake.
 
         Raises:
-            UserError: A ``--set`` that no run takes; an option of the config file that a more
-                specific section of the preset, or the variant, beats wherever it applies.
+            UserError: A ``--set`` that no run takes, or that a more specific one beats in all; an
+                option of the config file that a more specific section of the preset, or the
+                variant, beats wherever it applies.
         """
         for section, options in self.layers[COMMAND_LINE].items():
             for option in options:
-                if (section, option) not in self._heeded:
-                    raise UserError(
-                        f"--set {section}.{option} would have no effect: no run of this command "
-                        f"takes it from there"
-                    )
-        for (section, option), choice in self._beaten.items():
-            if (section, option) not in self._heeded:
+                said = (COMMAND_LINE, section, option)
+                if said not in self._heeded:
+                    why = "no run of this command takes it from there"
+                    if choice := self._beaten.get(said):
+                        why = f"the more specific --set {choice.section}.{option} wins"
+                    raise UserError(f"--set {section}.{option} would have no effect: {why}")
+        for (source, section, option), choice in self._beaten.items():
+            if source == FILE and (source, section, option) not in self._heeded:
                 whose = f"preset {self.preset}" if choice.source == PRESET else "the variant"
                 raise UserError(
                     f"config file: {section}.{option} would have no effect: the more specific "

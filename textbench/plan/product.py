@@ -112,6 +112,8 @@ def _named(table: JsonObject, here: str) -> list[tuple[str, Point]]:
 def _axis(key: str, values: Json, here: str) -> list[Point]:
     """Return the points of an axis: of one option, or of several that vary together."""
     options = [option.strip() for option in key.split(",")]
+    if len({*options}) < len(options):
+        raise UserError(f"{here} {key} names an option twice")
     if not isinstance(values, list) or not values:
         raise UserError(f"{here} {key} must be a list of values (given {values!r})")
     points = []

@@ -286,8 +286,11 @@ def read_variants(data: JsonObject, path: Path) -> dict[str, Variants]:
         if not isinstance(table, dict):
             raise UserError(f"{path}: {trainer!r} must be a table of variants")
         for variant, options in table.items():
-            if not isinstance(options, dict) or not is_name(variant):
-                raise UserError(f"{path}: [{trainer}.{variant}] must be a table of options")
+            if not is_name(variant):
+                why = "is no name; a name is letters, digits, '-' and '_'"
+                raise UserError(f"{path}: variant {variant!r} of {trainer} {why}")
+            if not isinstance(options, dict):
+                raise UserError(f"{path}: variant {variant!r} of {trainer} must be a table")
             changed = {key: value for key, value in options.items() if key != "summary"}
             found.setdefault(trainer, {})[variant] = (str(options.get("summary", "")), changed)
     return found

@@ -33,6 +33,7 @@ of the replicates and the number, and the record is not asked how wide it is."""
 
 Key = tuple[str, int, bool, str]
 """File, step, whether final, and what: one number of a record."""
+Numbers = dict[Key, float | None]
 
 
 @dataclass
@@ -54,34 +55,44 @@ def repeat(directory: RunDirectory, steps: int, device: str = "cpu") -> Repetiti
 
     Args:
         directory: The run; nothing of it is changed.
-        steps: How many training steps; the whole run, if it has no more.
+        steps: How many training steps; the whole run, or as far as it has come, if that is less.
         device: Where.
 
     Raises:
         UserError: The run cannot be made again here: its trainer or data are not the same, or its
             warm-up's parameters are not in the store.
     """
-    spec = directory.spec()
+    spec, recorded = directory.spec(), dict(_numbers(directory))
+    stands = directory.standing().status
+    last = max((step for _, step, _, _ in recorded), default=0)
+    reached = math.inf if stands == "done" else last
     conditions.prepare(torch.device(device))
     with tempfile.TemporaryDirectory(prefix="textbench-verify-") as folder:
         again = RunDirectory(spec.directory(Path(folder)))
         again.create(spec)
         _bring_warmup(spec, directory.store, Path(folder))
         kept.copy(directory.store, Path(folder), spec)
-        taken = _Steps(steps)
+        taken = _Steps(min(steps, max(reached, 1)))
         worker.execute(again, Conditions(torch.device(device), math.inf, stop=taken.enough))
         status = again.status()
-        if status.status not in ("done", "interrupted") or not again.starts():
+        sound = {"done", "interrupted", *({stands} & {"diverged"})}
+        if status.status not in sound or not again.starts():
             raise UserError(f"{directory.name} cannot be made again: {status.reason}")
         found = Repetition(steps=taken.taken, elsewhere=_elsewhere(directory, again))
-        _compare(found, directory, again, spec)
+        made = {
+            key: value
+            for key, value in _numbers(again)
+            if key in recorded or key[1] < reached  # where it was cut off, some rows may be missing
+        }
+        others = list(_replicates(directory, spec)) if found.elsewhere else []
+        _compare(found, recorded, made, others)
     return found
 
 
 class _Steps:
     """Says stop after so many training steps: it is asked once after each."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: float) -> None:
         self.most, self.taken = most, 0
 
     def enough(self) -> bool:
@@ -118,9 +129,7 @@ def _elsewhere(directory: RunDirectory, again: RunDirectory) -> list[str]:
     ]
 
 
-def _compare(found: Repetition, directory: RunDirectory, again: RunDirectory, spec: Spec) -> None:
-    recorded, made = dict(_numbers(directory)), dict(_numbers(again))
-    others = list(_replicates(directory, spec)) if found.elsewhere else []
+def _compare(found: Repetition, recorded: Numbers, made: Numbers, others: list[Numbers]) -> None:
     found.compared, found.replicates = len(made), len(others)
     expected = {key: value for key, value in recorded.items() if key[1] < found.steps}
     for key in sorted(made.keys() | expected.keys(), key=str):
@@ -153,7 +162,7 @@ def _numbers(directory: RunDirectory) -> Iterator[tuple[Key, float | None]]:
             yield (METRICS, row["step"], row["final"], name), count
 
 
-def _replicates(directory: RunDirectory, spec: Spec) -> Iterator[dict[Key, float | None]]:
+def _replicates(directory: RunDirectory, spec: Spec) -> Iterator[Numbers]:
     """Yield the records of the store's other runs of this spec, which have other seeds."""
     for other in RunDirectory.find(directory.store):
         try:
