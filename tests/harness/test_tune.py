@@ -249,6 +249,12 @@ def test_only_the_trials_of_this_command_choose_and_those_that_failed_do_not(
     assert earlier.exit_code == 1, earlier.output
     assert "mle: trial1-of3 of 2 that were measured" in earlier.output
     assert call(f"{line} 1 --out tuned.v2").exit_code == 1
+    assert call(f"{line} 1 --out tuned.v2").exit_code == 1  # its own are replaced
+    for out, foreign in {"notes.txt": "notes.txt", "x.toml": "x.trials.toml"}.items():
+        (tmp_path / foreign).write_text("mine")
+        refused = call(f"{line} 1 --out {out}")
+        assert (refused.exit_code, (tmp_path / foreign).read_text()) == (2, "mine")
+        assert f"--out: {foreign} is there already, and `textbench tune` has not" in refused.output
     chosen = tomllib.loads((tmp_path / "tuned.v2").read_text())["variants"]["mle"]["tuned-k3"]
     assert chosen == tune.draw("mle", 3)[0]  # trial 1 met the target with the other seed alone
     # Each file has its own trials beside it, whatever it is called.

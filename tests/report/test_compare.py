@@ -77,6 +77,16 @@ def test_the_summary_is_printed_and_written(call: Call, tmp_path: Path) -> None:
     result = call("base new --out made/summary.md")
     assert result.exit_code == 1
     assert (tmp_path / "made" / "summary.md").read_text() == result.stdout
+    assert call("base base --out made/summary.md").exit_code == 0  # its own is replaced
+    (tmp_path / "empty").touch()  # as CI makes one for a summary
+    assert call("base base --out empty").exit_code == 0
+    (tmp_path / "notes.txt").write_text("mine")
+    refused = call("base new --out notes.txt")
+    assert (refused.exit_code, (tmp_path / "notes.txt").read_text()) == (2, "mine")
+    assert refused.stderr == (
+        "textbench: error: --out: notes.txt is there already, and `textbench compare` has not "
+        "written it; name another file, or remove it\n"
+    )
     assert "## textbench compare: 1 regression\n" in result.stdout
     assert "- BASE `base`: 10 run(s): 10 done; commit 0123456789ab" in result.stdout
     row = re.search(r"^\| MLE \| synthetic \| nll\\_test \|.*$", result.stdout, re.MULTILINE)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from textbench.cli import options
-from textbench.cli.terminal import stores_in
+from textbench.cli.terminal import refuse_foreign, stores_in
 from textbench.contracts.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ Exit codes: 0 no regression, 1 a regression, 2 usage, or nothing that can be jud
 @click.command(cls=options.Command, epilog=EPILOG)
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
-@options.file("--out", use="Write the Markdown there as well.")
+@options.file(
+    "--out",
+    use="Write the Markdown there as well; of files that are there only its own are replaced.",
+)
 @options.flag(
     "--strict",
     use="Fail too if something of BASE is missing in NEW, seeds included, was made differently or "
@@ -42,6 +45,8 @@ def command(base: Path, new: Path, out: Path | None, strict: bool) -> None:
     from textbench.judge.comparison import compare_stores
     from textbench.report.compared import to_markdown
 
+    if out is not None:
+        refuse_foreign(out, "textbench compare")
     stores = [(str(path), _read(role, path)) for role, path in (("BASE", base), ("NEW", new))]
     found = compare_stores(stores[0][1], stores[1][1])
     if found.empty:

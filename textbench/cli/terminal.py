@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 UNREAD = 128 + 13
 """Exit code where nobody reads the output any more: what a shell shows of a SIGPIPE."""
+BEGINNING = 1000
+"""Bytes of a file that say whose it is."""
 NARROW = 100
 """Columns; below, a run's status comes first and its reason has lines of its own."""
 
@@ -79,6 +81,27 @@ def replace_what_cannot_be_shown() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+def refuse_foreign(path: Path, command: str) -> None:
+    """Refuse to write over a file that some other hand has filled; what is ours names its command.
+
+    Args:
+        path: What ``--out`` names; an empty file is nobody's loss.
+        command: Whose output may be replaced.
+
+    Raises:
+        UserError: It is there, and not ours.
+    """
+    if not path.is_file():
+        return
+    with open(path, "rb") as file:
+        start = file.read(BEGINNING)
+    if start and command.encode() not in start:
+        raise UserError(
+            f"--out: {path} is there already, and `{command}` has not written it; "
+            "name another file, or remove it"
+        )
 
 
 def refuse_folder_of_stores(results: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textbench.cli import options
+from textbench.cli.terminal import refuse_foreign
 from textbench.contracts.errors import UserError
 from textbench.plan.arguments import parse_rows, parse_seeds
 
@@ -45,7 +46,7 @@ Exit codes: as of `textbench run`. Repeating a command skips the trials that are
 @options.file(
     "--out",
     use="The config file of what was chosen; of tuned.toml, tuned.trials.toml has all that is "
-    "tried.",
+    "tried. Of files that are there only its own are replaced.",
     default="tuned.toml",
 )
 @options.count("--jobs", use="Runs at once.")
@@ -101,6 +102,8 @@ def _write_trials(names: list[str], given: dict[str, Any]) -> Path:
     comment = [f"{count} configurations of each trainer, drawn by `textbench tune`."]
     out: Path = given["out"]
     path = out.with_name(f"{out.name.removesuffix('.toml')}.trials.toml")
+    for file in (out, path):  # before anything is trained
+        refuse_foreign(file, "textbench tune")
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, [*comment, *_plugins_wanted(given["plugins"])], drawn, given)
     return path
