@@ -36,6 +36,16 @@ def test_an_absent_and_an_empty_store_give_the_columns_and_no_rows(tmp_path: Pat
             assert load_curves(store).empty and load_runs(store).empty
 
 
+@pytest.mark.filterwarnings("ignore:.*the frame is empty")
+def test_a_frame_without_rows_has_the_types_of_one_with_rows(tmp_path: Path) -> None:
+    """Else masks, medians and joins of a store that has nothing yet fail, or make objects."""
+    make_run(tmp_path / "store", spec("mle"), points(3.0))
+    for load in (load_results, load_curves, load_runs):
+        empty, full = load(tmp_path / "absent"), load(tmp_path / "store")
+        assert empty.dtypes.to_dict() == full.dtypes[empty.columns].to_dict()
+    assert load_results(tmp_path / "absent").groupby("label")["value"].median().empty
+
+
 def test_one_row_per_evaluation_and_metric(tmp_path: Path) -> None:
     run = spec("cot", seed=7, variant="head", overrides={"cot.g_lr": 0.1}, preset="paper")
     make_run(tmp_path, run, [{"a": 1.5, "b": None}, {"a": 1.25, "b": 2.0}])

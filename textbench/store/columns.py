@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textbench.store.read import RecordedRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS: dict[str, type] = {
+    **dict.fromkeys(("seed", "evaluation", "step", "epoch", "total", "version"), int),
+    **dict.fromkeys(("own_generator", "fresh_data", "warmup", "final"), bool),
+    **dict.fromkeys(("seconds", "cpu_seconds", "value", "alpha", "product_rate"), float),
+}
+"""What a column holds that is no text."""
 
 
 class Texts(NamedTuple):
@@ -126,3 +136,17 @@ def joined(parts: Sequence[Texts]) -> Texts:
     place = {text: code for code, text in enumerate(known)}
     codes = [np.array([place[t] for t in part.known], np.int32)[part.codes] for part in parts]
     return Texts(known, np.concatenate(codes))
+
+
+def without_rows(columns: Sequence[str], objects: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a frame of the types that it has with rows: masks, means and joins work as on those.
+
+    Args:
+        columns: Its columns.
+        objects: Those that hold mappings and the like.
+    """
+    import pandas as pd
+
+    text = pd.Series([""]).dtype  # pandas 3 has a type for it
+    kinds = {key: KINDS.get(key, text) for key in columns} | dict.fromkeys(objects, object)
+    return pd.DataFrame({key: pd.Series(dtype=kind) for key, kind in kinds.items()})

@@ -43,6 +43,11 @@ DETAIL_COLUMNS = (
     *("metrics", "changes", "warmup", "starts", "traceback", "headlines", "path"),
 )
 """What else `load_runs` says of a run."""
+MAPPINGS = (
+    *("config", "task_config", "backbone", "evaluation", "metrics", "changes", "warmup"),
+    *("starts", "headlines"),
+)
+"""Those of them that hold mappings, or several things."""
 
 
 class Frames(NamedTuple):
@@ -63,6 +68,8 @@ def load_results(directory: str | Path) -> pd.DataFrame:
 
     ============================== =========================================================
     run, label, title              the run's name; ``trainer`` or ``trainer:variant``; in tables
+                                   (`` alpha=1.5`` behind run and label: evaluated at another
+                                   inverse temperature)
     trainer, variant               as registered
     overrides                      what ``--set`` changed, ``"cot.g_lr=0.001"``
     preset, task, task_fingerprint numbers of two fingerprints are not comparable
@@ -140,6 +147,8 @@ def frames(store: Results, parsed: Callable[[], dict[str, Logs]] | None = None) 
 def _runs(store: Results, runs: Sequence[RecordedRun]) -> pd.DataFrame:
     import pandas as pd
 
+    if not runs:
+        return of_run.without_rows((*RUN_COLUMNS, *DETAIL_COLUMNS), MAPPINGS)
     rows = [{**identity(run), **_details(store, run)} for run in runs]
     return pd.DataFrame(rows, columns=[*RUN_COLUMNS, *DETAIL_COLUMNS])
 
@@ -245,7 +254,7 @@ def _joined(
 
     sizes = [len(part.numbers["value"]) for _, part in found]
     if not sum(sizes):
-        return pd.DataFrame(columns=columns)
+        return of_run.without_rows(columns)
     who = [identity(run) for run, _ in found]
     texts: dict[str, list[Texts]] = {}
     data: dict[str, object] = {}
