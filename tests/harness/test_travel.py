@@ -20,6 +20,7 @@ from textbench.contracts.config import validate
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import digest
 from textbench.contracts.task import Kept
+from textbench.plan.resolve import Request, expand
 from textbench.run import again, assemble
 from textbench.store import kept
 from textbench.store.directory import RunDirectory
@@ -166,6 +167,27 @@ def test_lost_parameters_name_the_command_that_makes_them_again(
     assert run(f"{command} --device cpu --jobs 1").exit_code == 0
     samples = run("sample mle -n 5 --results again")
     assert samples.stdout == (made / "samples").read_text(encoding="utf-8")
+
+
+def test_the_command_makes_a_row_of_a_config_file_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No variant is called so without the file, and a shipped one of that name is another."""
+    monkeypatch.chdir(tmp_path)
+    text = "[variants.mle.slow]\nlr = 0.003\n[variants.mle.dropout]\ndropout = 0.25\n"
+    Path("mine.toml").write_text(text + '["mle:slow@ci"]\nepochs = 3\n', encoding="utf-8")
+    plan = Request(
+        algos="mle,mle:slow,mle:dropout,mle:early_stop,policy_gradient",
+        task="synthetic-tiny",
+        preset="ci",
+        settings=["mle.clip=3.5", "evaluation.samples=50"],
+        config=Path("mine.toml"),
+    )
+    for spec in expand(plan):
+        words = shlex.split(again.command(spec))
+        assert ("mle.lr=0.003" in words) == (spec.variant == "slow")
+        made = run(shlex.join([*words[1:], "--dry-run"]))
+        assert f"s0-{spec.hash[:8]}" in made.stdout, (words, made.output)
 
 
 def test_a_run_goes_on_where_its_files_have_moved(

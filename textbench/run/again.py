@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch
 
 from textbench import __version__
 from textbench.backbone.generator import Generator, Tempered
-from textbench.contracts.config import Config
+from textbench.contracts.config import NONE, Config, validate
 from textbench.contracts.errors import UserError
 from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric
@@ -21,7 +22,9 @@ from textbench.contracts.plain import JsonObject
 from textbench.contracts.spec import Spec, digest
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
-from textbench.plan import build
+from textbench.plan import build, registry
+from textbench.plan.arguments import parse_settings, parse_value
+from textbench.plan.precedence import Options, values
 from textbench.run import assemble, checkpoint, conditions
 from textbench.run.measure import measure, undisturbed
 from textbench.store.directory import RunDirectory
@@ -106,15 +109,45 @@ def load(
 
 
 def command(spec: Spec) -> str:
-    """Return the command that makes a run again, in a store of its own."""
+    """Return the command that makes a run again, in a store of its own.
+
+    A row that this command line would give other options (a variant that a config file defined, a
+    preset that has changed since) is made again as its trainer with every option of the record: the
+    name of a row is no part of what a run is.
+    """
     row = spec.label.partition(" ")[0]
+    settings = {**(spec.warmup.overrides if spec.warmup else {}), **spec.overrides}
+    if not _is_made_by(spec, settings):
+        row = spec.trainer
+        settings = {key: v for key, v in settings.items() if re.split("[:@.]", key)[0] != row}
+        settings |= {f"{row}.{k}": NONE if v is None else v for k, v in spec.config.items()}
     words = ["textbench", "run", "--algos", row, "--task", spec.task, "--preset", spec.preset]
     words += ["--seeds", str(spec.seed), "--results", "again"]
     for file in spec.plugins:
         words += ["--plugin", file]
-    for key, value in sorted(spec.overrides.items()):
-        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    for setting in _typed(settings):
+        words += ["--set", setting]
     return shlex.join(words)
+
+
+def _is_made_by(spec: Spec, settings: JsonObject) -> bool:
+    """Tell whether a row's name, its preset and ``settings`` give the options of the record."""
+    rows = (spec.trainer, f"{spec.trainer}:{spec.variant}")[: 2 if spec.variant else 1]
+    try:
+        options = Options(spec.task, spec.preset, {}, parse_settings(_typed(settings)))
+        schema = registry.load_trainer(spec.trainer).config_schema
+        config = validate(schema, values(options.choose(*rows)), rows[-1])
+    except UserError:  # nothing here is called so
+        return False
+    return config.identity() == spec.config
+
+
+def _typed(settings: JsonObject) -> list[str]:
+    """Return options as one types them after ``--set``; text that TOML would read is quoted."""
+    return [
+        f"{key}={value if value == parse_value(str(value)) == str(value) else json.dumps(value)}"
+        for key, value in sorted(settings.items())
+    ]
 
 
 def sample(stored: Stored, n: int, alpha: float = 1.0, seed: int | None = None) -> list[str]:
