@@ -460,6 +460,7 @@ def test_broken_config_file_is_one_line(
         ("algos = 3\n", "config file: algos must be a string or a list of strings"),
         ("task = 3\n", "config file: task must be a string"),
         ("preset = 3\n", "config file: preset must be a string"),
+        ("preset = 'q'\n", "unknown preset 'q'; known: p"),
         ("seeds = 1.5\n", "config file: seeds = 1.5"),
     ],
 )

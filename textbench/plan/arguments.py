@@ -16,7 +16,7 @@ from textbench.contracts.number import LARGEST_ALPHA, is_alpha
 from textbench.contracts.plain import Json, JsonObject
 from textbench.plan import product, registry
 from textbench.plan.plugins import is_name
-from textbench.plan.shipped import grids
+from textbench.plan.shipped import grids, presets
 from textbench.plan.toml import read_toml
 
 MAX_SEEDS = 10_000
@@ -241,6 +241,8 @@ def check_choices(top: JsonObject) -> None:
     parse_seeds(top.get("seeds", "0"), "config file: seeds =")
     for key in ("task", "preset", "summary"):
         read_text(top, key)
+    if preset := read_text(top, "preset"):
+        presets.path(preset)  # a task or an algorithm may be of a plug-in that another command has
 
 
 def read_sections(data: JsonObject, where: str) -> Layer:
