@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,14 @@ def store(tmp_path: Path) -> Path:
 
 
 # -- which rows are where --------------------------------------------------------------------
+
+
+def test_the_interactive_chart_leaves_grids_rows_to_their_figures(store: Path) -> None:
+    write_report(store, store / "report")
+    page = (store / "report" / "report.html").read_text("utf-8")
+    (chart,) = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
+    names = {row["name"] for row in json.loads(chart)["rows"].values()}
+    assert names == {"MLE", "SeqGAN", "CoT"}
 
 
 def test_every_row_of_a_shipped_grid_has_its_place() -> None:

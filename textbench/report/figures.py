@@ -136,10 +136,11 @@ def _curves(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
     if not strips:
         return None
     every = [panel for _, part in strips for panel in part]
-    looks: dict[Hashable, Style] = styles.of(section)
-    if spec.panels:
+    if spec.panels:  # a grid's lines are called by what sets them apart, and look the same in all
         named = by_name([c.title for p in every for c in p.curves])
-        looks = {c.row: named[c.title] for p in every for c in p.curves}
+        looks: dict[Hashable, Style] = {c.row: named[c.title] for p in every for c in p.curves}
+    else:
+        looks = styles.of(section)
     plan = [
         Strip(title, tuple(dict.fromkeys(c.title for p in part for c in p.curves)), len(part))
         for title, part in strips
