@@ -253,7 +253,10 @@ def test_variants_stand_beside_the_trainer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("[mine.x\n", "not valid TOML"), ("[mine]\nrate = 1\n", r"\[mine.rate\] must be a table")],
+    [
+        ("[mine.x\n", "not valid TOML"),
+        ("[mine]\nrate = 1\n", "variant 'rate' of mine must be a table"),
+    ],
 )
 def test_broken_variants_name_their_file(tmp_path: Path, text: str, message: str) -> None:
     registry.load_plugin(write(tmp_path / "mine.py", PLUGIN))
