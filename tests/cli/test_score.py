@@ -23,6 +23,7 @@ from textbench.plan.resolve import Request, resolve_task
 from textbench.run.score import GivenEvaluation, score
 from textbench.store.directory import RunDirectory
 from textbench.store.frames import load_results
+from textbench.store.lock import Lock
 from textbench.tasks.corpus import Corpus, CorpusConfig
 from textbench.tasks.references import References
 
@@ -90,11 +91,18 @@ def test_against_reference_sentences_alone(call: Call) -> None:
 def test_two_commands_at_once_take_two_seeds(call: Call, tmp_path: Path) -> None:
     corpus.write(tmp_path / "s1.txt", corpus.sentences(60, 9))
     more = ["--references", "test.txt", "--metrics", "bleu", "--name", "other"]
-    lines = [[sys.executable, "-m", "textbench", "score", f"s{i}.txt", *more] for i in (0, 1)]
-    both = [subprocess.Popen(line, stdout=subprocess.DEVNULL) for line in lines]
-    assert [process.wait(120) for process in both] == [0, 0]
-    rows = json.loads(call("status --json").stdout)
-    assert sorted(row["seed"] for row in rows) == [0, 1]
+    assert call(shlex.join(["score", "s0.txt", *more])).exit_code == 0
+    (folder,) = Path("results").glob("*/other")
+    row = Lock(folder)
+    assert row.acquire()
+    line = [sys.executable, "-m", "textbench", "score", "s1.txt", *more]
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as second:
+        assert second.stderr is not None
+        assert b"another process is recording other" in second.stderr.readline()
+        assert [found["seed"] for found in json.loads(call("status --json").stdout)] == [0]
+        row.release()
+    assert second.returncode == 0
+    assert sorted(found["seed"] for found in json.loads(call("status --json").stdout)) == [0, 1]
 
 
 def test_files_are_seeds_and_what_is_recorded_is_sound(call: Call, tmp_path: Path) -> None:

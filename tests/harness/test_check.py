@@ -51,7 +51,7 @@ def trainers() -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("name", registry.names("trainer"))
 def test_every_built_in_trainer_keeps_every_promise(name: str) -> None:
-    found = findings(name, "synthetic-tiny.train_size=64")  # as broken ones are noticed with
+    found = findings(name, "synthetic-tiny.train_size=128")
     assert not [f for f in found.values() if f.verdict in ("FAILED", "skipped")]
     assert ["runs", *NAMES] == list(found)
 

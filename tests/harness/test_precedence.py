@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -139,37 +139,30 @@ def test_the_rule(
     expected = {
         row: {option: strongest(row, option, tables) for option in ("lr", "epochs")} for row in ROWS
     }
-    beaten = [
-        f"--set {section}.{option} "
-        for section, options in typed.items()
-        for option, value in options.items()
-        if all(
-            best is not None and best.section != section and best.value != value
-            for row in ROWS
-            for best in [expected[row][option]]
-            if section.startswith("plain:v") <= (row == "plain:v")
-        )
-    ]
-    if beaten:
+
+    def in_vain(said: Table, lost: Callable[[str, Any], bool]) -> list[str]:
+        """Return the options of which no row that their section is about takes the value."""
+        return [
+            f"{section}.{option} "
+            for section, options in said.items()
+            for option, value in options.items()
+            if all(
+                best is not None and lost(section, best) and best.value != value
+                for row in ROWS
+                for best in [expected[row][option]]
+                if section.startswith("plain:v") <= (row == "plain:v")
+            )
+        ]
+
+    if beaten := in_vain(typed, lambda section, best: best.section != section):
         with pytest.raises(UserError, match="no effect: the more specific --set") as caught:
             resolve(folder, preset, file, typed, own)
-        assert any(start in str(caught.value) for start in beaten)
+        assert any(f"--set {one}" in str(caught.value) for one in beaten)
         return
-    in_vain = [
-        (section, option)
-        for section, options in file.items()
-        for option, value in options.items()
-        if all(
-            best is not None and best.source in (0, PRESET) and best.value != value
-            for row in ROWS
-            for best in [expected[row][option]]
-            if section.startswith("plain:v") <= (row == "plain:v")
-        )
-    ]
-    if in_vain:
+    if beaten := in_vain(file, lambda _, best: best.source in (0, PRESET)):
         with pytest.raises(UserError, match="would have no effect: the more specific") as caught:
             resolve(folder, preset, file, typed, own)
-        assert any(f" {section}.{option} " in str(caught.value) for section, option in in_vain)
+        assert any(f" {one}" in str(caught.value) for one in beaten)
         return
     specs = resolve(folder, preset, file, typed, own)
     for row, options in expected.items():

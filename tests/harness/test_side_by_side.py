@@ -47,11 +47,22 @@ def test_systems_that_do_not_fork_draw_here(monkeypatch: pytest.MonkeyPatch) -> 
         assert [wait() for wait in waiting] == [(0, os.getpid()), (1, os.getpid())]
 
 
-def test_without_semaphores_it_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        ("_multiprocessing.SemLock", OSError(errno.EROFS, "Read-only file system")),
+        ("multiprocessing.context.BaseContext.Lock", ImportError("no synchronize primitives")),
+        ("concurrent.futures.process._check_system_limits", NotImplementedError("30 available")),
+    ],
+    ids=["a /dev/shm of nobody's", "a Python built without them", "a system with too few"],
+)
+def test_without_semaphores_it_is_done_here(
+    monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
+) -> None:
     def refuse(*_: object) -> None:
-        raise OSError(errno.EROFS, "Read-only file system")
+        raise error
 
-    monkeypatch.setattr("_multiprocessing.SemLock", refuse)  # as with a /dev/shm of nobody's
+    monkeypatch.setattr(where, refuse)
     with beside([partial(who, 0), partial(who, 1)], 2) as waiting:
         assert [wait() for wait in waiting] == [(0, os.getpid()), (1, os.getpid())]
 

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from fresh import train
 
 from textbench.cli import cli
-from textbench.run import repeat
+from textbench.plan.resolve import Request, expand
+from textbench.run import repeat, worker
+from textbench.run.conditions import Conditions
 from textbench.store.directory import RunDirectory
 from textbench.store.files import checksum
 
@@ -221,6 +224,20 @@ def test_an_interrupted_run_is_compared_as_far_as_it_came(
     rewrite(path, "curve.jsonl", first_loss(1e-9), seal=False)
     result = verify(copied)
     assert result.exit_code == 1 and "nll is" in result.stdout
+
+
+def test_a_run_that_diverges_again_where_it_did_is_what_it_says(tmp_path: Path) -> None:
+    settings = ("mle.lr=3e38", "mle.clip=0", "evaluation.every_steps=1")
+    spec, *_ = expand(Request("mle", "synthetic-tiny", "ci", seeds="0", settings=settings))
+    run = RunDirectory(spec.directory(tmp_path))
+    run.create(spec)
+    worker.execute(run, Conditions(torch.device("cpu")))
+    assert run.status().status == "diverged"
+    result = verify(tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "are the same to the bit" in result.stdout
+    rewrite(run.path, "metrics.jsonl", first_value(1e-9), seal=False)
+    assert verify(tmp_path).exit_code == 1
 
 
 def test_steps_are_those_of_training(store: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from textbench.contracts.errors import UserError
 from textbench.report.output import MANIFEST, Output
+from textbench.store import files
 
 
 def written(folder: Path, **files: str) -> None:
@@ -88,3 +89,14 @@ def test_a_folder_that_cannot_be_made_is_said_of_a_large_file_too(tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write the report to"):
         laid_down(tmp_path / "file", "1")
+
+
+def test_what_a_killed_report_laid_down_goes_with_a_later_one(tmp_path: Path) -> None:
+    left, fresh = (files.temporary(tmp_path / "data.csv") for _ in range(2))
+    mine = tmp_path / ".data.csv.tmp"
+    for path in (left, fresh, mine):
+        path.write_text("1")
+    for path in (left, mine):
+        os.utime(path, (0, 0))
+    written(tmp_path, c="4")
+    assert inside(tmp_path) == sorted([mine.name, fresh.name, "c", MANIFEST])

@@ -183,9 +183,9 @@ class Absentminded(Candid):
 
 
 class Tensorial(Candid):
-    """Its value is a tensor, which is a number to a run as well."""
-
     name = "tensorial"
+    breaks = "values"
+    says = "tensorial is a Tensor"
 
     def compute(self, evaluation: Evaluation) -> Any:
         return torch.tensor(self.share(evaluation))

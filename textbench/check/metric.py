@@ -61,7 +61,7 @@ def numbers(laboratory: Laboratory, record: Record) -> str:
 
 
 def values(laboratory: Laboratory, record: Record) -> str:
-    """What applies is a finite float, what does not has a reason."""
+    """What applies is a finite number, what does not has a reason."""
     for name, value in record.values.items():
         _expect_value(name, value, "")
     applies = [v for v in record.values.values() if not isinstance(v, NotApplicableError)]
@@ -75,7 +75,7 @@ def _expect_value(name: str, value: object, where: str) -> None:
         if not str(value).strip() or len(str(value).splitlines()) > 1:
             raise Violation(f"{where}{name} does not apply, and no line says why", "a reason")
         return
-    if not isinstance(value, float):  # what is a number to a run has become one
+    if not isinstance(value, float):  # numbers of other types have become one
         raise Violation(f"{where}{name} is a {type(value).__name__}", "a number")
     if not math.isfinite(value):
         raise Violation(

@@ -13,6 +13,7 @@ from pathlib import Path
 from textbench.contracts.errors import UserError
 from textbench.store import files
 from textbench.store.files import DamagedError
+from textbench.store.left import sweep
 
 MANIFEST = "manifest.json"
 """sha256 of every file that the report wrote, by name."""
@@ -45,7 +46,7 @@ class Output:
 
         It need not be sent from there; it returns the file's sha256, for `take`.
         """
-        path = self._laid_down[name] = _temporary(self.folder / name)
+        path = self._laid_down[name] = files.temporary(self.folder / name)
         return partial(_lay_down, path, make)
 
     def take(self, name: str, digest: str) -> None:
@@ -67,6 +68,7 @@ class Output:
         with _writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._remove_stale()
+            sweep(self.folder)  # of reports that were killed
             digests = {name: _digest(content) for name, content in self._files.items()}
             manifest = json.dumps(digests | self._taken, indent=1, sort_keys=True) + "\n"
             for name in self._taken:
@@ -96,7 +98,7 @@ class Output:
 
     @staticmethod
     def _replace(path: Path, content: bytes) -> None:
-        temporary = _temporary(path)
+        temporary = files.temporary(path)
         try:
             temporary.write_bytes(content)
             os.replace(temporary, path)
@@ -104,10 +106,6 @@ class Output:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def _lay_down(path: Path, make: Callable[[], str]) -> str:

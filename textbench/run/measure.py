@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from numbers import Real
 
 from textbench.backbone.generator import Generator
 from textbench.contracts.errors import DivergedError, UserError, shown
@@ -49,7 +50,7 @@ def measure(metrics: list[Metric], evaluation: Evaluation) -> dict[str, Measurem
 def computed(metric: Metric, evaluation: Evaluation) -> dict[str, float | NotApplicableError]:
     """Return what a metric computes, by name; where it does not apply at all, why, for each.
 
-    What is no number stays as it is: whoever takes it says so.
+    Numbers of other types, numpy's among them, become floats; what is none stays as it is.
     """
     names = [number.name for number in metric.described()]
     try:
@@ -61,10 +62,9 @@ def computed(metric: Metric, evaluation: Evaluation) -> dict[str, float | NotApp
 
 
 def _plain(value: object) -> float | NotApplicableError:
-    """Return a number as a float: numpy's numbers and tensors of one value are such."""
-    if not isinstance(value, str | bytes):  # which float() would read
-        with suppress(TypeError, ValueError, OverflowError, RuntimeError):
-            return float(value)  # type: ignore[arg-type]
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):
+            return float(value)
     return value  # type: ignore[return-value]
 
 
@@ -115,15 +115,24 @@ def _measurement(
     }
     if isinstance(value, NotApplicableError):
         return {**known, "reason": " ".join(str(value).split())}
-    if not isinstance(value, float):
-        raise UserError(
-            f"metric {metric}: compute() returned {shown(value)} for {number.name}; "
-            "it must be a number, or a NotApplicableError that says why there is none"
-        )
-    if not math.isfinite(value):
-        raise DivergedError(f"{number.name} is {value}")
-    return {**known, "value": value, "protocol": protocol}
+    plain = _number(metric, number, value)
+    if not math.isfinite(plain):
+        raise DivergedError(f"{number.name} is {plain}")
+    return {**known, "value": plain, "protocol": protocol}
 
 
 def _is_line(text: object) -> bool:
     return isinstance(text, str) and len(text.splitlines()) == 1
+
+
+def _number(metric: str, number: Number, value: object) -> float:
+    """Return a value as a float: a tensor of one value is a number to a run as well."""
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError  # float() would read it
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise UserError(
+            f"metric {metric}: compute() returned {shown(value)} for {number.name}; "
+            "it must be a number, or a NotApplicableError that says why there is none"
+        ) from None
