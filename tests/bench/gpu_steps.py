@@ -2,7 +2,7 @@
 
     python tests/bench/gpu_steps.py [--device cuda] [--together 8]
 
-Prints one line a step. With ``--together K`` the first three are made by K processes at the same
+Prints one line a step. With ``--together K`` the first four are made by K processes at the same
 time; NVIDIA's MPS has to run for their kernels to share the GPU. docs/performance.md has results.
 """
 
@@ -38,9 +38,9 @@ KINDS: dict[str, tuple[type[Trainer[Any]], Position]] = {
     "MLE update": (MLE, Position("mle", 0, 1)),
     "CoT iteration": (CoT, Position("cot", 0, 1)),
     "D update, SeqGAN": (SeqGAN, Position("adversarial", 0, 2)),
+    "G update, SeqGAN": (SeqGAN, Position("adversarial", 0, 0)),
     "D update, MaliGAN": (MaliGAN, Position("adversarial", 0, 2)),
     "ranker update, RankGAN": (RankGAN, Position("adversarial", 0, 2)),
-    "G update, SeqGAN": (SeqGAN, Position("adversarial", 0, 0)),
     "G update, policy gradient": (PolicyGradient, Position("policy_gradient", 0, 1)),
     "professor forcing": (ProfessorForcing, Position("professor_forcing", 0, 1)),
 }
@@ -104,7 +104,7 @@ def main() -> int:
     parser.add_argument("--start", type=float, default=0.0, help="moment to begin at")
     options = parser.parse_args()
     if options.together:
-        for name in [*KINDS][:3]:
+        for name in [*KINDS][:4]:
             each = together(options.together, name, options)
             mean = sum(each) / len(each)
             print(f"{name:28} K={len(each)} {mean:9.2f} ms, {mean / len(each):.2f} per run")
