@@ -163,6 +163,17 @@ def test_a_large_generator_stays_where_it_was_made(
     assert refused.exit_code == 2 and "textbench run --algos" in refused.stderr
 
 
+def test_generators_can_be_left_behind_and_those_that_are_there_stay(store: Path) -> None:
+    call("publish results mine --to kept --only mle/s1")
+    assert call("publish results mine --to kept --no-generators").exit_code == 0
+    kept = Path("kept/mine")
+    assert [path.parent.name[:2] for path in kept.rglob("generator.pt")] == ["s1"]
+    assert call("status --verify --results kept/mine").stdout.endswith("3 runs read, 0 damaged\n")
+    assert call("sample mle/s1 --results kept/mine -n 3").exit_code == 0
+    refused = call("sample policy_gradient/s1 --results kept/mine")
+    assert refused.exit_code == 2 and "textbench run --algos" in refused.stderr
+
+
 def test_every_command_reads_it(store: Path) -> None:
     call("publish results mine --to kept")
     for line in (

@@ -21,6 +21,7 @@ EPILOG = """\b
 Examples:
   textbench publish results oracle
   textbench publish results mine --to ~/paper/results --only cot --only mle/s0
+  textbench publish results figure2b --no-generators
 
 \b
 Numbers stay as they are. The training log is reduced to its means over each epoch,
@@ -43,7 +44,14 @@ Exit codes: 0 published, 1 some finished runs were left out, 2 usage, or none is
     metavar="PART",
     help="Publish the runs whose names contain PART; may be repeated.",
 )
-def command(store: Path, name: str, folder: Path, only: tuple[str, ...]) -> None:
+@click.option(
+    "--no-generators",
+    is_flag=True,
+    help="Leave generators behind; `textbench sample` then names the command that makes one.",
+)
+def command(
+    store: Path, name: str, folder: Path, only: tuple[str, ...], *, no_generators: bool
+) -> None:
     """Write compact records of STORE's finished runs into the published store NAME.
 
     Every run is checked first: its record must fit together, its generator be what it wrote, and
@@ -57,7 +65,7 @@ def command(store: Path, name: str, folder: Path, only: tuple[str, ...]) -> None
     publish.sweep(target)
     sound, left_out = _sound(store, only)
     counts = {True: 0, False: 0}
-    chosen = publish.with_generators(sound, target)
+    chosen = publish.with_generators(sound, target, others=not no_generators)
     for run in sound:
         with noting(left_out, run.name):
             counts[publish.publish(run, target, generator=run.hash in chosen)] += 1

@@ -166,17 +166,20 @@ def _mean(values: Sequence[float]) -> float:
         return float(statistics.mean(values))
 
 
-def with_generators(runs: Iterable[RecordedRun], store: Path) -> set[str]:
+def with_generators(
+    runs: Iterable[RecordedRun], store: Path, *, others: bool = True
+) -> set[str]:
     """Return the hashes of the runs whose generators go along: one seed of each row.
 
-    The one that is published already stays; else the lowest seed of those that are done.
+    The one that is published already stays; else, with ``others``, it is the lowest seed of those
+    that are done.
     """
     chosen: dict[str, RecordedRun] = {}
     for run in sorted(runs, key=lambda run: run.spec.seed):
         if run.status.status != "done":
             continue
         there = (RunDirectory(run.spec.directory(store)).path / GENERATOR).exists()
-        if there or run.group not in chosen:
+        if there or (others and run.group not in chosen):
             chosen[run.group] = run
     return {run.hash for run in chosen.values()}
 
