@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reproduction.md"
 REPORTS = ROOT / "reports" / "published"
-STORES = ("oracle", "regularisation", "leads", "quick", "variants", "descendants", "coco", "emnlp")
+STORES = (
+    *("oracle", "regularisation", "cot_ablations", "figure2a", "figure2b", "seqgan_warmup"),
+    *("leads", "quick", "variants", "descendants", "coco", "emnlp"),
+)
 """In this order: what is nearest to the paper's experiment first."""
 PART = re.compile(r"(<!-- made: ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -192,15 +195,15 @@ def _runs() -> str:
 
 
 def _tempered(frame: pd.DataFrame, label: str) -> str:
-    """Say at how many other inverse temperatures all of a row's seeds were evaluated again."""
+    """Say at which other inverse temperatures how many of a row's seeds were evaluated again."""
     mine = frame[frame["label"].str.startswith(f"{label}{TEMPERED}")]
     seeds = frame.loc[frame["label"] == label, "seed"].nunique()
     if not len(mine):
         return ""
-    counts = set(mine.groupby("label", observed=True)["seed"].nunique())
-    assert counts == {seeds}, f"{label}: some temperatures lack seeds"
+    (count,) = set(mine.groupby("label", observed=True)["seed"].nunique())
+    some = "" if count == seeds else f"{count} of them "
     others = sorted(float(label.partition(TEMPERED)[2]) for label in set(mine["label"]))
-    return f" (also at alpha {', '.join(f'{alpha:g}' for alpha in others)})"
+    return f" ({some}also at alpha {', '.join(f'{alpha:g}' for alpha in others)})"
 
 
 PARTS: dict[str, Callable[[], str]] = {"claims": _claims, "runs": _runs}
