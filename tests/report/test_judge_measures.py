@@ -9,11 +9,14 @@ import pytest
 from framed import Made, finals, near
 
 from textbench.judge import measures, spacing
+from textbench.judge.answer import answer
 from textbench.judge.claims import judge_claims
+from textbench.judge.collapse import COLLAPSED, collapsed
 from textbench.judge.evaluations import Evaluations
 from textbench.judge.ranking import rankings
 from textbench.judge.sections import sections
 from textbench.judge.statements import claims
+from textbench.report import definitions
 from textbench.store.frames import Frames
 
 
@@ -139,6 +142,35 @@ def test_rows_are_ranked_per_task_and_metric_with_a_sentence() -> None:
     assert second["distance_low"] < second["distance"] < second["distance_high"]
     assert second["separated"] and second["paired"]
     assert (higher.direction, higher.rows["place"].tolist()[:3]) == ("higher", [1, 1, 2])
+
+
+def test_a_row_whose_samples_are_all_alike_has_no_place_by_any_metric() -> None:
+    """It collapsed in every seed; one that did so in some of them competes."""
+    made = Made()
+    for seed in range(3):
+        near_data = 0.01 * math.sin(5 * seed)
+        for label, nll, entropy in (
+            ("mle", 9.1, 6.0),
+            ("cot", 9.4, 7.3),
+            ("flat", 0.9, 0.05),
+            ("now and then", 8.0, 0.0 if seed else 0.06),
+        ):
+            values = {"nll_oracle": nll, "nll_test": 9 - nll / 9, "generator_entropy": entropy}
+            made.run(
+                label, seed, final={name: v + near_data * (v > 1) for name, v in values.items()}
+            )
+    (section,) = made.sections
+    apart = collapsed(section, definitions.collapsed())
+    assert [label for label, _ in apart] == ["flat"]
+    found = rankings(section, ["nll_oracle", "nll_test"], apart=apart)
+    for one in found:
+        flat = one.rows.set_index("label").loc["flat"]
+        assert pd.isna(flat["place"]) and not flat["in_ranking"] and flat["note"] == COLLAPSED
+        assert one.rows["place"].notna().sum() == 3
+    assert found[0].rows["label"].tolist() == ["now and then", "mle", "cot", "flat"]
+    titles = {line.key: line.label for line in section.lines}
+    said = answer(found, titles, dict.fromkeys(titles, ""))
+    assert said.endswith("Without a place, for in every seed all samples are alike: flat.")
 
 
 def test_two_groups_of_one_label_have_names_of_their_own() -> None:

@@ -135,7 +135,7 @@ def test_the_command_of_a_recorded_run_still_means_it(path: Path) -> None:
         preset=recorded.preset,
         seeds=str(recorded.seed),
         settings=settings,
-        config=Path("cot_regularisation") if "regularisation" in path.parts else None,
+        config=next((GRIDS[part] for part in path.parts if part in GRIDS), None),
     )
     *_, again = expand(request)
     assert recorded.hash == data["hash"]
@@ -144,6 +144,9 @@ def test_the_command_of_a_recorded_run_still_means_it(path: Path) -> None:
     assert _as_of(again, recorded).identity() == recorded.identity()
 
 
+GRIDS = {name: Path(name) for name in ("cot_ablations", "figure2a", "figure2b")}
+GRIDS["regularisation"] = Path("cot_regularisation")
+"""Stores that hold rows of a grid, by its name."""
 LATER = {("scheduled_sampling", 1): "scheduled_sampling:to_zero"}
 """Rows that are called otherwise since another default has their old name."""
 

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from textbench.contracts.plain import grouped
+from textbench.judge.collapse import COLLAPSED
+from textbench.judge.measures import Key
 from textbench.judge.power import LEAST
 from textbench.judge.ranking import Ranking, listed
 from textbench.judge.stats import ROUNDING
 
-Key = tuple[str, str]
-"""Label and group of a row."""
 ALL = "all of them"
 """For the sentence that would else name every row."""
 PART = "of "
@@ -61,6 +61,7 @@ def answer(
         f"Nothing was measured in the same way as {_named(alone, titles)}." if alone else "",
         _verdict([one for one in contests if len(one.among) > 1], compared, titles),
         _untold(contests),
+        _collapsed(rankings, titles),
         *(_wide(one.name, frame, titles) for one, frame in zip(contests, inside, strict=True)),
     )
     return " ".join(filter(None, parts))
@@ -130,6 +131,15 @@ def _untold(contests: Sequence[_Contest]) -> str:
     """Name the metrics by which nothing is known, beside those by which something is."""
     names = [one.name for one in contests if len(one.among) < 2]
     return f"Nothing can be told by {listed(names)}." if names else ""
+
+
+def _collapsed(rankings: Sequence[Ranking], titles: Mapping[Key, str]) -> str:
+    """Name the rows that have no place since every seed's samples are all alike."""
+    found = [key for one in rankings for key in _keys(one.rows[one.rows["note"] == COLLAPSED])]
+    if not found:
+        return ""
+    names = _named([*dict.fromkeys(found)], titles)
+    return f"Without a place, for in every seed all samples are alike: {names}."
 
 
 def _wide(metric: str, inside: pd.DataFrame, titles: Mapping[Key, str]) -> str:

@@ -19,6 +19,8 @@ from textbench.judge.spacing import common_spacing, grid
 
 KEY = ("label", "group")
 """What makes a row of a table: runs that agree in both are replicates."""
+Key: TypeAlias = tuple[str, str]
+"""These two of one row."""
 OWN = (*KEY, "seed", "run")
 MOMENT = (*OWN, "evaluation", "warmup", "epoch", "final")
 

@@ -15,7 +15,8 @@ from typing import Literal, TypeVar
 
 import pandas as pd
 
-from textbench.judge.measures import final, sample
+from textbench.judge.collapse import COLLAPSED
+from textbench.judge.measures import Key, final, sample
 from textbench.judge.power import LEAST, MOST
 from textbench.judge.sections import Line, Section
 from textbench.judge.stats import Difference, differences, summarise
@@ -97,7 +98,8 @@ def rankings(
     metrics: Sequence[str],
     *,
     outside: Collection[str] = (),
-    names: Mapping[tuple[str, str], str] | None = None,
+    apart: Collection[Key] = (),
+    names: Mapping[Key, str] | None = None,
 ) -> list[Ranking]:
     """Rank the rows of a section by every one of ``metrics`` that has a better direction.
 
@@ -106,16 +108,23 @@ def rankings(
         metrics: The headline metrics; those that it lacks are left out.
         outside: Labels of rows that are shown but compete for no place, such as real text. Rows
             that see new data in every pass never compete.
+        apart: Rows, by label and group, that compete for none as they collapsed.
         names: What sentences call rows, by label and group; else by their labels.
     """
-    return [one for metric in metrics for one in _by(metric, section, outside, names or {})]
+    found: list[Ranking] = []
+    out = {line for line in section.lines if line.label in outside or line.key in apart}
+    out |= {line for line in section.lines if line.record.fresh_data}
+    for metric in metrics:
+        found += _by(metric, section, out, apart, names or {})
+    return found
 
 
 def _by(
     metric: str,
     section: Section,
-    outside: Collection[str],
-    names: Mapping[tuple[str, str], str],
+    out: Collection[Line],
+    apart: Collection[Key],
+    names: Mapping[Key, str],
 ) -> Iterator[Ranking]:
     measured = final(section.evaluations, [metric])
     direction = section.evaluations.direction(metric)
@@ -125,7 +134,9 @@ def _by(
     for protocol, same in ways:
         values = {line: sample(same, line.key)[0] for line in section.lines}
         values = {line: by_seed for line, by_seed in values.items() if by_seed}
-        rows, sentence = _ranked(values, direction, metric, outside, names)
+        rows, sentence = _ranked(values, direction, metric, out, names)
+        fell = [key in apart for key in zip(rows["label"], rows["group"], strict=True)]
+        rows.loc[fell, "note"] = COLLAPSED
         yield Ranking(
             section=section.title,
             task=section.task,
@@ -144,11 +155,10 @@ def _ranked(
     values: Mapping[Line, Mapping[int, float]],
     direction: Direction,
     metric: str,
-    outside: Collection[str],
-    names: Mapping[tuple[str, str], str],
+    out: Collection[Line],
+    names: Mapping[Key, str],
 ) -> tuple[pd.DataFrame, str]:
-    fitting = [line for line in values if line.label not in outside]
-    inside = {line: values[line] for line in fitting if not line.record.fresh_data}
+    inside = {line: own for line, own in values.items() if line not in out}
     order, places, found = rank(inside, direction)
     if len(places) < 2:
         places = {}  # a place is one among several

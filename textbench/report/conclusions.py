@@ -11,8 +11,14 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from textbench.judge import answer, claims, ranking, statements, verdicts
-from textbench.report.definitions import grid_rows, headlines, references, usual_headlines
+from textbench.judge import answer, claims, collapse, ranking, statements, verdicts
+from textbench.report.definitions import (
+    collapsed,
+    grid_rows,
+    headlines,
+    references,
+    usual_headlines,
+)
 from textbench.report.provenance import statuses
 from textbench.report.rankings import titles
 from textbench.report.sections import Section, records
@@ -62,7 +68,10 @@ def judge(sections: Sequence[Section]) -> Conclusions:
 def _rankings(section: Section) -> list[ranking.Ranking]:
     general = section.without(*grid_rows())
     metrics = _headlines(general)
-    return ranking.rankings(general, metrics, outside=references(), names=titles(section))
+    apart = collapse.collapsed(general, collapsed())
+    return ranking.rankings(
+        general, metrics, outside=references(), apart=apart, names=titles(section)
+    )
 
 
 def _headlines(section: Section) -> list[str]:

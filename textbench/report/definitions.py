@@ -206,6 +206,13 @@ def controls() -> tuple[str, ...]:
 
 
 @functools.cache
+def collapsed() -> dict[str, float]:
+    """Return, by metric, up to which value in every seed a row counts as collapsed."""
+    known: dict[str, float] = _read("ranking.toml")["collapsed"]
+    return known
+
+
+@functools.cache
 def cautions() -> dict[str, str]:
     """Return what must be known of a metric before rows are ranked by it."""
     known: dict[str, str] = _read("ranking.toml")["cautions"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from textbench.contracts.plain import grouped
 from textbench.judge import ranking
+from textbench.judge.collapse import COLLAPSED
 from textbench.judge.power import LEAST
 from textbench.judge.stats import ROUNDING
 from textbench.report.definitions import cautions
@@ -70,6 +71,7 @@ def ranked(section: Section, found: ranking.Ranking) -> Ranked:
             why = f"fewer than {LEAST} seeds{alike}"
             why = why if row.n < LEAST else "nothing to compare it with"
             why = why if row.in_ranking else "no competitor"
+            why = COLLAPSED if row.note == COLLAPSED else why
             apart.append((why, f"{title} {number(row.mean, digits)}"))
             continue
         mean = _with_interval(row.mean, *_ends(row), digits)

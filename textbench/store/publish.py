@@ -166,9 +166,7 @@ def _mean(values: Sequence[float]) -> float:
         return float(statistics.mean(values))
 
 
-def with_generators(
-    runs: Iterable[RecordedRun], store: Path, *, others: bool = True
-) -> set[str]:
+def with_generators(runs: Iterable[RecordedRun], store: Path, *, others: bool = True) -> set[str]:
     """Return the hashes of the runs whose generators go along: one seed of each row.
 
     The one that is published already stays; else, with ``others``, it is the lowest seed of those
