@@ -419,9 +419,13 @@ def test_a_request_to_stop_keeps_the_work_and_says_how_to_resume(
 ) -> None:
     line = [sys.executable, "-m", "textbench", *shlex.split(TINY), "--algos", "mle"]
     line += ["--set", "mle.epochs=100000"]
-    process = subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-    )
+    heard = signal.signal(number, lambda *_: None)  # what is ignored here, as by nohup, is there
+    try:
+        process = subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        )
+    finally:
+        signal.signal(number, heard)
     try:
         while not _training(tmp_path / "results"):
             assert process.poll() is None, process.communicate()
