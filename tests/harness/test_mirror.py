@@ -114,6 +114,18 @@ def test_a_pipe_in_the_place_of_a_file_is_put_aside(tmp_path: Path) -> None:
     assert (here.path / "aside-1/curve.jsonl").is_fifo()
 
 
+def test_the_status_is_written_after_all_that_it_speaks_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, _ = pair(tmp_path, {"spec.json": b"{}"})
+    written: list[str] = []
+    monkeypatch.setattr(RunDirectory, "replace", lambda _, name, *a, **k: written.append(name))
+    names = ("status.json", "generator.pt", "aside-1/curve.jsonl", "checkpoint.pt", "samples.txt")
+    mirror.apply(here, Changes(whole=dict.fromkeys(names, b"x")))
+    assert written[0] == "aside-1/curve.jsonl" and written[-2:] == ["checkpoint.pt", "status.json"]
+    assert sorted(written) == sorted(names)
+
+
 def test_the_store_can_be_stopped_between_any_two_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

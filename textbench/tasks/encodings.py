@@ -15,7 +15,7 @@ MARKS = {  # the longest first: the mark of UTF-32 begins with that of UTF-16
     codecs.BOM_UTF32_BE: ("utf-32", "UTF-32"),
     codecs.BOM_UTF16_LE: ("utf-16", "UTF-16"),
     codecs.BOM_UTF16_BE: ("utf-16", "UTF-16"),
-    codecs.BOM_UTF8: ("utf-8-sig", ""),
+    codecs.BOM_UTF8: ("utf-8", ""),
 }
 """Byte order marks, the codec that each asks for, and what to call it where it is a surprise."""
 NO_TEXT = {
@@ -76,7 +76,7 @@ def read_text(path: Path, what: str, encoding: str = "", said: list[str] | None 
     if name and said is not None:
         said.append(f"{what}: {path} is {name} and was read as such")
     text = text.removesuffix(DOS_END)
-    if MARK in text:  # of files that were joined
+    if MARK in text:  # also within, of files that were joined
         text = re.sub(f"^{MARK}+", "", text, flags=re.MULTILINE)
     refuse_no_text(text, f"{what}: {path}")
     return text
