@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import pandas as pd
 import reproduction
 
@@ -50,6 +51,29 @@ def both(path: pd.DataFrame) -> pd.Series:
 
 def pair_of(frame: pd.DataFrame) -> str:
     return " / ".join(f"{mean:.2f}" for mean in frame[["nll_oracle", "nll_test"]].mean())
+
+
+@functools.cache
+def qualities() -> pd.DataFrame:
+    """Return BLEU-5 and Self-BLEU-5 of `coco` by row, seed and inverse temperature."""
+    found = results("coco")
+    found = found[found["final"] & found["metric"].isin(["bleu5", "self_bleu5"])]
+    parts = found["label"].astype(str).str.partition(" alpha=")
+    found = found.assign(row=parts[0], alpha=parts[2].where(parts[2] != "", "1").astype(float))
+    return found.pivot_table(index=["row", "seed", "alpha"], columns="metric", values="value")
+
+
+def more_alike(row: str, seed: int, mle: int, first: float = 0.8) -> list[float]:
+    """Return how much more alike a run's samples are than those of a seed of MLE of equal BLEU-5.
+
+    At each inverse temperature from ``first`` on at which MLE's, joined by lines, reach it.
+    """
+    own = qualities().loc[row, seed].loc[first:]
+    line = qualities().loc["mle", mle].sort_values("bleu5")
+    assert list(own.index) == [a for a in (0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0) if a >= first]
+    nowhere = {"left": np.nan, "right": np.nan}
+    other = np.interp(own["bleu5"], line["bleu5"], line["self_bleu5"], **nowhere)
+    return [float(one) for one in (own["self_bleu5"] - other).dropna()]
 
 
 def in_short() -> str:
