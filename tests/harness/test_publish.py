@@ -204,6 +204,17 @@ def test_repeating_it_changes_no_byte_and_adds_what_has_finished_since(store: Pa
     assert "| `mle` |" in page and "| 0, 1 |" in page and "c0ffeec0ffee" in page
 
 
+def test_a_page_by_another_hand_stays_and_nothing_is_published(store: Path) -> None:
+    Path("kept/mine").mkdir(parents=True)
+    Path("kept/mine/README.md").write_text("Ours, of last year.\n")
+    refused = call("publish results mine --to kept")
+    assert refused.exit_code == 2
+    assert "has not written it; name another store, or remove it" in refused.stderr
+    assert files(Path("kept/mine")) == {"README.md": b"Ours, of last year.\n"}
+    Path("kept/mine/README.md").write_text("")
+    assert call("publish results mine --to kept").exit_code == 0
+
+
 def test_later_evaluations_are_added_and_other_numbers_refused(store: Path) -> None:
     call("publish results mine --to kept")
     assert call("evaluate mle/s0 --alpha 2 --metrics nll_oracle --samples 64").exit_code == 0

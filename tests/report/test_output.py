@@ -32,15 +32,70 @@ def test_what_an_earlier_report_wrote_goes_unless_it_was_edited(tmp_path: Path) 
     assert inside(tmp_path) == ["b", "c", MANIFEST]
 
 
+WEB_APP = b'{"name": "My app", "start_url": "/"}'
+
+
 @pytest.mark.parametrize(
-    "content", [b"[1,2]", b"7", b"", b"\xff", b'{"a": [], "name": "My app"}', b"[" * 100_000]
+    "content",
+    [b"[1,2]", b"7", b"\xff", b'{"a": [], "name": "My app"}', WEB_APP, b"[" * 100_000, b"{}"],
 )
-def test_another_manifest_is_none(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a").write_text("mine")
+def test_another_manifest_is_none_and_stays(tmp_path: Path, content: bytes) -> None:
     (tmp_path / MANIFEST).write_bytes(content)
+    with pytest.raises(UserError, match=r"manifest\.json is there already, and no `textbench rep"):
+        written(tmp_path, c="4")
+    assert inside(tmp_path) == [MANIFEST]
+    assert (tmp_path / MANIFEST).read_bytes() == content
+
+
+def test_an_empty_manifest_is_nobodys_loss(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("mine")
+    (tmp_path / MANIFEST).write_bytes(b"")
     written(tmp_path, c="4")
     assert inside(tmp_path) == ["a", "c", MANIFEST]
     assert json.loads((tmp_path / MANIFEST).read_text()).keys() == {"c"}
+
+
+def test_a_file_of_the_same_name_by_another_hand_stays(tmp_path: Path) -> None:
+    (tmp_path / "c").write_text("mine")
+    with pytest.raises(UserError, match="c is there already, and no `textbench report` has writ"):
+        written(tmp_path, b="1", c="2")
+    assert inside(tmp_path) == ["c"]
+    assert (tmp_path / "c").read_text() == "mine"
+    written(tmp_path, b="1")  # beside it there is room
+    with pytest.raises(UserError, match="c is there already"):
+        written(tmp_path, b="1", c="2")
+    with pytest.raises(UserError, match=r"large\.csv is there already"):
+        (tmp_path / "large.csv").write_text("mine")
+        laid_down(tmp_path, "1")
+    assert inside(tmp_path) == ["b", "c", "large.csv", MANIFEST]
+    assert (tmp_path / "large.csv").read_text() == "mine"
+
+
+def test_what_is_there_already_byte_for_byte_is_no_loss(tmp_path: Path) -> None:
+    written(tmp_path, c="1")
+    (tmp_path / MANIFEST).unlink()
+    written(tmp_path, c="1")
+    assert inside(tmp_path) == ["c", MANIFEST]
+
+
+def test_what_a_killed_report_has_written_is_the_next_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, a="1", c="2")
+    plain = Output._replace
+
+    def killed(path: Path, content: bytes) -> None:
+        plain(path, content)
+        if path.name == "b":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Output, "_replace", staticmethod(killed))
+    with pytest.raises(KeyboardInterrupt):
+        written(tmp_path, b="3", c="4")
+    monkeypatch.undo()
+    assert inside(tmp_path) == ["b", "c", MANIFEST]
+    written(tmp_path, b="5", c="6")
+    assert [(tmp_path / name).read_text() for name in ("b", "c")] == ["5", "6"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are none")

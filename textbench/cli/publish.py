@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from textbench.cli import options
-from textbench.cli.terminal import say_left_out
+from textbench.cli.terminal import refuse_foreign, say_left_out
 from textbench.contracts.errors import UserError
 from textbench.store import publish
 from textbench.store.directory import RunDirectory
 from textbench.store.files import replace
 from textbench.store.read import RecordedRun, noting, read_store
 
+PAGE = "README.md"
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 EPILOG = """\b
 Examples:
@@ -62,6 +63,7 @@ def command(
     target = folder / name
     if target.resolve() == store.resolve():
         raise UserError(f"{store} would be published into itself; name another store")
+    refuse_foreign(target / PAGE, "textbench publish", "", "store")
     publish.sweep(target)
     sound, left_out = _sound(store, only)
     counts = {True: 0, False: 0}
@@ -73,7 +75,7 @@ def command(
     if not any(counts.values()):
         raise UserError(f"no run of {store} is published")
     page = publish.page(target.name, read_store(target).runs)
-    replace(target / "README.md", page.encode())
+    replace(target / PAGE, page.encode())
     again = f", {counts[False]} as they were" if counts[False] else ""
     click.echo(f"{target}: {counts[True]} run(s) published{again}")
     if left_out:

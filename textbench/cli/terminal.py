@@ -83,12 +83,16 @@ def replace_what_cannot_be_shown() -> None:
             stream.reconfigure(errors="replace")
 
 
-def refuse_foreign(path: Path, command: str) -> None:
+def refuse_foreign(
+    path: Path, command: str, where: str = "--out: ", other: str = "file"
+) -> None:
     """Refuse to write over a file that some other hand has filled; what is ours names its command.
 
     Args:
-        path: What ``--out`` names; an empty file is nobody's loss.
+        path: What is to be written; an empty file is nobody's loss.
         command: Whose output may be replaced.
+        where: What names the file, if an option does.
+        other: What the user may name instead.
 
     Raises:
         UserError: It is there, and not ours.
@@ -99,8 +103,8 @@ def refuse_foreign(path: Path, command: str) -> None:
         start = file.read(BEGINNING)
     if start and command.encode() not in start:
         raise UserError(
-            f"--out: {path} is there already, and `{command}` has not written it; "
-            "name another file, or remove it"
+            f"{where}{path} is there already, and `{command}` has not written it; "
+            f"name another {other}, or remove it"
         )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from textbench.store.left import sweep
 
 MANIFEST = "manifest.json"
 """sha256 of every file that the report wrote, by name."""
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class Output:
@@ -63,27 +65,42 @@ class Output:
         A file of the last report that this one lacks is removed, unless it was edited since.
 
         Raises:
-            UserError: The folder cannot be written.
+            UserError: The folder cannot be written, or has files of such names by another hand.
         """
+        digests = {name: _digest(content) for name, content in self._files.items()} | self._taken
+        manifest = json.dumps(digests, indent=1, sort_keys=True) + "\n"
         with _writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._remove_stale()
+            before = self._before()
+            self._refuse_foreign(before, digests)
+            self._remove_stale(before, digests)
             sweep(self.folder)  # of reports that were killed
-            digests = {name: _digest(content) for name, content in self._files.items()}
-            manifest = json.dumps(digests | self._taken, indent=1, sort_keys=True) + "\n"
+            # First of all: what a report that is killed has written is the next one's own.
+            self._replace(self.folder / MANIFEST, manifest.encode())
             for name in self._taken:
                 os.replace(self._laid_down[name], self.folder / name)
-            for name, content in {**self._files, MANIFEST: manifest.encode()}.items():
+            for name, content in self._files.items():
                 self._replace(self.folder / name, content)
-        names = sorted(self._files | self._taken, key=lambda name: name != "report.md")
+        names = sorted(digests, key=lambda name: name != "report.md")
         return [self.folder / name for name in names]
 
-    def _remove_stale(self) -> None:
-        for name, digest in self._before().items():
+    def _refuse_foreign(self, before: dict[str, str], digests: dict[str, str]) -> None:
+        """Refuse to write over what no report has written; an empty file is nobody's loss."""
+        own = {MANIFEST, *before} if before else set()
+        for name in sorted({MANIFEST, *digests} - own):
+            path = self.folder / name
+            if path.is_dir():
+                raise IsADirectoryError(f"{path} is a folder")
+            if path.is_file() and path.stat().st_size and not _is(path, digests.get(name)):
+                raise UserError(
+                    f"{path} is there already, and no `textbench report` has written it; name "
+                    "another folder (--out), or remove it"
+                )
+
+    def _remove_stale(self, before: dict[str, str], digests: dict[str, str]) -> None:
+        for name in before.keys() - digests.keys():
             path = self.folder / Path(name).name
-            if name in self._files or name in self._taken or not path.is_file():
-                continue
-            if _digest(path.read_bytes()) == digest:
+            if path.is_file() and _is(path, before[name]):
                 path.unlink()
 
     def _before(self) -> dict[str, str]:
@@ -93,7 +110,11 @@ class Output:
             found = files.parse_object(content, MANIFEST)
         except (FileNotFoundError, DamagedError):
             return {}
-        digests = {name: digest for name, digest in found.items() if isinstance(digest, str)}
+        digests = {
+            name: digest
+            for name, digest in found.items()
+            if isinstance(digest, str) and SHA256.fullmatch(digest)
+        }
         return digests if len(digests) == len(found) else {}
 
     @staticmethod
@@ -122,6 +143,10 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"cannot write the report to {folder}: {error}") from None
+
+
+def _is(path: Path, digest: str | None) -> bool:
+    return _digest(path.read_bytes()) == digest
 
 
 def _digest(content: bytes) -> str:
