@@ -248,6 +248,41 @@ def test_an_option_that_another_beats_in_every_run_is_refused(folder: Path, file
     assert resolve(folder, {}, file, typed, algos="plain:v")["plain:v"].config["lr"] == 0.3
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"plain": {"lr": 0.3}}, ["plain.lr", "plain:v.lr"]),
+        ({"plain@toys": {"lr": 0.3}}, ["plain@toys.lr", "plain:v.lr"]),
+        ({"plain:v": {"lr": 0.3}}, []),
+        ({"plain": {"epochs": 3}}, []),
+        ({"plain": {"lr": SHIPPED["lr"]}}, []),  # the row as it is, and the trainer made like it
+    ],
+)
+def test_rows_that_a_setting_makes_the_same_are_told(
+    folder: Path, typed: Table, said: list[str]
+) -> None:
+    told: list[str] = []
+    settings = [f"{section}.{k}={v}" for section in typed for k, v in typed[section].items()]
+    request = Request(
+        algos="plain,plain:v",
+        task="synthetic-tiny",
+        preset="p",
+        seeds="0:3",
+        plugins=[folder / "trainers.py"],
+        settings=settings,
+    )
+    (folder / "presets" / "p.toml").write_text("")
+    expand(request, told.append)
+    assert told == (
+        [
+            f"plain and plain:v are one and the same run: --set {said[0]} takes away what sets "
+            f"them apart; say which row is meant (--set {said[1]})"
+        ]
+        if said
+        else []
+    )
+
+
 def test_what_it_says_would_be_right_is_right(folder: Path) -> None:
     preset: Table = {"plain@toys": {"lr": 0.3}, "backbone@toys": {"hidden": 4}}
     file: Table = {

@@ -83,9 +83,7 @@ def replace_what_cannot_be_shown() -> None:
             stream.reconfigure(errors="replace")
 
 
-def refuse_foreign(
-    path: Path, command: str, where: str = "--out: ", other: str = "file"
-) -> None:
+def refuse_foreign(path: Path, command: str, where: str = "--out: ", other: str = "file") -> None:
     """Refuse to write over a file that some other hand has filled; what is ours names its command.
 
     Args:

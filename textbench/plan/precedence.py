@@ -13,7 +13,7 @@ of them plain, for a family of tasks (``cot@text``), for a task (``cot@kjv``), a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,6 +119,7 @@ class Options:
         }
         self._heeded: set[tuple[str, str, str]] = set()
         self._beaten: dict[tuple[str, str, str], Choice] = {}
+        self._levelled: dict[str, str] = {}
         for section in (*rows, *self.layers[FILE], *settings):
             self._refuse_unknown(section)
 
@@ -130,7 +131,10 @@ class Options:
             decided: Of a warm-up: the options that the run after it decides.
         """
         where = places(sections, self.at)
-        chosen = decide(self.layers | {SHIPPED: self._shipped(sections[-1])}, where)
+        layers = self.layers | {SHIPPED: self._shipped(sections[-1])}
+        chosen = decide(layers, where)
+        if len(sections) > 1:
+            self._note_levelled(sections[-1], layers, chosen)
         chosen = {option: chosen[option] for option in chosen if option not in (decided or {})}
         for section in where:
             for option, value in self.layers[COMMAND_LINE].get(section, {}).items():
@@ -142,6 +146,14 @@ class Options:
                 lost = chosen[option].source in (SHIPPED, PRESET)
                 self._account((FILE, section, option), value, chosen[option], lost)
         return chosen
+
+    def _note_levelled(self, row: str, layers: Mapping[str, Layer], chosen: Choices) -> None:
+        """Note a ``--set`` for the trainer that beats what the row itself says."""
+        untyped = {source: layers[source] for source in SOURCES[:-1]}
+        for option, own in decide(untyped, places([row], self.at)).items():
+            section, value = chosen[option].section, chosen[option].value
+            if section.partition("@")[0] != row and value != own.value:
+                self._levelled[row] = f"{section}.{option}"
 
     def _account(self, said: tuple[str, str, str], value: Json, choice: Choice, lost: bool) -> None:
         """Note whether what the user said counts for a run, or what beat it."""
@@ -198,6 +210,27 @@ class Options:
                     f"{choice.section}.{option} of {whose} wins; "
                     f'set it in ["{choice.section}"] too'
                 )
+
+    def levelled(self, runs: Iterable[tuple[str, str]]) -> Iterator[str]:
+        """Yield a line on every row that a ``--set`` makes the same run as an earlier one.
+
+        Args:
+            runs: Row and hash of every run.
+        """
+        first: dict[str, str] = {}
+        told: set[str] = set()
+        for row, identity in runs:
+            other = first.setdefault(identity, row)
+            levelled = next((one for one in (row, other) if one in self._levelled), None)
+            if other == row or row in told or levelled is None:
+                continue
+            told.add(row)
+            said = self._levelled[levelled]
+            option = said.rpartition(".")[2]
+            yield (
+                f"{other} and {row} are one and the same run: --set {said} takes away what sets "
+                f"them apart; say which row is meant (--set {levelled}.{option})"
+            )
 
 
 def check_variant(name: str, variant: str, known: registry.Variants) -> tuple[str, JsonObject]:

@@ -115,7 +115,8 @@ def expand(
 
     Args:
         request: What was asked for.
-        warn: Is told what may make numbers on the task's data mean little (`Task.warnings`).
+        warn: Is told what may make numbers mean little: of the task's data (`Task.warnings`), and
+            which rows a ``--set`` makes the same.
         schedules: Whether every row is asked for its schedule, which only its own code knows.
 
     Raises:
@@ -148,8 +149,9 @@ def expand(
                     specs.setdefault((run.label, run.hash), run)
     resolution.options.refuse_unheeded()
     if warn:
-        for line in resolution.built_task.warnings:
-            warn(f"{resolution.task}: {line}")
+        about = [f"{resolution.task}: {line}" for line in resolution.built_task.warnings]
+        for line in (*about, *resolution.options.levelled(specs)):
+            warn(line)
     return list(specs.values())
 
 
