@@ -222,6 +222,24 @@ def test_phases_are_whole_and_known_before_anything_runs(
 
 
 @pytest.mark.parametrize(
+    ("phases", "said"),
+    [
+        ("[]", "with these options its schedule has no steps"),
+        ("[Phase('train', 0, 4), Phase('more', 4, 0)]", "with these options its schedule has no"),
+        ("[Phase('train', 10**20, 8)]", r"with these options it never ends: over 1e\+18 steps"),
+        ("[Phase('train', 10**400, 8)]", "with these options it never ends"),
+    ],
+)
+def test_a_schedule_begins_and_ends_before_anything_runs(
+    tmp_path: Path, phases: str, said: str
+) -> None:
+    with pytest.raises(UserError, match=f"smooth: {said}"):
+        specs(tmp_path, phases=phases, schedules=True)
+    status = kinds.make(tmp_path / "results", specs(tmp_path, phases=phases)[0]).status()
+    assert status.status == "failed" and re.match(f"smooth: {said}", status.reason)
+
+
+@pytest.mark.parametrize(
     ("extra", "kind"), [("threading.Lock()", "lock"), ("lambda: 0", "function"), ("[{1}]", "set")]
 )
 def test_what_no_checkpoint_can_hold_is_refused_before_the_first_step(

@@ -19,16 +19,21 @@ from textbench.contracts.task import Kept, Task, TextTask
 from textbench.contracts.trainer import Phase
 
 PHASES = "a list of Phase(name, epochs, steps), whole numbers from 0"
+NEVER = 10**18
+"""Steps; a counter of 64 bits holds nine times as many."""
 LOGGED = "a dict of names and numbers"
 
 
 def wrong_phases(phases: object) -> str:
-    """Look at what `Trainer.phases` returned."""
+    """Look at what `Trainer.phases` returned, and whether it begins and ends."""
     if isinstance(phases, list | tuple) and not isinstance(phases, Phase):
         odd = [phase for phase in phases if not _is_phase(phase)]
-        if not odd:
-            return ""
-        return f"phases() returned {shown(odd[0], 100)} in its list; it must return {PHASES}"
+        if odd:
+            return f"phases() returned {shown(odd[0], 100)} in its list; it must return {PHASES}"
+        total = sum(phase.epochs * phase.steps for phase in phases)
+        if not total:
+            return "with these options its schedule has no steps"
+        return f"with these options it never ends: over {NEVER:.0e} steps" if total > NEVER else ""
     return f"phases() returned {shown(phases, 100)}; it must return {PHASES}"
 
 

@@ -92,10 +92,6 @@ class Run:
         if wrong := wrong_phases(phases):
             raise UserError(f"{trainer_class.name}: {wrong}")
         self.schedule = Schedule(phases, start_epoch=start)
-        if not self.schedule.total:
-            raise UserError(f"{trainer_class.name}: with these options its schedule has no steps")
-        if self.schedule.total >= 2**63:
-            raise UserError(f"{trainer_class.name}: {self.schedule.total:.0e} steps never end")
         self.heartbeat = Heartbeat(directory, self.schedule, self.plan, str(options.device))
         self.status = self.heartbeat.status
         self.step = 0
