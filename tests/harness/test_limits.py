@@ -249,8 +249,14 @@ def test_sizes_and_retries() -> None:
     ("settings", "needs"),
     [
         ("backbone.hidden=1000000", "backbone.hidden=1000000 would need at least 64,001 GB"),
-        ("evaluation.samples=1000000000000", "evaluation.samples=1000000000000 would need"),
-        ("synthetic-tiny.train_size=1000000000000", "train_size=1000000000000 would need"),
+        (
+            f"evaluation.final_samples={10**12}",
+            r"evaluation.final_samples=1000000000000 and synthetic-tiny.length=8 would need at "
+            "least 64,000 GB, and this machine has 16 GB",
+        ),
+        (f"evaluation.samples={10**400}", "evaluation.samples=10+ and .* need at least 640,000,"),
+        (f"backbone.hidden={10**400}", r"would need at least \d+,000,"),
+        (f"synthetic-tiny.train_size={10**12}", "tiny.train_size=10+ and .*=8 would need"),
     ],
 )
 def test_sizes_that_cannot_be_allocated_are_said_before_trying(settings: str, needs: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from textbench.contracts.errors import UserError
 from textbench.contracts.spec import Spec
 
+EVALUATED = ("samples", "final_samples")
+"""Options of the evaluation plan: sequences that are in memory at once."""
 _FLOAT, _INTEGER = 4, 8
 """Bytes of a parameter, and of a symbol."""
 _COPIES = 4
@@ -28,8 +30,8 @@ def check_memory(spec: Spec, available: int | None = None) -> None:
     for options, size in _needed(spec).items():
         if available and size > available:
             raise UserError(
-                f"{spec.label}: {options} would need at least {size / 1e9:,.0f} GB, and this "
-                f"machine has {available / 1e9:,.0f} GB"
+                f"{spec.label}: {options} would need at least {_gigabytes(size)} GB, and this "
+                f"machine has {_gigabytes(available)} GB"
             )
 
 
@@ -37,17 +39,23 @@ def _needed(spec: Spec) -> dict[str, int]:
     """Return bytes that are certainly needed, by the options that decide them."""
     embedding, hidden = (_whole(spec.backbone, key) for key in ("embedding", "hidden"))
     weights = 0 if spec.own_generator else 4 * hidden * (embedding + hidden)
-    samples = max(_whole(spec.evaluation, key) for key in ("samples", "final_samples"))
-    length = max(1, _whole(spec.task_config, "length"))
-    sizes = [key for key in spec.task_config if key.endswith("_size")]
     needed = {
-        f"backbone.embedding={embedding} and backbone.hidden={hidden}": _COPIES * _FLOAT * weights,
-        f"evaluation.samples={samples}": _INTEGER * samples * length,
+        f"backbone.embedding={embedding} and backbone.hidden={hidden}": _COPIES * _FLOAT * weights
     }
-    for key in sizes:
-        size = _whole(spec.task_config, key)
-        needed[f"{spec.task}.{key}={size}"] = _INTEGER * size * length
+    length = _whole(spec.task_config, "length")
+    long = f" and {spec.task}.length={length}" if length else ""
+    sizes = {f"evaluation.{key}": _whole(spec.evaluation, key) for key in EVALUATED}
+    for key in spec.task_config:
+        if key.endswith("_size"):
+            sizes[f"{spec.task}.{key}"] = _whole(spec.task_config, key)
+    for option, size in sizes.items():
+        needed[f"{option}={size}{long}"] = _INTEGER * size * max(1, length)
     return needed
+
+
+def _gigabytes(size: int) -> str:
+    """Round to whole ones; a size may be beyond all floating-point numbers."""
+    return f"{(size + 5 * 10**8) // 10**9:,}"
 
 
 def _whole(options: Mapping[str, object], key: str) -> int:
