@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ class Spec:
             **({"alpha": self.alpha} if self.alpha != 1.0 else {}),
         }
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Hex sha256 of the canonical identity."""
         return digest(self.identity())
@@ -108,6 +109,10 @@ class Spec:
     def given(self) -> bool:
         """Whether it is of given sentences (`textbench score`), which no trainer made."""
         return self.version == 0 and self.config.keys() == {SENTENCES}
+
+    def at_seed(self, seed: int) -> Spec:
+        """Return the replicate of another seed, its warm-up with it."""
+        return replace(self, seed=seed, warmup=self.warmup and self.warmup.at_seed(seed))
 
     def directory(self, results: Path) -> Path:
         """Return ``results/<task>/<algorithm>/s<seed>-<hash8>``."""

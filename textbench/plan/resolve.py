@@ -138,10 +138,10 @@ def expand(
     if references is None:
         references = registry.reference_rows(resolution.built_task.family)
     rows = [*(row for row in references if row not in rows), *rows]
+    first = [resolution.spec(row, seeds[0]) for row in rows]
     specs: dict[tuple[str, str], Spec] = {}
     for seed in seeds:
-        for row in rows:
-            spec = resolution.spec(row, seed)
+        for spec in (one.at_seed(seed) for one in first):
             for run in (spec.warmup, spec):
                 if run is not None:
                     if schedules and seed == seeds[0]:
