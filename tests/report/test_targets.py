@@ -263,5 +263,12 @@ def test_the_best_row_is_reached_by_most_then_cheapest_then_nearest() -> None:
     assert best_of(store, EASY, ["once", "twice"]) == "twice"
     assert best_of(store, EASY, ["far", "near"]) == "near"
     assert best_of(store, EASY, ["near", "near"]) == "near"
+    begun = [far, good]
+    ends = {"drifts": (8.4, 8.8), "stays": (7.5, 9.3), "gains": (7.6, 9.0), "again": (7.6, 9.0)}
+    store = pd.concat([store, *(frame(row, [*begun, end]) for row, end in ends.items())])
+    assert best_of(store, EASY, ["drifts", "stays", "gains", "again"]) == "gains"
+    assert best_of(store, EASY, ["again", "gains", "drifts"]) == "again"
+    diverged = frame("diverged", [*begun, (float("nan"), 1.0)])
+    assert best_of(pd.concat([store, diverged]), EASY, ["diverged", "drifts"]) == "drifts"
     with pytest.raises(ValueError, match="absent has no finished run that measured target easy"):
         best_of(store, EASY, ["near", "absent"])

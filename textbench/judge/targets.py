@@ -139,7 +139,9 @@ def best_of(results: pd.DataFrame, target: Target, rows: Sequence[str]) -> str:
 
     The one that more seeds bring there; then the one with the lower median of generator updates;
     then, where none gets there, the one that comes nearer: the median over seeds of what an
-    evaluation lacks at least, in the number that lacks most. The first of equals.
+    evaluation lacks at least, in the number that lacks most. Of equals, as where the warm-up that
+    all start from gets there, the one that ends with the lower sum of the target's numbers; then
+    the first.
 
     Args:
         results: `textbench.store.frames.load_results`, of finished runs.
@@ -156,9 +158,11 @@ def best_of(results: pd.DataFrame, target: Target, rows: Sequence[str]) -> str:
         if own.empty:
             raise ValueError(f"{label} has no finished run that measured target {target.name}")
         median = median_interval(own["generator_updates"].tolist())[1]
-        lacks = [_lack(results[results["run"] == run], target) for run in own["run"]]
         reached = int((own["outcome"] == "met").sum())
-        ranked.append((-reached, median, float(np.median(lacks)), place, label))
+        runs = [results[results["run"] == run] for run in own["run"]]
+        lack = float(np.median([_lack(run, target) for run in runs]))
+        ended = float(np.median([_ended(run, target) for run in runs]))
+        ranked.append((-reached, median, lack, ended, place, label))
     return min(ranked)[-1]
 
 
@@ -180,3 +184,10 @@ def _lack(evaluations: pd.DataFrame, target: Target) -> float:
     lacking = (evaluations["value"] - limits).clip(lower=0.0)
     known = lacking[limits.notna()]
     return float(known.groupby(evaluations["evaluation"], observed=True).max().min())
+
+
+def _ended(evaluations: pd.DataFrame, target: Target) -> float:
+    """Return the sum of a target's numbers at a run's last evaluation; infinite if one is not."""
+    last = evaluations[evaluations["evaluation"] == evaluations["evaluation"].max()]
+    values = last.set_index("metric")["value"].reindex(list(target.at_most)).astype(float)
+    return float(values.sum()) if values.notna().all() else math.inf
