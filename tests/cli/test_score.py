@@ -284,6 +284,16 @@ def test_tokeniser_and_options_of_metrics_act(call: Call) -> None:
     assert "steps=2" in few.stdout and few.exit_code == 0
 
 
+def test_an_option_at_its_default_is_no_change(call: Call) -> None:
+    line = "score s0.txt --references test.txt --metrics diversity --name other"
+    for more in ("", " --set ewmd.steps=2000", " --set ewmd.steps=7"):
+        assert call(line + more).exit_code == 0
+    runs = list(RunDirectory.find(Path("results")))
+    specs = sorted((run.spec().metrics for run in runs), key=len)
+    assert specs[0] == {} and len(specs) == 2
+    assert specs[1]["ewmd"]["steps"] == 7 and len(specs[1]["ewmd"]) > 1, "resolved, all of them"
+
+
 def test_long_sentences_are_counted_before_they_are_cut(call: Call, tmp_path: Path) -> None:
     lines = corpus.sentences(20, 3)
     lines[0] = " ".join(lines[:4])

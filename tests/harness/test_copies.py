@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from stores import make_run, points, spec
 
 from textbench.cli import cli
+from textbench.contracts.errors import UserError
 from textbench.store.directory import RunDirectory
 from textbench.store.read import read_store
 from textbench.store.rows import Status
@@ -117,6 +118,24 @@ def test_a_run_alone_is_shown_wherever_it_lies(tmp_path: Path) -> None:
     place = shutil.copytree(warmed.path, tmp_path / "elsewhere" / warmed.path.name)
     done = call("show", place)
     assert done.exit_code == 0 and "Warm-up" in done.output, done.output
+
+
+def test_a_run_alone_is_of_the_task_that_its_record_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from textbench.cli.evaluate import check_settings
+
+    run = make_run(tmp_path / "results", spec(), points(2.0))
+    folder = tmp_path / run.path.name
+    shutil.copytree(run.path, folder)
+    monkeypatch.chdir(tmp_path)
+    alone = RunDirectory(Path(run.path.name), alone=True)
+    check_settings({spec().task: {"train_size": 64}}, [alone])
+    with pytest.raises(UserError, match="no run here is of task text"):
+        check_settings({"text": {}}, [alone])
+    (folder / "spec.json").write_text("{")
+    with pytest.raises(UserError, match="no run here is of task"):
+        check_settings({spec().task: {}}, [alone])
 
 
 def test_a_run_near_the_root_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,6 +100,8 @@ def test_a_published_store_says_what_the_runs_said(store: Path) -> None:
         (["run --results /tmp/mine --jobs 4 --algos cot", "run --algos cot"], ["run --algos cot"]),
         (["run --checkpoint-every 5m --seeds 1 --results r"], ["run --seeds 1"]),
         (["run --seeds 0:999999999", "run --seeds x"], ["run --seeds 0:999999999,x"]),
+        (["run --results 'it'\"'\"'s here' --seeds 1"], ["run --seeds 1"]),
+        (["run --results=a' 'b --seeds 1"], ["run --seeds 1"]),
         (["run --seeds", "run --jobs"], ["run --jobs", "run --seeds"]),
         (["", "python -m mine"], ["python -m mine"]),
     ],

@@ -154,6 +154,9 @@ def test_plugin_registers_what_it_defines(tmp_path: Path) -> None:
     file = write(tmp_path / "mine.py", PLUGIN)
     assert [entry.name for entry in registry.load_plugin(file)] == ["mine", "zero"]
     assert registry.load_plugin(file) == registry.load_plugin(str(file))
+    alias = write(tmp_path / "alias.py", PLUGIN.replace('"mine"', '"yours"').replace("ze", "yo"))
+    alias.write_text(alias.read_text() + "\n\nAlias = Mine\n")
+    assert [entry.name for entry in registry.load_plugin(alias)] == ["yours", "yoro"]
     assert registry.entry("trainer", "mine").summary == "Learns nothing."
     assert registry.entry("metric", "zero").summary == "nothing, nats"
     assert registry.load_trainer("mine").config_schema().rate == 0.5  # type: ignore[attr-defined]
@@ -174,6 +177,19 @@ def test_plugin_registers_what_it_defines(tmp_path: Path) -> None:
         (
             PLUGIN.replace('"mine"', '"cot"'),
             "a trainer called 'cot' exists already, in textbench.alg",
+        ),
+        (
+            PLUGIN + "\n\nclass More(Mine):\n    name = 'mine'\n",
+            "a trainer called 'mine' exists alr",
+        ),
+        (
+            PLUGIN + "\n\nclass More(Mine):\n    name = 'zero'\n",
+            "a metric called 'zero' exists alr",
+        ),
+        (
+            PLUGIN
+            + "\n\nclass More(Zero):\n    name = 'more'\n    numbers = tuple(Zero.described())\n",
+            "metric 'more' has a number 'zero', which metric 'zero' has already",
         ),
         (PLUGIN.replace('"mine"', '"synthetic"'), "a task called 'synthetic' exists already"),
         (PLUGIN.replace('"mine"', '"backbone"'), "the name 'backbone' is reserved"),

@@ -118,6 +118,8 @@ def test_alphas(text: str, alphas: list[float]) -> None:
         "1e-400",
         "2:1:0.1",
         "1:9:1e-9",
+        "0.1:1:1e-30",
+        "1:1e6:1e-300",
     ],
 )
 def test_what_is_no_alpha(text: str) -> None:

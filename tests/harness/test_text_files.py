@@ -259,6 +259,12 @@ def test_a_table_read_as_sentences(tmp_path: Path) -> None:
     assert "text.column=caption" in warnings(tmp_path, objects)
 
 
+def test_lines_of_braces_without_end_are_no_table(tmp_path: Path) -> None:
+    from textbench.tasks.tables import looks_like
+
+    assert looks_like("\n".join(['{"a":' * 5000] * 3)) == ("", [])
+
+
 def test_tabs_without_a_header(tmp_path: Path) -> None:
     lines = [f"{line}\t{number}" for number, line in enumerate(LINES)]
     text = task(train=put(tmp_path / "a.txt", plain(lines)))

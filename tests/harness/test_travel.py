@@ -307,6 +307,23 @@ def test_other_words_in_their_place_are_noticed(
         assemble.task(spec, directory.store)
 
 
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.tensor([[3, 5], [2, 300]]),
+        torch.tensor([[-1, 3]]),
+        torch.tensor([3, 5, 2]),
+        torch.tensor(7),
+        torch.tensor([], dtype=torch.int64),
+        torch.tensor([[0.5]]),
+        torch.tensor([104, 105], dtype=torch.uint8),
+    ],
+)
+def test_what_is_kept_comes_back_as_it_was(tmp_path: Path, tensor: torch.Tensor) -> None:
+    (again,) = kept.as_restored(Kept({}, {"one": tensor})).tensors.values()
+    assert again.dtype == tensor.dtype and torch.equal(again, tensor)
+
+
 def test_symbols_outside_the_vocabulary_are_refused(tmp_path: Path) -> None:
     task = text(tmp_path)
     found = task.kept()

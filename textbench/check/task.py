@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import torch
 from torch import Tensor
 
@@ -23,8 +21,9 @@ from textbench.contracts.returned import (
     wrong_sequences,
     wrong_text,
 )
-from textbench.contracts.task import END, UNKNOWN, UNKNOWN_WORD, Kept, Task, TextTask
+from textbench.contracts.task import END, UNKNOWN, UNKNOWN_WORD, Task, TextTask
 from textbench.plan import registry
+from textbench.store.kept import as_restored
 
 OFTEN = 0.05
 """From this share of test sequences on, that they occur in training is to be said."""
@@ -211,14 +210,14 @@ def kept(laboratory: Laboratory, record: Record) -> str:
             )
         raise NotApplicableError("a store keeps nothing of it: its configuration says it all")
     try:
-        described = json.loads(json.dumps(found.described))
-        again = laboratory.kind.restored(laboratory.config, Kept(described, found.tensors))
+        restored = as_restored(found)
+        again = laboratory.kind.restored(laboratory.config, restored)
     except Exception as error:
         raise Violation(f"restored() raised {one_line(error)}", "the task again") from error
     _expect_same(record, again, "restored from a store,")
     if again.decode(record.splits["test"]) != record.task.decode(record.splits["test"]):
         raise Violation("restored from a store, it decodes otherwise", "the task again")
-    return f"{len(found.tensors)} tensors and {len(described)} values give it again"
+    return f"{len(found.tensors)} tensors and {len(found.described)} values give it again"
 
 
 CHECKS = (

@@ -124,7 +124,9 @@ def _trainer(name: str, asked: Request, steps: int) -> Iterator[Finding]:
 
     task = asked.task or "synthetic-tiny"
     request = replace(asked, algos=name, task=task, seeds="0")
-    spec = next(spec for spec in expand(request) if spec.label == name)
+    spec = next((one for one in expand(request) if one.label == name), None)
+    if spec is None:
+        raise UserError(f"check takes a trainer or a row at a time, not {name!r}")
     click.secho(f"{name} on {task}, preset {asked.preset}", bold=True)
     yield from check(spec, steps)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -70,7 +71,7 @@ def choose_devices(device: str) -> list[str]:
         return ["cpu"]
     if device in ("auto", "cuda") and count:
         return [f"cuda:{i}" for i in range(count)]
-    if kind == "cuda" and index.isdecimal() and int(index) < count:
+    if kind == "cuda" and index in map(str, range(count)):
         return [device]
     here = f"this machine has {count} CUDA devices"
     raise UserError(f"--device {device}: expected auto, cpu, cuda or cuda:I; {here}")
@@ -102,6 +103,6 @@ def usable_cores() -> int:
 
 def checkpoint_every(text: str) -> str:
     """Return what the worker takes: a number of steps, or seconds with an ``s``."""
-    if text.isdecimal() and int(text) > 0:
+    if re.fullmatch(r"0*[1-9]\d{0,17}", text, re.ASCII):
         return text
     return f"{parse_duration(text, '--checkpoint-every'):g}s"

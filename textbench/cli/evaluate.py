@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from textbench.plan import registry
 from textbench.plan.arguments import Layer, parse_alphas, parse_settings
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError
-from textbench.store.read import read_store
+from textbench.store.read import UNREADABLE, read_store
 from textbench.store.rows import LaterRow, Measurement
 
 if TYPE_CHECKING:
@@ -188,7 +188,10 @@ def check_settings(changed: Layer, runs: Sequence[RunDirectory]) -> None:
     """
     from textbench.contracts.config import validate
 
-    sections, tasks = registry.metric_sections(), {run.path.parts[-3] for run in runs}
+    sections, tasks = registry.metric_sections(), {run.path.parent.parent.name for run in runs}
+    for run in runs:
+        with suppress(*UNREADABLE):  # which is said of it later; one by its path may lie anywhere
+            tasks.add(run.spec().task)
     for section, chosen in changed.items():
         if section in sections:
             schema: type[Config] = registry.load_metric(sections[section]).config_schema

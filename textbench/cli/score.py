@@ -181,6 +181,7 @@ def scored(lines: Sequence[Sequence[str]], given: Mapping[str, Any]) -> tuple[Sc
 def _references(lines: Sequence[Sequence[str]], request: Request) -> tuple[Scored, Spec]:
     from textbench.contracts.config import validate
     from textbench.contracts.spec import Spec
+    from textbench.plan.resolve import metric_options
     from textbench.tasks.corpus import CorpusConfig
     from textbench.tasks.references import References
     from textbench.tasks.sentences import tokenise
@@ -188,11 +189,8 @@ def _references(lines: Sequence[Sequence[str]], request: Request) -> tuple[Score
     presets.path(request.preset)  # it has no options here, and is recorded
     layer = parse_settings(request.settings)
     config = validate(CorpusConfig, layer.pop(REFERENCES, {}), REFERENCES)
-    sections = registry.metric_sections()
-    for section, chosen in layer.items():
-        if section not in sections:
-            raise UserError(f"--set {section}: neither {REFERENCES} nor a metric's section")
-        validate(registry.load_metric(sections[section]).config_schema, chosen, section)
+    for section in layer.keys() - registry.metric_sections().keys():
+        raise UserError(f"--set {section}: neither {REFERENCES} nor a metric's section")
     references = tokenise(lines[0], config.tokeniser, config.case)
     # What is compared with them must not decide what they are: T is of the references alone.
     length = config.length or max(map(len, references)) + 1
@@ -208,7 +206,7 @@ def _references(lines: Sequence[Sequence[str]], request: Request) -> tuple[Score
         backbone={},
         evaluation={},
         seed=0,
-        metrics=layer,
+        metrics=metric_options(layer),
         preset=request.preset,
     )
     return task, common

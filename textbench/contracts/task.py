@@ -25,7 +25,8 @@ class Kept(NamedTuple):
     described: dict[str, Any]
     """Plain JSON data; with it alone samples can be decoded."""
     tensors: dict[str, Tensor]
-    """The data themselves, int64, float32 or uint8; empty where they were not copied along."""
+    """The data themselves, int64, float32, or uint8 of one dimension; empty where they were not
+    copied along."""
 
 
 class Task(ABC, Generic[C]):

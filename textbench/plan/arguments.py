@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import math
 import re
 import tomllib
 from collections import Counter
@@ -120,7 +121,10 @@ def parse_duration(text: str, option: str) -> float:
     """
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if "".join(number + unit for number, unit in parts) != text.strip() or seconds <= 0:
+    if (
+        "".join(number + unit for number, unit in parts) != text.strip()
+        or not 0 < seconds < math.inf
+    ):
         raise UserError(f"{option} {text}: expected a duration such as 90s, 30m or 1h30m")
     return seconds
 
@@ -204,10 +208,9 @@ def parse_alphas(text: str, *, single: bool = False) -> list[float]:
         first, end, step = numbers if len(numbers) == 3 else (numbers[0], numbers[0], Decimal(1))
         if len(numbers) not in (1, 3) or not all(map(_is_alpha, numbers)):
             raise UserError(f"{wrong}, all above 0 and at most {LARGEST_ALPHA:,.0f}")
-        count = (end - first) // step + 1
-        if not 1 <= count <= MAX_ALPHAS:
+        if not 0 <= end - first < MAX_ALPHAS * step:
             raise UserError(f"--alpha {text}: {part.strip()} is empty, or of over {MAX_ALPHAS}")
-        alphas += [float(first + i * step) for i in range(int(count))]
+        alphas += [float(first + i * step) for i in range(int((end - first) // step) + 1)]
     if single and len(alphas) != 1:
         raise UserError(wrong)
     return list(dict.fromkeys(alphas))

@@ -200,12 +200,17 @@ def load_plugin(file: str | Path) -> list[Entry]:
     if path not in _plugins:
         module = run_file(file)
         defined = [_plugin_entry(value, module.__name__, path) for value in vars(module).values()]
-        found = [new for new in defined if new is not None]
+        found = list(dict.fromkeys(new for new in defined if new is not None))  # by any alias once
         if not found:
             raise UserError(f"plugin {file} defines no Trainer, Metric or Task with a name")
-        for new in found:
-            _refuse_clash(new, file)
-        _plugins[path] = found
+        _plugins[path] = []
+        try:
+            for new in found:  # one by one: two in one file may clash, too
+                _refuse_clash(new, file)
+                _plugins[path].append(new)
+        except BaseException:
+            del _plugins[path]
+            raise
     return _plugins[path]
 
 

@@ -48,7 +48,7 @@ from textbench.plan.arguments import (
     read_text,
 )
 from textbench.plan.plugins import title_of
-from textbench.plan.precedence import Choices, Options, overrides, values
+from textbench.plan.precedence import Options, overrides, values
 
 MAX_WARMUPS = 4
 """How many runs may start from one another before the one that is asked for."""
@@ -138,7 +138,7 @@ def expand(
     if references is None:
         references = registry.reference_rows(resolution.built_task.family)
     rows = [*(row for row in references if row not in rows), *rows]
-    first = [resolution.spec(row, seeds[0]) for row in rows]
+    first = [resolution.spec(row) for row in rows]
     specs: dict[tuple[str, str], Spec] = {}
     for seed in seeds:
         for spec in (one.at_seed(seed) for one in first):
@@ -191,13 +191,13 @@ class _Resolution:
     def spec(
         self,
         row: str,
-        seed: int,
         changed: Mapping[str, object] | None = None,
         dependants: tuple[str, ...] = (),
     ) -> Spec:
-        """Resolve one run; of a warm-up, ``changed`` are the options that its dependant decides.
+        """Resolve a row, at seed 0.
 
-        ``dependants`` are the rows that start from it, the one that was asked for first.
+        Of a warm-up, ``changed`` are the options that its dependant decides, and ``dependants`` the
+        rows that start from it, the one that was asked for first.
         """
         name, _, variant = row.partition(":")
         trainer = registry.load_trainer(name)
@@ -217,16 +217,15 @@ class _Resolution:
             variant=variant,
             version=trainer.version,
             config=config.identity(),
-            seed=seed,
             overrides=overrides(chosen) | self._common.overrides,
             title=title_of(trainer),
             fresh_data=bool(trainer.fresh_data(config)),
             own_generator=bool(trainer.brings_generator(config)),
-            warmup=self._warmup(trainer.warmup(config), seed, (*dependants, row)),
+            warmup=self._warmup(trainer.warmup(config), (*dependants, row)),
         )
 
     def _warmup(
-        self, asked: tuple[str, Mapping[str, object]] | None, seed: int, dependants: tuple[str, ...]
+        self, asked: tuple[str, Mapping[str, object]] | None, dependants: tuple[str, ...]
     ) -> Spec | None:
         """Resolve what `Trainer.warmup` of the last of ``dependants`` asks for."""
         if wrong := wrong_warmup(asked):
@@ -242,7 +241,7 @@ class _Resolution:
         if name.partition(":")[0] not in registry.names("trainer"):
             nearest = did_you_mean(name, registry.names("trainer"))
             raise UserError(f"{dependants[-1]}: warmup() names no trainer: {name!r}{nearest}")
-        return self.spec(name, seed, changed, dependants)
+        return self.spec(name, changed, dependants)
 
     @cached_property
     def built_task(self) -> Task[Config]:
@@ -279,20 +278,21 @@ class _Resolution:
             backbone=backbone.model_dump(mode="json"),
             evaluation=evaluation.identity(),
             seed=0,
-            metrics=self._metrics(chosen),
+            metrics=metric_options({section: values(one) for section, one in chosen.items()}),
             preset=self.preset,
             overrides=dict(pair for found in chosen.values() for pair in overrides(found).items()),
             preset_summary=self.options.preset_summary,
             plugins=self.plugins,
         )
 
-    def _metrics(self, chosen: Mapping[str, Choices]) -> dict[str, JsonObject]:
-        """Return the options of the metrics that somebody changed."""
-        changed: dict[str, JsonObject] = {}
-        for section, name in registry.metric_sections().items():
-            if chosen[section]:
-                schema = registry.load_metric(name).config_schema
-                config = validate(schema, values(chosen[section]), section)
-                if config != schema():
-                    changed[section] = config.model_dump(mode="json")
-        return changed
+
+def metric_options(said: Mapping[str, Mapping[str, object]]) -> dict[str, JsonObject]:
+    """Return the options of metrics that somebody changed, by section; check them (UserError)."""
+    changed: dict[str, JsonObject] = {}
+    for section, name in registry.metric_sections().items():
+        if options := said.get(section):
+            schema = registry.load_metric(name).config_schema
+            config = validate(schema, options, section)
+            if config != schema():
+                changed[section] = config.model_dump(mode="json")
+    return changed

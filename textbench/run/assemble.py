@@ -102,7 +102,7 @@ def _kept(spec: Spec, store: Path) -> tuple[Kept | None, str]:
 
 def _built(kind: type[Task[Config]], spec: Spec) -> Task[Config]:
     built = build.task(kind, validate(kind.config_schema, spec.task_config, spec.task))
-    if built.fingerprint() != spec.task_fingerprint:
+    if build.fingerprint(built) != spec.task_fingerprint:
         raise UserError(
             f"task {spec.task} is no longer the one that {spec.label} seed {spec.seed} was made "
             "for: its data, or how they are read, have changed"

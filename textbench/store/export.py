@@ -24,8 +24,6 @@ from textbench.store.rows import RECORD, EvaluationRow, Measurement, Start
 
 SCHEMA_VERSION = "0.2.2"
 """Of ``eval.schema.json``, as of its commit 21b3d1ab3894e9b9aaceca285548accfaa71b333."""
-GIVEN = "given"
-"""The phase of a row of given sentences (`textbench score`)."""
 DATE = (1980, 1, 1, 0, 0, 0)
 """Of every entry of an archive: its bytes depend on the store alone."""
 
@@ -63,7 +61,6 @@ def slug(text: str) -> str:
 
 def _log(run: RecordedRun, last: EvaluationRow, organisation: str) -> dict[str, object]:
     start: Start = run.starts[-1] if run.starts else {}
-    given = last["phase"] == GIVEN
     missing = {n: m.get("reason", "") for n, m in last["metrics"].items() if m["value"] is None}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -74,7 +71,7 @@ def _log(run: RecordedRun, last: EvaluationRow, organisation: str) -> dict[str, 
             "source_name": "textbench",
             "source_type": "evaluation_run",
             "source_organization_name": organisation,
-            "evaluator_relationship": "third_party" if given else "first_party",
+            "evaluator_relationship": "third_party" if run.spec.given else "first_party",
             "additional_details": _details({"not_applicable": missing}),
         },
         "eval_library": {

@@ -121,6 +121,17 @@ def contents(store: Path, spec: Spec, *, sentences: bool = True) -> dict[str, by
     return {path.name: files.read_bytes(path) for path in paths if os.path.lexists(path)}
 
 
+def as_restored(found: Kept) -> Kept:
+    """Return what a store gives back of what a task keeps.
+
+    Raises:
+        Exception: It cannot be kept; what raises is what would.
+    """
+    described = json.loads(json.dumps(found.described))
+    tensors = {name: _widened(_narrow(one)) for name, one in found.tensors.items()}
+    return Kept(described, tensors)
+
+
 def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         content = files.read_bytes(path)
@@ -134,9 +145,9 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _narrow(tensor: Tensor) -> Any:
-    """Return an array of the smallest type that holds the symbols; other types stay."""
+    """Return an array of the smallest type that holds sequences of symbols; all else stays."""
     array: npt.NDArray[np.generic] = tensor.numpy()
-    if array.dtype != np.int64:
+    if array.dtype != np.int64 or array.ndim < 2 or array.min(initial=0) < 0:
         return array
     return array.astype(np.min_scalar_type(int(array.max(initial=0))))
 

@@ -234,7 +234,8 @@ def commands(given: Iterable[str]) -> list[str]:
 
 def elsewhere(command: str, options: Sequence[str]) -> str:
     """Return a command without these options and their values."""
-    return re.sub(rf" (?:{'|'.join(options)})[= ](?:'[^']*'|\S+)", "", command)
+    value = r"""(?:'[^']*'|"[^"]*"|[^\s'"])+"""  # as `shlex.join` quotes
+    return re.sub(rf" (?:{'|'.join(options)})[= ]{value}", "", command)
 
 
 def _all_seeds(numbers: Sequence[str]) -> str:

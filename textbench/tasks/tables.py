@@ -79,7 +79,7 @@ def looks_like(text: str) -> tuple[str, list[str]]:
     if all(line.lstrip().startswith("{") for line in lines):
         try:
             first, *_ = [json.loads(line) for line in lines]
-        except ValueError:
+        except (ValueError, RecursionError):
             return "", []
         return "jsonl", list(first)
     for form, mark in (("tsv", "\t"), ("csv", ","), ("csv", ";")):
