@@ -125,10 +125,10 @@ def sampling(laboratory: Laboratory, record: Record) -> str:
 def law(laboratory: Laboratory, record: Record) -> str:
     """Symbols are drawn with the probabilities that log_probs states, at any temperature."""
     generator = record.generator
-    largest, n = 0.0, 0
+    largest = 0.0
+    n = max(64, min(SAMPLES, NUMBERS // (generator.length * generator.vocab_size)))
     with undisturbed(generator):
         for alpha in ALPHAS:
-            n = max(64, min(SAMPLES, NUMBERS // (generator.length * generator.vocab_size)))
             drawn = generator.sample(n, _rng("law", alpha), inverse_temperature=alpha)
             z = deviations(generator, drawn, alpha)
             largest = max(largest, float(z.abs().max()))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from textbench.plan import registry
 from textbench.plan.arguments import Layer, parse_alphas, parse_settings
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError
+from textbench.store.lock import held
 from textbench.store.read import UNREADABLE, read_store
 from textbench.store.rows import LaterRow, Measurement
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from textbench.contracts.spec import Spec
     from textbench.contracts.task import Task
     from textbench.run.again import Stored
-
-POLL = 0.5
-"""Seconds between two looks at a run that another process is at."""
 
 EPILOG = """\b
 Examples:
@@ -112,7 +109,8 @@ def _evaluate(
     """Compute metrics at every inverse temperature of ``grid``, and say what came of it."""
     from textbench.run.again import evaluate
 
-    with locked(stored.directory):
+    note = f"textbench: waiting for another process at {stored.directory.name}"
+    with held(stored.directory, lambda: click.echo(note, err=True)):
         for alpha in grid:
             row = evaluate(stored, metrics, alpha, samples or final_samples(stored.spec))
             click.echo(printable(describe(stored.directory, alpha, row)))
@@ -128,21 +126,6 @@ def final_samples(spec: Spec) -> int:
     from textbench.plan.resolve import EvaluationConfig
 
     return validate(EvaluationConfig, spec.evaluation, "evaluation").final_samples
-
-
-@contextmanager
-def locked(directory: RunDirectory) -> Iterator[None]:
-    """Hold a run's lock; wait while another process does."""
-    waiting = False
-    while not directory.acquire():
-        if not waiting:
-            click.echo(f"textbench: waiting for another process at {directory.name}", err=True)
-        waiting = True
-        time.sleep(POLL)
-    try:
-        yield
-    finally:
-        directory.release()
 
 
 def parse_metrics(given: str) -> list[str]:

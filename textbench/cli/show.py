@@ -51,13 +51,9 @@ def command(what: str, results: Path) -> None:
     elif colon and kind == "metric":
         _show_metric(name)
     elif what in ("backbone", "evaluation"):
-        from textbench.plan import resolve as config
+        from textbench.plan.resolve import BackboneConfig, EvaluationConfig
 
-        schemas: dict[str, type[Config]] = {
-            "backbone": config.BackboneConfig,
-            "evaluation": config.EvaluationConfig,
-        }
-        _show_options(what, schemas[what])
+        _show_options(what, BackboneConfig if what == "backbone" else EvaluationConfig)
     else:
         show_run(find_run(what, results, shown=True))
 

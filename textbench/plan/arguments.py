@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import math
 import re
 import tomllib
 from collections import Counter
@@ -121,10 +120,8 @@ def parse_duration(text: str, option: str) -> float:
     """
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if (
-        "".join(number + unit for number, unit in parts) != text.strip()
-        or not 0 < seconds < math.inf
-    ):
+    whole = "".join(number + unit for number, unit in parts) == text.strip()
+    if not (whole and 0 < seconds < math.inf):
         raise UserError(f"{option} {text}: expected a duration such as 90s, 30m or 1h30m")
     return seconds
 

@@ -203,13 +203,12 @@ def load_plugin(file: str | Path) -> list[Entry]:
         found = list(dict.fromkeys(new for new in defined if new is not None))  # by any alias once
         if not found:
             raise UserError(f"plugin {file} defines no Trainer, Metric or Task with a name")
-        _plugins[path] = []
         try:
-            for new in found:  # one by one: two in one file may clash, too
-                _refuse_clash(new, file)
-                _plugins[path].append(new)
+            for new in found:
+                _refuse_clash(new, file)  # two in one file may clash, too
+                _plugins.setdefault(path, []).append(new)
         except BaseException:
-            del _plugins[path]
+            _plugins.pop(path, None)
             raise
     return _plugins[path]
 

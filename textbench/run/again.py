@@ -184,14 +184,16 @@ def evaluate(
         moment=stored.moment,
         samples=samples,
     )
-    known = {id(metric): on_record(stored.directory, metric, alpha, samples) for metric in metrics}
+    measured: dict[str, Measurement] = {}
+    news = []
     with undisturbed(generator):
-        due = [one for one in metrics if not _has_values(one, known[id(one)])]
-        found = {id(metric): measure([metric], evaluation) for metric in due}
-    due = [metric for metric in due if found[id(metric)] != known[id(metric)]]
-    if not due:
+        for metric in metrics:
+            known = on_record(stored.directory, metric, alpha, samples)
+            if not _has_values(metric, known) and (found := measure([metric], evaluation)) != known:
+                measured |= found
+                news.append(metric)
+    if not news:
         return None
-    measured = {name: one for metric in due for name, one in found[id(metric)].items()}
     row: LaterRow = {
         "run": stored.spec.hash,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -199,7 +201,7 @@ def evaluate(
         "alpha": alpha,
         "samples": samples,
         "metrics": dict(sorted(measured.items())),
-        "options": [options_of(metric) for metric in due],
+        "options": [options_of(metric) for metric in news],
     }
     row["checksum"] = digest(json.loads(json.dumps(row)))
     stored.directory.append(EVALUATIONS, row)

@@ -6,6 +6,7 @@ Recorded at every start of a run, so that processor seconds of two machines can 
 from __future__ import annotations
 
 import time
+import timeit
 from collections.abc import Callable
 
 import torch
@@ -41,10 +42,5 @@ def exponential_rate(calls: int = 10) -> float:
 def seconds(function: Callable[[], object], calls: int) -> float:
     """Return the least processor time of one call, in five tries; no random number is drawn."""
     function()
-    found = []
-    for _ in range(5):
-        begin = time.process_time()
-        for _ in range(calls):
-            function()
-        found.append((time.process_time() - begin) / calls)
-    return min(found)
+    tries = timeit.repeat(function, timer=time.process_time, repeat=5, number=calls)
+    return min(tries) / calls

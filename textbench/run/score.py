@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -24,7 +23,7 @@ from textbench.run.measure import measure, undisturbed
 from textbench.run.provenance import provenance
 from textbench.store import files, kept, verify
 from textbench.store.directory import RunDirectory
-from textbench.store.lock import Lock
+from textbench.store.lock import Lock, held
 from textbench.store.read import UNREADABLE, read_run
 from textbench.store.rows import (
     CURVE,
@@ -41,8 +40,6 @@ from textbench.tasks.references import References
 
 Words = list[str]
 Scored = Corpus[CorpusConfig] | References
-POLL = 0.5
-"""Seconds between two looks at a row that another process is recording."""
 PHASE = "given"
 """What the record calls the phase of a run that trained nothing."""
 
@@ -128,15 +125,8 @@ def alone(store: Path, common: Spec, name: str, wait: Callable[[], object]) -> I
     run.check_place(f"{run.name} would be written elsewhere")
     folder = run.path.parent
     folder.mkdir(parents=True, exist_ok=True)
-    lock = Lock(folder)
-    if not lock.acquire():
-        wait()
-        while not lock.acquire():
-            time.sleep(POLL)
-    try:
+    with held(Lock(folder), wait):
         yield
-    finally:
-        lock.release()
 
 
 def seeds(

@@ -75,7 +75,7 @@ def load_results(directory: str | Path) -> pd.DataFrame:
     preset, task, task_fingerprint numbers of two fingerprints are not comparable
     group, seed                    start of the hash of the spec without its seed: one group,
                                    replicates
-    status, reason                 of the run (`textbench.store.directory.Status`)
+    status, reason                 of the run (`textbench.store.rows.Status`)
     own_generator, fresh_data      not the shared LSTM; new training sequences in every pass
     warmup_label                   the row it starts from, if any
     evaluation                     number of the evaluation within the run, from 0

@@ -17,8 +17,10 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Protocol
 
 from textbench.contracts.plain import JsonObject
 from textbench.store import files, process
@@ -34,6 +36,8 @@ except ImportError:  # Windows
 
 BEAT = 10.0
 """Seconds between two heartbeats."""
+POLL = 0.5
+"""Seconds between two tries of who waits."""
 TAKEOVER = 120.0
 """Seconds without a heartbeat after which an owner on another machine counts as dead."""
 _REFUSED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
@@ -226,6 +230,29 @@ class Lock:
 
 
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+class Lockable(Protocol):
+    """A `Lock`, or a run that has one."""
+
+    def acquire(self) -> bool:
+        """Take it; False if another live process holds it."""
+
+    def release(self) -> None:
+        """Let go of it."""
+
+
+@contextlib.contextmanager
+def held(lock: Lockable, wait: Callable[[], object]) -> Iterator[None]:
+    """Hold a lock; while another process does, call ``wait`` once, and wait."""
+    if not lock.acquire():
+        wait()
+        while not lock.acquire():
+            time.sleep(POLL)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _forget_all() -> None:

@@ -206,4 +206,4 @@ class Status:
     note: str = ""
     """What had to be mended before it could go on, in one line."""
     checksums: dict[str, str] = field(default_factory=dict)
-    """Hex sha256 of the files of a run that is done: its logs and its generator."""
+    """Hex sha256 of the files of a run that is done: its logs, its samples and its generator."""
