@@ -45,10 +45,9 @@ Exit codes: 0 published, 1 some finished runs were left out, 2 usage, or none is
     metavar="PART",
     help="Publish the runs whose names contain PART; may be repeated.",
 )
-@click.option(
+@options.flag(
     "--no-generators",
-    is_flag=True,
-    help="Leave generators behind; `textbench sample` then names the command that makes one.",
+    use="Leave generators behind; `textbench sample` then names the command that makes one.",
 )
 def command(
     store: Path, name: str, folder: Path, only: tuple[str, ...], *, no_generators: bool
