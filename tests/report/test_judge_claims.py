@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -398,6 +399,26 @@ def test_a_grid_is_less_sensitive_if_its_settings_spread_less() -> None:
 
     assert judged(store(0.1, 1.0), "less-sensitive", "cot:fig2b-*").here == "holds"
     assert judged(store(1.0, 0.1), "less-sensitive", "cot:fig2b-*").here == "does not hold"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "why"),
+    [
+        ([(0, 1, 2), (0, 1, 2)], "2 of its 2 settings are finished; a spread takes three, and all"),
+        ([(0, 1, 2), (0, 1, 2), (0, 1, 2), ()], "3 of its 4 settings are finished; a spread"),
+        ([(0, 1), (2, 3), (4, 5)], "its 3 settings have no seed in common"),
+    ],
+)
+def test_a_grid_that_has_no_spread_says_why(seeds: list[tuple[int, ...]], why: str) -> None:
+    made = Made()
+    for setting, those in enumerate(seeds):
+        for seed in those:
+            made.run(f"cot:fig2b-lr{setting}", seed, final={"jsd_stepwise": 8.0 + setting})
+        if not those:
+            made.run(f"cot:fig2b-lr{setting}", 0, final=None, status="running")
+    for setting, seed in itertools.product(range(3), range(3)):
+        made.run(f"seqgan:fig2a-g{setting}", seed, final={"nll_oracle": 8.0 + setting})
+    assert why in judged(made, "less-sensitive", "cot:fig2b-*").here_why
 
 
 @pytest.mark.parametrize(("broken", "here"), [(1, "holds"), (0, "undecided")])

@@ -90,6 +90,17 @@ def test_no_spread_is_no_certainty() -> None:
     assert float(t_test([0.0] * 8)) == 1.0
 
 
+@pytest.mark.parametrize("off", [1e-3, 1e-4])
+@pytest.mark.parametrize("values", [(9.13, 9.37, 9.29), (8.671, 8.702, 8.655)])
+def test_differences_that_only_rounding_spreads_are_no_certainty(
+    values: tuple[float, ...], off: float
+) -> None:
+    """Small beside the values, they have a spread of their last digits: a t of 1e12."""
+    base = dict(enumerate(values))
+    found = compare({seed: round(one + off, 4) for seed, one in base.items()}, base)
+    assert (found.note, found.p, found.separated) == ("no spread", 0.25, False)
+
+
 @given(short)
 def test_sign_flips_equal_their_enumeration(values: list[float]) -> None:
     flips = itertools.product([1, -1], repeat=len(values))

@@ -27,7 +27,7 @@ class Contestant:
 
     @classmethod
     def of(cls, selector: Selector, section: Section) -> Contestant:
-        """Find it in a section; without finished runs it has no lines."""
+        """Find it in a section; without runs it has no lines."""
         if "*" in selector.label:
             lines = [one for one in section.lines if fnmatchcase(one.label, selector.label)]
         else:
@@ -92,7 +92,7 @@ def measured(
         why = next((one for one in mine["why"] if one), "")
         frame = frame[frame["why"] == ""]
     values, protocol = measures.sample(frame, line.key)
-    grids = frame.loc[frame["label"] == line.label, "grid"] if "grid" in frame else ()
+    grids = measures.of_row(frame, line.key)["grid"] if "grid" in frame else ()
     grid = "; ".join(f"{row.name}: {text}" for text in dict.fromkeys(grids))
     if values or why:
         return Side(values, protocol, why, grid)
@@ -177,10 +177,14 @@ def _grid(measure: Measure, row: Contestant, section: Section) -> Side:
     finals = Measure("final", measure.metrics)
     frame = section.once(finals, lambda: measures.final(section.evaluations, measure.metrics))
     found = [measures.sample(frame, line.key) for line in row.lines]
+    told = sum(bool(values) for values, _ in found)
     protocols = {protocol for _, protocol in found}
     seeds = set.intersection(*(set(values) for values, _ in found)) if found else set()
-    if len(found) < 3 or not seeds:
-        return Side({}, why=f"{len(found)} of its settings were run with common seeds")
+    if told < max(3, len(found)):
+        needed = "a spread takes three, and all that were begun"
+        return Side({}, why=f"{told} of its {len(found)} settings are finished; {needed}")
+    if not seeds:
+        return Side({}, why=f"its {len(found)} settings have no seed in common")
     if len(protocols) > 1:
         return Side({}, why="its settings were measured differently")
     finals_of = {seed: [values[seed] for values, _ in found] for seed in sorted(seeds)}

@@ -38,9 +38,6 @@ class Ranking:
     """The rows of one metric, best first."""
 
     section: str
-    task: str
-    fingerprint: str
-    preset: str
     metric: str
     direction: Direction
     unit: str
@@ -139,9 +136,6 @@ def _by(
         rows.loc[fell, "note"] = COLLAPSED
         yield Ranking(
             section=section.title,
-            task=section.task,
-            fingerprint=section.fingerprint,
-            preset=section.preset,
             metric=metric,
             direction=direction,
             unit=section.evaluations.unit(metric),

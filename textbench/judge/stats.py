@@ -253,7 +253,8 @@ def _paired(a: Sequence[float], b: Sequence[float]) -> Difference:
         return Difference(True, found.n, *shown, math.nan, math.nan, "one seed")
     exact = sign_flip_test(d.tolist()) if found.n >= EXACT_FROM else math.nan
     note: Note = "no spread" if found.sd <= ROUNDING * size else ""
-    return Difference(True, found.n, *shown, float(t_test(d)), exact, note)
+    p = 2.0 ** (1 - found.n) if note else float(t_test(d))  # the smallest of sign flips
+    return Difference(True, found.n, *shown, p, exact, note)
 
 
 def _unpaired(a: Sequence[float], b: Sequence[float]) -> Difference:

@@ -243,6 +243,7 @@ def _warmup(measured: pd.DataFrame, line: Line) -> Outcome:
     if line.record.warmup is None:
         return Outcome("not comparable", "our run has no warm-up")
     mine = of_row(measured, line.key)
+    mine = mine[mine["protocol"] == sample(measured, line.key)[1]]
     n, inside = len(mine), int(mine["in_warmup"].sum())
     where = f"the best lies in the warm-up of {inside} of {n} seeds"
     if n < LEAST:

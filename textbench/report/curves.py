@@ -55,12 +55,12 @@ class Curve:
     def mean(self) -> pd.DataFrame:
         """The mean where every sound run has a value, so that it never changes its seeds.
 
-        Columns ``epoch, x, mean, sd, low, high``; the last two are the 95 % t-interval, NaN below
+        Columns ``epoch, x, mean, low, high``; the last two are the 95 % t-interval, NaN below
         `power.LEAST` seeds. Seeds meet at an epoch: against seconds or counts, its mean stands at
         the mean of where they were.
         """
         sound = self.points[~self.points["run"].isin(self.broken)]
-        columns = ["epoch", "x", "mean", "sd", "low", "high"]
+        columns = ["epoch", "x", "mean", "low", "high"]
         if not len(sound):
             return pd.DataFrame(columns=columns, dtype=float)
         epochs, at = np.unique(sound["epoch"].to_numpy(float), return_inverse=True)
@@ -70,12 +70,11 @@ class Curve:
         complete = np.isfinite(points[0]).all(axis=1)
         matrix, places = points[:, complete]
         count, n = matrix.shape
-        sd, low, high = np.zeros(count), np.full(count, np.nan), np.full(count, np.nan)
+        low = high = np.full(count, np.nan)
         with np.errstate(over="ignore", invalid="ignore"):  # of the sums of finite values
-            if n > 1 and count:
-                _, sd, *ends = t_interval(matrix)
-                low, high = ends if n >= LEAST else (low, high)
-            found = (epochs[complete], places.mean(axis=1), matrix.mean(axis=1), sd, low, high)
+            if n >= LEAST and count:
+                *_, low, high = t_interval(matrix)
+            found = (epochs[complete], places.mean(axis=1), matrix.mean(axis=1), low, high)
         return pd.DataFrame(dict(zip(columns, found, strict=True)))
 
 

@@ -95,7 +95,7 @@ def _digits(rows: Sequence[Row]) -> int:
     apart = [abs(row.distance) for row in told if row.distance and not row.note]
     ends = [(low, high) for low, high in map(_ends, told) if low is not None and high is not None]
     widths = [high - low for low, high in ends if low < high]
-    smallest = min([*apart, *widths], default=1.0)
+    smallest = min(filter(math.isfinite, [*apart, *widths]), default=1.0)
     return min(15, max(3, -math.floor(math.log10(smallest))))
 
 

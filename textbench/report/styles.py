@@ -114,8 +114,6 @@ def look(families: Sequence[str] = (FONT,)) -> Iterator[None]:
         "grid.linewidth": 0.6,
         "lines.markeredgewidth": 1.0,
         "pdf.fonttype": 42,
-        "svg.fonttype": "path",
-        "svg.hashsalt": "textbench",
     }
     sheets: list[str | dict[str, object]] = [
         "default",

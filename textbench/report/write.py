@@ -45,26 +45,19 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
-    """What other processes make meanwhile."""
-
-    waiting: Mapping[Callable[[], object], Callable[[], object]]
-    """By the job, what waits for its value."""
-
-    def __call__(self, job: Callable[[], T]) -> T:
-        """Return the value of a job, as soon as it is there."""
-        return cast(T, self.waiting[job]())
-
-
-@dataclass(frozen=True, eq=False)
 class Report:
     """One report in the making."""
 
     output: Output
-    made: Made
+    waiting: Mapping[Callable[[], object], Callable[[], object]]
+    """What other processes make meanwhile: by the job, what waits for its value."""
     styles: Styles
     judged: conclusions.Conclusions
     unicode: bool
+
+    def made(self, job: Callable[[], T]) -> T:
+        """Return the value of a job, as soon as it is there."""
+        return cast(T, self.waiting[job]())
 
 
 def write(
@@ -86,15 +79,14 @@ def write(
         drawn = sorted(chain.from_iterable(figures), key=lambda job: -job.size)
         work: list[Callable[[], object]] = [csv, *charts, *drawn]
         with beside(work, processes) as waiting:
-            made = Made(dict(zip(work, waiting, strict=True)))
-            judged = conclusions.judge(parts)
-            report = Report(output, made, styles, judged, unicode)
+            by_job = dict(zip(work, waiting, strict=True))
+            report = Report(output, by_job, styles, conclusions.judge(parts), unicode)
             _write_data(report, parts[0])
             contents = [
                 _write_section(report, found, section, chart, own)
                 for section, chart, own in zip(parts, charts, figures, strict=True)
             ]
-            output.take("data.csv", made(csv))
+            output.take("data.csv", report.made(csv))
         summary = _write_index(report, found, contents)
         files = output.write()
     if say is not None:
