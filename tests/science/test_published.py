@@ -117,7 +117,11 @@ def test_the_head_variant(curves: pd.DataFrame) -> None:
 
 
 RECORDED = [
-    *sorted(path for name in STORES for path in PUBLISHED.glob(f"{name}/synthetic/*/*/spec.json")),
+    *sorted(
+        path
+        for name in (*STORES, "tuning")
+        for path in PUBLISHED.glob(f"{name}/synthetic/*/*/spec.json")
+    ),
     *sorted(PUBLISHED.glob("ci/*/*/s0-*/spec.json")),
 ]
 """Recorded runs whose task needs no corpus; of `ci`, one seed of each algorithm."""
@@ -151,8 +155,12 @@ def test_the_command_of_a_recorded_run_still_means_it(path: Path) -> None:
 
 
 GRIDS = {name: Path(name) for name in ("cot_ablations", "figure2a", "figure2b")}
-GRIDS["regularisation"] = Path("cot_regularisation")
-"""Stores that hold rows of a grid, by its name."""
+GRIDS |= {
+    "regularisation": Path("cot_regularisation"),
+    "tuned": PUBLISHED / "tuning" / "tuned.toml",
+    "tuning": PUBLISHED / "tuning" / "tuned.trials.toml",
+}
+"""Stores that hold rows of a grid or a config file, by its name."""
 LATER = {("scheduled_sampling", 1): "scheduled_sampling:to_zero"}
 """Rows that are called otherwise since another default has their old name."""
 

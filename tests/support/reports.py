@@ -3,7 +3,8 @@
     tox -e reports                # under the pinned versions, which the tracked files are made with
     tox -e reports -- --check     # make them elsewhere, and say which tracked file differs
 
-`ci` has no report: it is there to be compared with.
+`ci` has no report: it is there to be compared with. Nor has `tuning`, the trials that chose the
+rows of `tuned`: one seed each, and not those of the report.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ PUBLISHED = ROOT / "results" / "published"
 REPORTS = ROOT / "reports" / "published"
 
 
+WITHOUT = ("ci", "tuning")
+"""Stores that have no report."""
 UNTRACKED = "data.csv"
 """What `load_results` makes of the store once more, in megabytes; the manifest has its hash."""
 
 
 def stores() -> list[str]:
     """Return the names of the published stores that have a report."""
-    return sorted(path.name for path in PUBLISHED.iterdir() if path.is_dir() and path.name != "ci")
+    folders = (path.name for path in PUBLISHED.iterdir() if path.is_dir())
+    return sorted(name for name in folders if name not in WITHOUT)
 
 
 def differing(made: Path, tracked: Path) -> Iterator[str]:

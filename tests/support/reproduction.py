@@ -21,7 +21,8 @@ PAGE = ROOT / "docs" / "reproduction.md"
 REPORTS = ROOT / "reports" / "published"
 STORES = (
     *("oracle", "regularisation", "cot_states", "cot_ablations", "figure2a", "figure2b"),
-    *("seqgan_warmup", "leakgan", "leads", "quick", "variants", "descendants", "coco", "emnlp"),
+    *("seqgan_warmup", "leakgan", "leads", "quick", "variants", "tuned"),
+    *("descendants", "coco", "emnlp"),
 )
 """In this order: what is nearest to the paper's experiment first."""
 PART = re.compile(r"(<!-- made: ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
