@@ -6,8 +6,10 @@ one seed; a row that lacks the seed on which it diverged.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -17,7 +19,7 @@ from framed import TASK, published_config
 from stores import make_run, spec
 
 from textbench.cli import cli
-from textbench.report import pictures
+from textbench.report import pictures, rankings
 from textbench.store.rows import Status
 
 MLE = [(9.07, 8.96), (9.08, 8.98), (9.10, 8.97)]
@@ -376,6 +378,13 @@ def test_small_differences_are_shown_with_digits_enough(tmp_path: Path, told: An
     page = (tmp_path / "out" / "report.md").read_text("utf-8")
     assert "| 1 | CoT | 3 | 0.0000101 \\[0.0000099, 0.0000103\\]" in page
     assert "| CoT | 3 | 0.00001 ± 0.00 |" in page
+
+
+def test_a_distance_beyond_all_numbers_has_no_digits() -> None:
+    row = SimpleNamespace(place=1, distance=0.0, note="", sd=1e307, mean=1.6e308)
+    ends = {"low": -1.7e308, "high": 1.7e308}
+    other = SimpleNamespace(**{**vars(row), "distance": math.inf})
+    assert rankings._digits([SimpleNamespace(**vars(one), **ends) for one in (row, other)]) == 3
 
 
 def test_a_direction_that_records_dispute_is_none(tmp_path: Path, told: Any) -> None:

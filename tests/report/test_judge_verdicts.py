@@ -349,6 +349,16 @@ def test_a_dash_is_about_every_seed(better: int, outcome: str) -> None:
     assert f"in the warm-up of {3 - better} of 3 seeds" in found.why
 
 
+def test_a_dash_counts_the_seeds_of_one_protocol() -> None:
+    """The warm-up of a seed that was measured in another way says nothing of the others."""
+    made = Made()
+    for seed in range(4):
+        other = {"protocol": "/2 n=9984"} if seed == 3 else {}
+        made.run("mle", seed, curve={1: {"nll_test": 7.6}, 2: {"nll_test": 8.0}}, **other)
+        made.run("seqgan", seed, warmup="mle", curve={3: {"nll_test": 9.0}}, **other)
+    assert "in the warm-up of 3 of 3 seeds" in verdict(made, "SeqGAN", "NLL_test, best").why
+
+
 def test_a_best_says_what_it_was_selected_from() -> None:
     made = Made()
     for seed in range(3):

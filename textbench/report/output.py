@@ -146,7 +146,8 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _is(path: Path, digest: str | None) -> bool:
-    return _digest(path.read_bytes()) == digest
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == digest
 
 
 def _digest(content: bytes) -> str:
