@@ -84,6 +84,15 @@ def test_help_does_not_import_the_subcommands(store: Path) -> None:
     assert "rich" not in imported and "importlib.metadata" not in imported
 
 
+def test_what_is_left_at_the_end_is_not_searched_for_cycles() -> None:
+    """After importing PyTorch that takes Python 0.25 s, however little the command had to do."""
+    first = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 10_000))"
+    code = f"{first}; from textbench.cli import main; main()"
+    command = [sys.executable, "-c", code, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_help_after_every_subcommand_in_one_process() -> None:
     """A subcommand's module is an attribute of the package: `list` hides the built-in there."""
     for name in cli.list_commands(click.Context(cli)):

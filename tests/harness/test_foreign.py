@@ -193,11 +193,11 @@ def test_a_row_that_has_no_checksum_it_could_have_is_one_line() -> None:
 @pytest.mark.parametrize("name", sorted(LEDGER_TAKEN))
 def test_no_count_takes_the_place_of_another_column(name: str) -> None:
     for row, closely, at_once in (
-        (EVALUATION, records.evaluation, quick.evaluation),
-        (EPOCH, records.log_entry, quick.log_entry),
+        (EVALUATION, records.evaluation, quick.evaluations),
+        (EPOCH, records.log_entry, quick.log_entries),
     ):
         wrong = {**row, "ledger": {"n": 1, name: 7}}
-        assert at_once(json.dumps(wrong).encode()) is None
+        assert at_once([json.dumps(each).encode() for each in (row, wrong, row)]) is None
         with pytest.raises(DamagedError, match=f"row: no count may be called {name}, which is a"):
             closely(wrong, "row")
 
@@ -212,9 +212,20 @@ def test_the_names_that_no_count_may_have_are_those_of_every_frame(tmp_path: Pat
 
 
 def test_sound_lines_are_taken_at_once() -> None:
-    for row in (LOSS, EPOCH):
-        assert quick.log_entry(json.dumps(row).encode()) == row
-    assert quick.evaluation(json.dumps(EVALUATION).encode()) == EVALUATION
+    for rows in ([LOSS], [EPOCH], [LOSS, EPOCH, EPOCH, LOSS]):
+        assert quick.log_entries([json.dumps(row).encode() for row in rows]) == rows
+    assert quick.evaluations([json.dumps(EVALUATION).encode()] * 3) == [EVALUATION] * 3
+
+
+def test_lines_are_taken_at_once_only_where_each_is_an_object_of_its_own() -> None:
+    one = json.dumps(EVALUATION).encode()
+    for cut in ((b', "x": 1', b'"y": 1}'), (b', "x": [{}', b"{}]}")):
+        begun, rest = one[:-1] + cut[0], cut[1]
+        assert quick.evaluations([begun, rest]) is None
+        assert quick.evaluations([one + b"," + one, begun, rest]) is None  # as many as lines
+    assert quick.evaluations([one + b"," + one]) is None
+    assert quick.evaluations([one, b"", one]) is None
+    assert quick.evaluations([]) is None
 
 
 @settings(max_examples=300)
@@ -223,9 +234,9 @@ def test_what_is_taken_at_once_is_what_a_closer_look_finds(data: st.DataObject) 
     known, at_once, closely = data.draw(
         st.sampled_from(
             [
-                (EVALUATION, quick.evaluation, records.evaluation),
-                (LOSS, quick.log_entry, records.log_entry),
-                (EPOCH, quick.log_entry, records.log_entry),
+                (EVALUATION, quick.evaluations, records.evaluation),
+                (LOSS, quick.log_entries, records.log_entry),
+                (EPOCH, quick.log_entries, records.log_entry),
             ]
         )
     )
@@ -242,14 +253,16 @@ def test_what_is_taken_at_once_is_what_a_closer_look_finds(data: st.DataObject) 
     if data.draw(st.booleans()):
         place = data.draw(st.integers(0, len(line)))
         line = line[:place] + data.draw(st.binary(max_size=3)) + line[place:]
-    found = at_once(line)
+    sound = json.dumps(known).encode()
+    found = at_once([sound, line, sound])
     try:
         expected = closely(parse_object(line, "row"), "row")
     except DamagedError:
         assert found is None
         return
     if found is not None:
-        assert found == {key: value for key, value in expected.items() if key in known}
+        taken = {key: value for key, value in expected.items() if key in known}
+        assert found == [known, taken, known]
 
 
 @settings(max_examples=300)

@@ -245,7 +245,7 @@ class RunDirectory(Folder):
 
     def evaluations(self) -> list[EvaluationRow]:
         """Read the evaluations made during training."""
-        return self.checked(METRICS, records.evaluation, quick.evaluation)
+        return self.checked(METRICS, records.evaluation, quick.evaluations)
 
     def later(self) -> list[LaterRow]:
         """Read the evaluations made by `textbench evaluate`."""
@@ -257,7 +257,7 @@ class RunDirectory(Folder):
 
     def curve(self) -> list[LossRow | EpochRow]:
         """Read the training log."""
-        return self.checked(CURVE, records.log_entry, quick.log_entry)
+        return self.checked(CURVE, records.log_entry, quick.log_entries)
 
     def starts(self) -> list[Start]:
         """Read what the run was made with, start by start; empty where it has not started."""

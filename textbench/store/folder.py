@@ -105,7 +105,7 @@ class Folder:
         self,
         name: str,
         check: Callable[[JsonObject, str], T],
-        quick: Callable[[bytes], T | None] = lambda line: None,
+        quick: Callable[[Sequence[bytes]], list[T] | None] = lambda lines: None,
     ) -> list[T]:
         """Read a JSON Lines file row by row.
 
@@ -115,20 +115,21 @@ class Folder:
         Args:
             name: The file.
             check: Is told a row and what to call it; returns it, or raises.
-            quick: Returns the row of a sound line, without more ado, or None: ``check`` decides.
+            quick: Returns the rows of sound lines, without more ado, or None: ``check`` decides.
                 Asked of long files, and of others once a long one was read.
         """
         content = self.content(name)
         # Where pydantic is imported already, the quick way costs a short file nothing.
         long = len(content) >= LONG or "pydantic" in sys.modules
-        found: list[T] = []
         *lines, last = content.split(b"\n")
-        for number, line in enumerate([*lines, last] if files.is_whole(last) else lines, 1):
-            row = quick(line) if long else None
-            if row is None:
+        if files.is_whole(last):
+            lines.append(last)
+        found = quick(lines) if long else None
+        if found is None:
+            found = []
+            for number, line in enumerate(lines, 1):
                 what = f"{name} line {number}"
-                row = check(files.parse_object(line, what), what)
-            found.append(row)
+                found.append(check(files.parse_object(line, what), what))
         return found
 
     def offset(self, name: str) -> int:
