@@ -21,7 +21,6 @@ from textbench.judge.evaluations import Evaluations
 from textbench.judge.published import protocols
 from textbench.judge.sections import sections
 from textbench.judge.statements import CURVE, Claim, Measure, Selector, claims
-from textbench.store.frames import Frames
 
 ROWS = ("mle", "scheduled_sampling", "professor_forcing", "seqgan", "rankgan", "maligan")
 
@@ -103,11 +102,11 @@ def test_a_progress_indicator_is_a_constant_translation() -> None:
     assert apart.here == "does not hold" and "translation of jsd_stepwise" in apart.here_why
     made = balanced(lambda e: 8.0 - 0.05 * (e + 0.5) / 20)
     other = made.logs.assign(kind="epoch", value=made.logs["value"] * made.logs["epoch"])
-    frames = Frames(made.runs, made.results, pd.concat([made.logs, other]), {})
+    frames = made.frames._replace(logs=pd.concat([made.logs, other]))
     mixed = judge_claims(list(sections(frames)), claims())
     (same,) = mixed[mixed["id"] == "progress-indicator"].itertuples()
     assert same.here == "holds"  # a number of the epochs' own, called alike, is another quantity
-    nothing = Frames(made.runs, made.results, made.logs.head(0), {})
+    nothing = made.frames._replace(logs=made.logs.head(0))
     none = judge_claims(list(sections(nothing)), claims())
     (without_log,) = none[none["id"] == "progress-indicator"].itertuples()
     assert without_log.here == "undecided" and "no log of balanced_nll" in without_log.here_why

@@ -9,7 +9,6 @@ import pytest
 from framed import Made
 
 from textbench.judge.comparison import Comparison, compare_frames
-from textbench.judge.matching import Store
 
 VALUES = [3.0, 3.1, 2.9, 3.05, 2.95, 3.02, 2.98, 3.0, 3.03, 2.97]
 
@@ -22,7 +21,7 @@ def made(values: Sequence[float], first: int = 0, metric: str = "nll_test", **re
 
 
 def compared(base: Made, new: Made) -> Comparison:
-    return compare_frames(Store(base.runs, base.results), Store(new.runs, new.results))
+    return compare_frames(base.frames, new.frames)
 
 
 @pytest.mark.parametrize(
@@ -31,15 +30,16 @@ def compared(base: Made, new: Made) -> Comparison:
 def test_which_way_is_better_is_read_from_the_record(direction: str, verdict: str) -> None:
     """The rise of a metric that is better higher was a regression, for want of a direction."""
     base, new = made(VALUES, metric="of_a_plugin"), made([4.0, 4.1, 4.2], 20, "of_a_plugin")
-    stores = [Store(store.runs, store.results.assign(direction=direction)) for store in (base, new)]
-    (one,) = compare_frames(*stores).compared
+    both = (base.frames, new.frames)
+    old, fresh = (one._replace(results=one.results.assign(direction=direction)) for one in both)
+    (one,) = compare_frames(old, fresh).compared
     assert (one.judgement.verdict, one.number.direction) == (verdict, direction)
 
 
 def test_a_direction_that_the_records_do_not_agree_on_is_none() -> None:
     base, new = made(VALUES), made([4.0, 4.1, 4.2], 20)
-    other = Store(new.runs, new.results.assign(direction="higher"))
-    found = compare_frames(Store(base.runs, base.results), other)
+    other = new.frames._replace(results=new.results.assign(direction="higher"))
+    found = compare_frames(base.frames, other)
     assert found.compared[0].number.direction == "none"
     assert "which way nll_test is better is on record as higher or lower" in found.notes[0]
 
@@ -90,9 +90,8 @@ def test_versions_and_options_that_differ_are_noted() -> None:
 
 def test_unreadable_runs_are_named() -> None:
     base, new = made(VALUES), made(VALUES)
-    runs = new.runs
-    runs.attrs["unreadable"] = {"synthetic/mle/s9": "spec.json: ValueError"}
-    found = compare_frames(Store(base.runs, base.results), Store(runs, new.results))
+    damaged = new.frames._replace(unreadable={"synthetic/mle/s9": "spec.json: ValueError"})
+    found = compare_frames(base.frames, damaged)
     assert found.notes == ["synthetic/mle/s9 of NEW cannot be read: spec.json: ValueError"]
 
 

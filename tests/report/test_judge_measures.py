@@ -17,7 +17,6 @@ from textbench.judge.ranking import rankings
 from textbench.judge.sections import sections
 from textbench.judge.statements import claims
 from textbench.report import definitions
-from textbench.store.frames import Frames
 
 
 def evaluated(made: Made) -> Evaluations:
@@ -215,7 +214,7 @@ def test_a_missing_seed_leaves_the_pairs_that_there_are() -> None:
 def test_a_metric_without_a_direction_is_not_ranked() -> None:
     made = Made()
     finals(made, "mle", (9.0, 9.1, 9.2), "mean_length")
-    frames = Frames(made.runs, made.results.assign(direction="none"), made.logs, {})
+    frames = made.frames._replace(results=made.results.assign(direction="none"))
     assert rankings(*sections(frames), ["mean_length"]) == []
 
 

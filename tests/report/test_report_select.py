@@ -136,12 +136,6 @@ def test_best_of_a_pair_minimises_the_sum_not_either_part(tmp_path: Path) -> Non
     assert picked(tmp_path, SUM)["values"] == (5.0, 4.0)
 
 
-def test_best_may_be_decided_by_another_metric(tmp_path: Path) -> None:
-    run(tmp_path, [{"a": 1.0, "b": 9.0}, {"a": 5.0, "b": 4.0}])
-    found = picked(tmp_path, replace(BEST, by=("b",)))
-    assert (found["values"], found["protocol"]) == ((5.0,), "a/1 n=100")
-
-
 def test_best_is_the_largest_where_higher_is_better(tmp_path: Path) -> None:
     run(tmp_path, [{"a": 1.0}, {"a": 3.0}, {"a": 2.0}])
     assert picked(tmp_path, replace(BEST, direction="higher"))["values"] == (3.0,)

@@ -175,6 +175,11 @@ class Made:
             self._logs.append(head | at | {"name": name, "value": value})
 
     @property
+    def frames(self) -> Frames:
+        """The store, as `textbench.store.frames.frames` reads it."""
+        return Frames(self.runs, self.results, self.logs, {})
+
+    @property
     def results(self) -> pd.DataFrame:
         """As of `load_results`."""
         columns = [*IDENTITY, "evaluation", "epoch", "final", "warmup", "metric", "value"]
@@ -188,7 +193,7 @@ class Made:
     @property
     def sections(self) -> list[Section]:
         """All that is judged together."""
-        return list(sections(Frames(self.runs, self.results, self.logs, {})))
+        return list(sections(self.frames))
 
     @property
     def logs(self) -> pd.DataFrame:

@@ -41,7 +41,10 @@ class TrainingData:
         return max(1, self.size // size)
 
     def batch(self, index: int, size: int) -> Tensor:
-        """Return batch ``index`` of the endless stream, ``(size, T)``; passes follow in order."""
+        """Return batch ``index`` of the endless stream, ``(size, T)``; passes follow in order.
+
+        Of fewer sequences than ``size`` a batch is all that there are.
+        """
         number, within = divmod(index, self.batches(size))
         return self.sequences(number)[within * size : (within + 1) * size]
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from textbench.contracts.number import Direction
-from textbench.judge.matching import Place, Store, altered, matched, notes, places
+from textbench.judge.matching import Place, altered, matched, notes, places
 from textbench.judge.tolerance import LEVEL, Judgement, Pair, judge, noticeable, reach
-
-if TYPE_CHECKING:
-    from textbench.store.read import Results
+from textbench.store.frames import Frames, frames
+from textbench.store.read import Results
 
 Values = dict[str, dict[int, float]]
 """Final values by protocol and seed."""
@@ -143,7 +142,7 @@ class Comparison:
         ]
 
 
-def compare_frames(base: Store, new: Store, level: float = LEVEL) -> Comparison:
+def compare_frames(base: Frames, new: Frames, level: float = LEVEL) -> Comparison:
     """Compare the finished runs of two stores by their final values, and list the others.
 
     Args:
@@ -181,8 +180,8 @@ def compare_frames(base: Store, new: Store, level: float = LEVEL) -> Comparison:
     numbers = (number for number, _ in pending)
     found.compared = [Compared(*both) for both in zip(numbers, judgements, strict=True)]
     for role, store in (("NEW", new), ("BASE", base)):
-        unreadable = store.runs.attrs.get("unreadable", {})
-        found.notes += [f"{run} of {role} cannot be read: {why}" for run, why in unreadable.items()]
+        for run, why in store.unreadable.items():
+            found.notes.append(f"{run} of {role} cannot be read: {why}")
     return found
 
 
@@ -197,12 +196,7 @@ def _other_presets(place: Place, others: Sequence[Place], role: str) -> str:
 
 def compare_stores(base: Results, new: Results, level: float = LEVEL) -> Comparison:
     """Compare two stores as they were read; see `compare_frames`."""
-    from textbench.store.frames import frames
-
-    old, fresh = frames(base), frames(new)
-    for found in (old, fresh):
-        found.runs.attrs["unreadable"] = found.unreadable
-    return compare_frames(Store(old.runs, old.results), Store(fresh.runs, fresh.results), level)
+    return compare_frames(frames(base), frames(new), level)
 
 
 def _broken(base: Place, new: Place) -> Iterator[Broken]:
@@ -270,11 +264,9 @@ def _lost_values(
 
 def _direction(base: Place, new: Place, metric: str, found: Comparison) -> Direction:
     """Return which way a metric is better, as both records have it."""
-    known: list[set[Direction]] = []
-    for place in (base, new):
-        mine = place.finals.loc[place.finals["metric"] == metric, "direction"]
-        known.append({word for word in ("lower", "higher", "none") if word in set(mine)})
-    ways = known[0] | known[1]
+    ways: set[Direction] = set()
+    for finals in (base.finals, new.finals):
+        ways.update(finals.loc[finals["metric"] == metric, "direction"])
     if len(ways) > 1:
         told = " or ".join(sorted(ways))
         found.notes.append(f"{base.title}: which way {metric} is better is on record as {told}")

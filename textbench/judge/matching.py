@@ -7,26 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 
 from textbench.contracts.plain import grouped
 from textbench.judge.record import IDENTITY, flat, own_overrides
+from textbench.store.frames import Frames
 from textbench.store.rows import BROKEN
 
 Fields: TypeAlias = Mapping[str, object]
 """Of a record: a row of a runs frame, or the spec of a warm-up."""
 AT = ["task", "preset", "task_fingerprint", "label", "group"]
-
-
-class Store(NamedTuple):
-    """One result store, as its two frames."""
-
-    runs: pd.DataFrame
-    """Of `load_runs`; a run that failed before its first evaluation is only there."""
-    results: pd.DataFrame
-    """Of `load_results`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +92,7 @@ class Place:
         return self.runs[column].iloc[0] if column in self.runs else None
 
 
-def places(store: Store) -> list[Place]:
+def places(store: Frames) -> list[Place]:
     """Divide a store into its rows; no two of a task and preset are called the same."""
     runs = store.runs
     finals = store.results[store.results["final"].astype(bool)]

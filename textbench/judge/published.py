@@ -103,7 +103,7 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """As the paper writes it."""
+        """As the paper writes it, MLE being the only warm-up that it refers to."""
         return "-(MLE)" if self.warmup else " + ".join(f"{value:g}" for value in self.values)
 
 

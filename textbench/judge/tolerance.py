@@ -85,8 +85,6 @@ class Judgement:
     """Seeds on both sides."""
     strayed: tuple[int, ...] = ()
     """New seeds that have broken out."""
-    noticeable: float = math.nan
-    """The change that would be noticed four times in five, at the spread that was seen."""
 
     @property
     def alarm(self) -> bool:
@@ -102,8 +100,6 @@ class Moved(NamedTuple):
     tolerance: Floats
     strayed: NDArray[np.bool_]
     """Of each new replicate, along the last axis."""
-    spread: Floats
-    """Pooled."""
 
 
 def move(base: ArrayLike, new: ArrayLike, level: ArrayLike) -> Moved:
@@ -125,7 +121,7 @@ def move(base: ArrayLike, new: ArrayLike, level: ArrayLike) -> Moved:
     freedom = 1 / (share**2 / (n - 1) + (1 - share) ** 2 / (m - 1))  # Welch's and Satterthwaite's
     own = special.stdtrit(freedom, 1 - OWN) * error
     tolerance = np.maximum(beyond * math.sqrt(1 / n + 1 / m), own)
-    return Moved(difference, tolerance, stray(old, fresh, level), pooled)
+    return Moved(difference, tolerance, stray(old, fresh, level))
 
 
 def stray(base: ArrayLike, new: ArrayLike, level: ArrayLike) -> NDArray[np.bool_]:
@@ -219,9 +215,8 @@ def _judge(pair: Pair, level: float, numbers: int, surprising: float) -> Judgeme
     verdict = _verdict(pair.direction, difference) if moved else "within"
     if verdict != "within" and _flat(base) and _chance(base, list(new.values())) > surprising:
         verdict = "unjudged"  # a constant has no spread: any change is beyond its tolerance
-    least = noticeable(len(base), len(new), numbers, level) * float(found.spread)
     tolerance = float(found.tolerance)
-    return Judgement(verdict, before, after, every, difference, tolerance, paired, strayed, least)
+    return Judgement(verdict, before, after, every, difference, tolerance, paired, strayed)
 
 
 def _flat(values: Sequence[float]) -> bool:

@@ -31,18 +31,11 @@ class ColumnSpec:
     title: str
     select: Select
     metrics: tuple[str, ...] = ()
-    by: tuple[str, ...] = ()
-    """What `best` minimises the sum of; the column's own metrics unless given."""
     relative_to: str = ""
     latex: str = ""
     digits: int = 2
     direction: Literal["lower", "higher", "none"] = "lower"
     note: str = ""
-
-    @property
-    def criterion(self) -> tuple[str, ...]:
-        """The metrics that decide which evaluation is the best."""
-        return self.by or self.metrics
 
     @property
     def is_time(self) -> bool:
@@ -111,7 +104,6 @@ class FigureSpec:
     title: str
     kind: Literal["curves", "twin", "tradeoff", "paths"]
     metrics: tuple[str, ...]
-    x: str = "epoch"
     x_max: float = float("inf")
     """How much to show from where the last run takes over from its warm-up."""
     log: str = ""

@@ -99,7 +99,7 @@ class Panel:
 
 def panels(spec: FigureSpec, section: Section) -> tuple[list[tuple[str, list[Panel]]], list[str]]:
     """Return strips of panels that have anything to show, and the rows that were left out."""
-    found = {metric: long_enough(metric_curves(section, metric, spec.x)) for metric in spec.metrics}
+    found = {metric: long_enough(metric_curves(section, metric)) for metric in spec.metrics}
     stubs = dict.fromkeys(c.title for _, short in found.values() for c in short)
     curves = {metric: kept for metric, (kept, _) in found.items() if kept}
     if spec.panels:
@@ -164,7 +164,7 @@ def _end(spec: FigureSpec, curves: Sequence[Curve]) -> float:
 
 
 def _finish(ax: Axes, spec: FigureSpec, title: str, colour: str = "") -> None:
-    ax.set_xlabel(axis_title(spec.x))
+    ax.set_xlabel(axis_title("epoch"))
     label = ax.set_ylabel(title)
     ax.locator_params(nbins=6)
     if colour:
@@ -179,7 +179,7 @@ def _twin(spec: FigureSpec, section: Section, styles: Styles) -> Drawn | None:
     """Draw a panel per row that logs a quantity: that, and a metric on a second axis."""
     metric = spec.metrics[0]
     logged = {c.row: c for c in long_enough(log_curves(section, spec.log))[0]}
-    measured = {c.row: c for c in long_enough(metric_curves(section, metric, spec.x))[0]}
+    measured = {c.row: c for c in long_enough(metric_curves(section, metric))[0]}
     rows = [row for row in section.rows.index if row in logged and row in measured]
     if not rows:
         return None

@@ -95,23 +95,22 @@ def final(section: Section, column: ColumnSpec) -> pd.DataFrame:
 
 
 def best(section: Section, column: ColumnSpec) -> pd.DataFrame:
-    """Select the evaluation whose criterion is best, the earliest of equals; warm-up included.
+    """Select the evaluation with the best number, or sum, the earliest of equals; warm-up included.
 
     Only evaluations under the protocol of the run's curve compete: the final one may draw more
     samples, and then its number is another one.
     """
-    needed = tuple(dict.fromkeys((*column.metrics, *column.criterion)))
-    lines = _lines(section.evaluations, needed)
+    lines = _lines(section.evaluations, column.metrics)
     lines["shown"] = section.evaluations.protocol(column.metrics)
     complete = of_curve(lines[lines["reason"] == ""])
-    at = [needed.index(metric) for metric in column.criterion]
-    judged = complete.assign(value=complete[at].sum(axis=1))
-    kept, higher = [*range(len(needed)), "shown"], column.direction == "higher"
+    numbers = list(range(len(column.metrics)))
+    judged = complete.assign(value=complete[numbers].sum(axis=1))
+    kept, higher = [*numbers, "shown"], column.direction == "higher"
     chosen = best_evaluation(judged, kept, higher=higher, common=False).set_index("run")
     chosen = chosen.assign(protocol=chosen["shown"], reason="", judged=np.nan)
     if common_spacing(judged) is not None:  # else no two rows had the same chances
         alike = best_evaluation(judged, kept, higher=higher).set_index("run")
-        chosen["judged"] = alike[list(range(len(column.metrics)))].sum(axis=1)
+        chosen["judged"] = alike[numbers].sum(axis=1)
     started = section.runs["warmup"].notna()
     covered = complete.loc[complete["warmup"].astype(bool), "run"].unique()
     lost = started[started].index.intersection(chosen.index).difference(list(covered))

@@ -198,7 +198,6 @@ class Status:
     """Those of them that a narrow terminal should show before others."""
     heartbeat: float = 0.0
     """Unix time of writing."""
-    pid: int = 0
     device: str = ""
     resumed: int = 0
     """How often the run was picked up from a checkpoint."""
