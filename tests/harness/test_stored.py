@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -278,10 +279,22 @@ def test_without_a_run_every_done_run_is_evaluated(results: Path) -> None:
     done = textbench("evaluate --device cpu --alpha 1.5 --metrics bleu5", results)
     assert done.exit_code == 0
     assert "text/real/" in done.output and "text/mle/" in done.output
-    assert "bleu5 does not apply (stored text has no temperature)" in done.output
+    absent = "8 do not apply (stored text has no temperature): bleu2, bleu2_refs500, bleu3, "
+    assert absent in done.output
     (row,) = run(results, "real").rows(LOG)
     assert values_of(row)["bleu5"] is None
     assert json.loads(json.dumps(row)) == row
+
+
+def test_why_metrics_do_not_apply_is_said_once(results: Path) -> None:
+    directory = run(results, "real")
+    (directory.path / LOG).unlink(missing_ok=True)
+    done = textbench("evaluate text/real/s --device cpu --alpha 0.5", results)
+    (line,) = done.output.splitlines()
+    absent = [n for n, one in directory.rows(LOG)[0]["metrics"].items() if one["value"] is None]
+    assert line.count("(stored text has no temperature): backward_bleu2, ") == 1
+    assert sum(map(int, re.findall(r"(\d+) do not apply", line))) == len(absent) > 30
+    assert " and others; 5 do not apply (task text has no oracle): jsd_sequence, " in line
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,14 @@ from textbench.cli.engines import compute_on
 from textbench.cli.recorded import find_run
 from textbench.cli.terminal import refuse_folder_of_stores, say_left_out
 from textbench.contracts.errors import DivergedError, UserError, one_line, printable
+from textbench.contracts.plain import grouped
 from textbench.plan import registry
 from textbench.plan.arguments import Layer, parse_alphas, parse_settings
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError
 from textbench.store.lock import held
 from textbench.store.read import UNREADABLE, read_store
-from textbench.store.rows import LaterRow, Measurement
+from textbench.store.rows import LaterRow, values_of
 
 if TYPE_CHECKING:
     from textbench.contracts.config import Config
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from textbench.contracts.task import Task
     from textbench.run.again import Stored
 
+FEW = 8
+"""Metrics that do not apply for one reason and are all named."""
 EPILOG = """\b
 Examples:
   textbench evaluate --alpha 0.7:2.0:0.1 --metrics bleu5,self_bleu5
@@ -211,10 +214,15 @@ def describe(directory: RunDirectory, alpha: float, row: LaterRow | None) -> str
     start = f"{directory.name}  alpha {alpha:g}:"
     if row is None:
         return f"{start} on record already"
-    found = (f"{name} {_shown(one)}" for name, one in row["metrics"].items())
-    return f"{start} {', '.join(found)}"
+    measured = row["metrics"]
+    absent = ((one.get("reason", ""), n) for n, one in measured.items() if one["value"] is None)
+    values = ", ".join(f"{name} {value:.4g}" for name, value in values_of(measured).items())
+    told = [values, *(_do_not_apply(names, reason) for reason, names in grouped(absent).items())]
+    return f"{start} {'; '.join(filter(None, told))}"
 
 
-def _shown(one: Measurement) -> str:
-    value = one["value"]
-    return f"does not apply ({one.get('reason', '')})" if value is None else f"{value:.4g}"
+def _do_not_apply(names: Sequence[str], reason: str) -> str:
+    if len(names) == 1:
+        return f"{names[0]} does not apply ({reason})"
+    shown = ", ".join(names) if len(names) <= FEW else f"{', '.join(names[:FEW])} and others"
+    return f"{len(names)} do not apply ({reason}): {shown}"
