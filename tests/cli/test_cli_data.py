@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from corpus import sentences, write
 
 from textbench.cli import cli
-from textbench.tasks import published
+from textbench.tasks import download, published
 from textbench.tasks.download import Remote
 
 UNREACHABLE = "http://127.0.0.1:9/none.txt"
@@ -61,6 +61,14 @@ def test_unknown_corpora() -> None:
         unknown = data(command, "emnlp")
         assert unknown.exit_code == 2
         assert "unknown corpus 'emnlp'; did you mean 'emnlp_news'?" in unknown.stderr
+
+
+def test_all_names_are_known_before_the_first_is_downloaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(download, "fetch", lambda remote: pytest.fail("it was downloaded"))
+    unknown = data("fetch", "image_coco", "emnlp")
+    assert unknown.exit_code == 2 and "unknown corpus 'emnlp'" in unknown.stderr
 
 
 def test_without_a_network_fetch_says_where_to_put_the_file(

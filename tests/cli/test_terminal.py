@@ -152,6 +152,17 @@ def test_the_reason_itself_is_shown_and_the_log_only_if_it_says_more(tmp_path: P
     ]
 
 
+def test_a_folder_that_cannot_be_entered_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(path: Path, **how: bool) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuses)
+    run = RunDirectory(tmp_path / "t" / "a" / "b")
+    assert reasons(tmp_path, [(run, Status("failed", reason="x"))]) == ["t/a/b went wrong: x"]
+
+
 # -- names that nearly agree, folders of stores ---------------------------------------------------
 
 

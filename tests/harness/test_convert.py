@@ -16,9 +16,9 @@ from textbench.contracts.errors import UserError
 from textbench.contracts.number import Number
 from textbench.contracts.spec import Spec
 from textbench.store.convert import convert
-from textbench.store.directory import RunDirectory
+from textbench.store.directory import RunDirectory, check_schema
 from textbench.store.read import read_store
-from textbench.store.rows import EVALUATIONS, METRICS, SCHEMA, SPEC
+from textbench.store.rows import CHECKPOINT, EVALUATIONS, METRICS, PREVIOUS, SCHEMA, SPEC
 
 ROW = {
     **{"step": 9, "phase": "mle", "epoch": 3, "final": True, "ledger": {"generator_updates": 9}},
@@ -77,6 +77,23 @@ def test_an_old_record_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="schema 1, and this version has 2: `textbench convert"):
         directory.spec()
     assert "textbench convert" in read_store(tmp_path).unreadable[directory.name]
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        (1, "`textbench convert STORE` brings it up to date"),
+        (SCHEMA + 1, "it was made by a newer textbench"),
+        (0, "spec.json: schema is 0, which is none"),
+        ("1", "spec.json: schema is '1', which is none"),
+        (None, "spec.json: schema is None, which is none"),
+        (True, "spec.json: schema is True, which is none"),
+    ],
+)
+def test_what_a_schema_is(schema: object, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        check_schema(schema)
+    check_schema(SCHEMA)
 
 
 def test_values_stay_and_everything_is_described(tmp_path: Path) -> None:
@@ -144,3 +161,46 @@ def test_the_command_converts_what_it_can_and_names_what_it_cannot(tmp_path: Pat
     assert good.spec().title == "CoT"
     assert json.loads((bad / SPEC).read_text()).get("schema") is None
     assert CliRunner().invoke(cli, ["convert", str(tmp_path / "synthetic" / "cot")]).exit_code == 2
+
+
+def test_a_checkpoint_that_counts_bytes_of_the_old_logs_goes_with_them(tmp_path: Path) -> None:
+    """Resumed, such a run cut its converted log in the middle, and lost evaluations silently."""
+    directory = old_run(tmp_path)
+    for name in (CHECKPOINT, PREVIOUS):
+        (directory.path / name).write_bytes(b"of 0.1.0")
+    done = CliRunner().invoke(cli, ["convert", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    said = f"{directory.name}: its checkpoint goes with the old logs, and is in aside-1: it will"
+    assert said in done.stderr
+    assert sorted(path.name for path in (directory.path / "aside-1").iterdir()) == [
+        PREVIOUS,
+        CHECKPOINT,
+    ]
+    assert len(directory.evaluations()) == 1 and not (directory.path / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"values": None}, f"{METRICS} line 1 is no evaluation of schema 1"),
+        ({"values": [1, 2]}, f"{METRICS} line 1 is no evaluation of schema 1"),
+        ({"protocols": None}, f"{METRICS} line 1 is no evaluation of schema 1"),
+        ({"values": {"mine": "abc"}}, f"{METRICS} line 1: mine has the value 'abc', not a number"),
+        ({"metrics": {"x": 1}}, f"{METRICS} line 1: x is not a table"),
+        ({"hash": "0"}, f"{SPEC} was edited: its hash does not fit"),
+        ({"trainer": ["x"]}, f"{SPEC} is damaged"),
+    ],
+)
+def test_what_nobody_could_read_afterwards_is_left_as_it_is(
+    tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    directory = old_run(tmp_path)
+    if changed.keys() & {"hash", "trainer"}:
+        directory.write_json(SPEC, {**json.loads((directory.path / SPEC).read_text()), **changed})
+    else:
+        (directory.path / METRICS).write_text(json.dumps({**ROW, **changed}) + "\n")
+    before = {path.name: path.read_bytes() for path in directory.path.iterdir() if path.is_file()}
+    done = CliRunner().invoke(cli, ["convert", str(tmp_path)])
+    assert done.exit_code == 2 and f"{directory.name}: left as it is: {said}" in done.stderr
+    for name, content in before.items():
+        assert (directory.path / name).read_bytes() == content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from functools import cache
@@ -14,6 +15,7 @@ from damaged_stores import Store, call
 
 from textbench.run import checkpoint, worker
 from textbench.run.conditions import Conditions
+from textbench.run.local import LocalEngine
 from textbench.store import files
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError
@@ -65,6 +67,42 @@ def test_a_finished_run_that_lost_its_status_is_not_trained_again(
     assert worker.execute(run, Conditions(CPU)) == 0
     assert (run.path / "metrics.jsonl").read_bytes() == before
     assert run.status().status == "done" and run.status().checksums
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "generator.pt"])
+def test_what_may_not_be_read_is_not_trained_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    results = store.copy(tmp_path)
+    (spec, _) = kinds.specs()
+    run = RunDirectory(spec.directory(results))
+    before = {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
+    read = files.read_start
+
+    def refuses(path: Path, most: int = -1) -> bytes:
+        if path == run.path / name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path, most)
+
+    monkeypatch.setattr(files, "read_start", refuses)
+    ((_, status),) = LocalEngine(results, jobs=1).map([spec])
+    assert (status.status, status.reason) == ("failed", f"{name}: Permission denied")
+    monkeypatch.undo()
+    after = {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
+    assert after == before
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_given_up(
+    interrupted: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(path: Path, most: int = -1) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    before = sorted(path.name for path in interrupted.path.iterdir())
+    monkeypatch.setattr(files, "read_start", refuses)
+    with pytest.raises(PermissionError):
+        checkpoint.load(interrupted, interrupted.path.name)
+    assert before == sorted(path.name for path in interrupted.path.iterdir())
 
 
 def test_the_record_of_another_run_gives_way(store: Store, tmp_path: Path) -> None:

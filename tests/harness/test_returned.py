@@ -190,6 +190,9 @@ def specs(
         ("None", rf"step\(\) returned None; {NUMBERS}"),
         ("2.5", rf"step\(\) returned 2.5; {NUMBERS}"),
         ("{'nll': 'low'}", rf"step\(\) returned 'low' for nll; {NUMBERS}"),
+        ("{'nll': 10**400}", rf"step\(\) returned a int for nll; {NUMBERS}"),
+        ("{'': 1.0}", "it logs '', which is no name"),
+        ("{1: 1.0}", "it logs 1, which is no name"),
         ("{'nll': None}", rf"step\(\) returned None for nll; {NUMBERS}"),
         ("{'nll': found['nll'].expand(2)}", rf"step\(\) returned .* for nll; {NUMBERS}"),
     ],
@@ -198,6 +201,14 @@ def test_a_step_returns_names_and_numbers(tmp_path: Path, step: str, said: str) 
     status = kinds.make(tmp_path / "results", specs(tmp_path, step=step)[0]).status()
     assert status.status == "failed" and re.match(f"smooth: {said}", status.reason), status.reason
     assert not status.traceback
+
+
+def test_an_exception_names_the_line_of_the_plug_in(tmp_path: Path) -> None:
+    status = kinds.make(tmp_path / "results", specs(tmp_path, step="1 / 0")[0]).status()
+    said = r"ZeroDivisionError: division by zero \(\w+\.py:\d+\)"
+    assert re.fullmatch(said, status.reason), status.reason
+    file = re.search(r'File "(.*)", line (\d+), in step', status.traceback)
+    assert file and f"({Path(file[1]).name}:{file[2]})" in status.reason
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +303,7 @@ def test_why_metrics_do_not_apply_is_said_once(results: Path) -> None:
     [
         ("evaluate absent", "no run in .* is called 'absent'"),
         ("evaluate --metrics blue5", "unknown metric 'blue5'; did you mean 'bleu5'"),
+        ("evaluate --metrics ,,", "--metrics ,,: names no metric"),
         ("evaluate --set mle.lr=1", "--set mle: not a metric's section"),
         ("evaluate --set ewmd.step=1 --metrics ewmd_test", "ewmd.step is not an option"),
         ("evaluate --alpha 0", "--alpha 0: expected"),
@@ -317,6 +319,18 @@ def test_what_cannot_be_done(results: Path, line: str, message: str) -> None:
     import re
 
     assert re.search(message, complaint), complaint
+
+
+def test_a_run_that_cannot_be_read_is_left_out_and_told_by_the_code(
+    results: Path, tmp_path: Path
+) -> None:
+    for name in ("good", "bad"):
+        shutil.copytree(results, tmp_path / name)
+    (run(tmp_path / "bad", "real").path / "spec.json").write_text("{")
+    line = "evaluate --device cpu --alpha 1.5 --metrics bleu5"
+    assert textbench(line, tmp_path / "good").exit_code == 0
+    done = textbench(line, tmp_path / "bad")
+    assert done.exit_code == 1 and "is left out" in done.stderr
 
 
 def test_an_empty_store_has_nothing_to_evaluate(tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ def test_ranges_that_are_none_are_one_line(
         ("--algos mlle --task synthetic-tiny", "unknown trainer 'mlle'"),
         ("--algos real --task synthetic-tiny", "real: no option declares a range"),
         ("--algos mle --task kjv", "task kjv has no target; there are table1-mle (of synthetic)"),
+        ("--algos mle --task synthetic-tinny", "unknown task 'synthetic-tinny'; did you mean 'syn"),
+        ("--algos mle --task synthetic-tiny --dry-run --device tpu", "--device tpu: expected"),
         ("--algos mle --task synthetic-tiny --target x", "no target 'x' of task synthetic-tiny"),
     ],
 )

@@ -114,7 +114,7 @@ def test_a_report_that_cannot_be_written_leaves_nothing_half(tmp_path: Path) -> 
 
 def laid_down(folder: Path, content: str, *, failing: bool = False) -> None:
     with Output(folder) as output:
-        large = output.lay_down("large.csv", lambda: content)
+        large = output.lay_down("large.csv", lambda: list(content))
         output.add("small.csv", "1")
         output.take("large.csv", large())
         if failing:
@@ -123,10 +123,10 @@ def laid_down(folder: Path, content: str, *, failing: bool = False) -> None:
 
 
 def test_a_large_file_is_laid_down_and_stands_in_the_manifest(tmp_path: Path) -> None:
-    laid_down(tmp_path, "ä")
+    laid_down(tmp_path, "äöü")
     assert inside(tmp_path) == ["large.csv", MANIFEST, "small.csv"]
-    assert (tmp_path / "large.csv").read_bytes() == "ä".encode()
-    digest = hashlib.sha256("ä".encode()).hexdigest()
+    assert (tmp_path / "large.csv").read_bytes() == "äöü".encode()
+    digest = hashlib.sha256("äöü".encode()).hexdigest()
     assert json.loads((tmp_path / MANIFEST).read_text())["large.csv"] == digest
     written(tmp_path, c="4")
     assert inside(tmp_path) == ["c", MANIFEST]  # what was laid down is the report's own, too

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -378,7 +379,10 @@ def test_no_mean_is_over_two_protocols(
         )
 
 
-@pytest.mark.parametrize("change", [{"preset": "paper"}, {"task_fingerprint": "e" * 64}])
+@pytest.mark.parametrize(
+    "change",
+    [{"preset": "paper"}, {"task_fingerprint": "e" * 64}, {"task_fingerprint": "../../ff"}],
+)
 def test_presets_and_fingerprints_never_share_a_table(
     tmp_path: Path, change: dict[str, str]
 ) -> None:
@@ -386,6 +390,7 @@ def test_presets_and_fingerprints_never_share_a_table(
     make_run(tmp_path, spec("x", seed=1, **change), points(5.0, metric="a"))
     found = load(tmp_path)
     assert len(found) == 2 and len({section.slug for section in found}) == 2
+    assert all(re.fullmatch(r"[\w.-]+", section.slug) for section in found)  # of files' names
     for section in found:
         assert section.rows[["done", "runs"]].to_numpy().tolist() == [[1, 1]]
 

@@ -28,7 +28,7 @@ def end(name, code, reason=""):
 
 event("start")
 print("hello from", spec.label)
-run.write_status(Status("running", pid=os.getpid(), step=3, total=9))
+run.write_status(Status("running", step=3, total=9))
 (path / "call.json").write_text(json.dumps({"argv": sys.argv, "env": dict(os.environ)}))
 if behave == "once" and not (path / "tried").exists():
     (path / "tried").touch()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from textbench.backbone.generator import Generator
-from textbench.check.promise import Violation, raised
+from textbench.check.promise import Violation
 from textbench.check.trap import TrappedTask
 from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError, one_line, shown
@@ -23,6 +23,7 @@ from textbench.contracts.returned import LOGGED
 from textbench.contracts.spec import Spec
 from textbench.contracts.task import Task
 from textbench.contracts.trainer import Phase, State
+from textbench.plan.blame import raised
 from textbench.run import assemble, checkpoint
 from textbench.run.conditions import Conditions
 from textbench.run.loop import Run, Warmup

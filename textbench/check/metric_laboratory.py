@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textbench.backbone.generator import Generator
 from textbench.backbone.lstm import LSTMLanguageModel
-from textbench.check.promise import Violation, raised
+from textbench.check.promise import Violation
 from textbench.check.task_laboratory import not_for_training
 from textbench.contracts.config import Config
 from textbench.contracts.errors import shown
@@ -18,6 +18,7 @@ from textbench.contracts.evaluation import Evaluation
 from textbench.contracts.metric import Metric, NotApplicableError
 from textbench.contracts.streams import stream
 from textbench.contracts.task import Task
+from textbench.plan.blame import raised
 from textbench.run import checkpoint
 from textbench.run.measure import computed, protocols, undisturbed
 

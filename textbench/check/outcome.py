@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from textbench.check.laboratory import (
 from textbench.check.promise import Violation
 from textbench.contracts.errors import shown
 from textbench.contracts.metric import NotApplicableError
-from textbench.contracts.returned import LOGGED
+from textbench.contracts.returned import LOGGED, is_name, is_number
 
 
 def _expect_training(record: Record) -> None:
@@ -30,13 +29,15 @@ def losses(laboratory: Laboratory, record: Record) -> str:
     names: dict[str, float] = {}
     for step, values in enumerate(record.losses):
         for name, value in values.items():
+            if not is_name(name):
+                raise Violation(f"step {step} logs {name!a}, which is no name", LOGGED)
             if isinstance(value, Tensor) and (value.dim() or value.requires_grad):
                 raise Violation(
                     f"step {step} logs {name} as a tensor of shape {tuple(value.shape)}"
                     f"{' with its graph' if value.requires_grad else ''}",
                     "a float, or a detached tensor of no dimensions",
                 )
-            if not isinstance(value, Tensor | Real):
+            if not isinstance(value, Tensor) and not is_number(value):
                 raise Violation(f"step {step} logs {name} = {shown(value)}", LOGGED)
             if not math.isfinite(value):
                 raise Violation(f"step {step} logs {name} = {float(value)}", "finite losses")

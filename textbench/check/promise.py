@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from textbench.contracts.config import Config
-from textbench.contracts.errors import UserError, one_line
+from textbench.contracts.errors import UserError
 from textbench.contracts.metric import NotApplicableError
-from textbench.plan import registry
+from textbench.plan.blame import raised
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -170,15 +168,3 @@ def _others(value: object, annotation: object) -> list[object]:
         return [1.5 * value, 0.5 * value, value + 1.0]
     choices = getattr(annotation, "__args__", ()) if isinstance(value, str) else ()
     return [one for one in choices if isinstance(one, str) and one != value]
-
-
-def raised(error: BaseException) -> str:
-    """Name an exception and where it was raised: ``ValueError: too few (mine.py:12)``.
-
-    That is the last line of a plug-in that it came through; of any file where there is none.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    found = (entry.file for kind in registry.KINDS for entry in registry.entries(kind).values())
-    files = {str(file) for file in found if file}
-    last = next((frame for frame in reversed(frames) if frame.filename in files), frames[-1])
-    return f"{one_line(error)} ({Path(last.filename).name}:{last.lineno})"

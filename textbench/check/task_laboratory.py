@@ -9,12 +9,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from textbench.check.promise import Violation, expect, raised
+from textbench.check.promise import Violation, expect
 from textbench.contracts.config import Config
 from textbench.contracts.errors import UserError, shown
 from textbench.contracts.metric import NotApplicableError
 from textbench.contracts.returned import wrong_task
 from textbench.contracts.task import Task
+from textbench.plan.blame import raised
 from textbench.run import checkpoint
 
 

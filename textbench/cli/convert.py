@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from textbench.plan import registry
 from textbench.plan.shipped import presets
 from textbench.store.convert import convert
 from textbench.store.directory import RunDirectory
+from textbench.store.read import UNREADABLE
 
 EPILOG = """\b
 Examples:
@@ -36,8 +38,8 @@ def command(store: Path) -> None:
     for run in runs:
         try:
             run.check_place("it is not read")
-            converted += convert(run, _described, summaries)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, UserError) as error:
+            converted += convert(run, _described, summaries, partial(_say, run.name))
+        except UNREADABLE as error:
             broken.append(run.name)
             click.echo(printable(f"{run.name}: left as it is: {one_line(error)}"), err=True)
     known = len(runs) - converted - len(broken)
@@ -45,6 +47,10 @@ def command(store: Path) -> None:
     click.echo(f"{len(runs)} run(s): {done}")
     if broken:
         raise UserError(f"{len(broken)} record(s) of {store} could not be converted")
+
+
+def _say(run: str, line: str) -> None:
+    click.echo(printable(f"{run}: {line}"), err=True)
 
 
 def _described(name: str) -> Number | None:

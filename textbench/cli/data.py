@@ -42,8 +42,9 @@ def list_corpora() -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 def fetch(names: tuple[str, ...]) -> None:
     """Download corpora into the cache, checked; what is there is not downloaded again."""
-    for name in names:
-        for remote in _corpus(name).files.values():
+    corpora = [_corpus(name) for name in names]  # all are known before the first is downloaded
+    for corpus in corpora:
+        for remote in corpus.files.values():
             click.echo(download.fetch(remote))
 
 

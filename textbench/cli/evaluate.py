@@ -41,7 +41,8 @@ Examples:
 
 \b
 Values are appended to evaluations.jsonl in each run's directory; what is there is not
-computed again, unless it did not apply.
+computed again, unless it did not apply. Of several sample sizes a report shows one for each
+run and temperature: that of the run's own final evaluation, or else the last.
 
 \b
 Exit codes: 0 all evaluated, 1 some could not be, 2 usage, or none could be."""
@@ -82,7 +83,7 @@ def command(
     grid = parse_alphas(alphas)
     names = parse_metrics(metrics)
     changed = parse_settings(settings)
-    found = find_runs(runs, results)
+    found, left_out = find_runs(runs, results)
     check_settings(changed, found)
     from textbench.run import again
 
@@ -102,7 +103,7 @@ def command(
                 raise UserError(whose + line) from error
             broken += 1
             click.echo(printable(f"textbench: error: {where}{line}"), err=True)
-    if broken:
+    if broken or left_out:
         sys.exit(2 if broken == len(found) else 1)
 
 
@@ -136,13 +137,18 @@ def parse_metrics(given: str) -> list[str]:
 
     Raises:
         UnknownNameError: With the nearest names.
+        UserError: There is none in it.
     """
     names = [name.strip() for name in given.split(",") if name.strip()]
+    if given and not names:
+        raise UserError(f"--metrics {given}: names no metric; leave it out for the usual ones")
     return list(dict.fromkeys(registry.metric_of(name) for name in names))
 
 
-def find_runs(parts: Sequence[str], results: Path) -> list[RunDirectory]:
+def find_runs(parts: Sequence[str], results: Path) -> tuple[list[RunDirectory], int]:
     """Return the runs whose names contain one of ``parts``; all that are done without any.
+
+    Also how many cannot be read, which are named.
 
     Raises:
         UserError: There are none.
@@ -156,14 +162,14 @@ def find_runs(parts: Sequence[str], results: Path) -> list[RunDirectory]:
             refuse_folder_of_stores(results)
             aside = " but sentences of other systems, which `textbench score` adds metrics of"
             raise UserError(f"no run in {results} is done{aside if done else ''}")
-        return found
+        return found, len(store.unreadable)
     every = list(RunDirectory.find(results))
     chosen: dict[Path, RunDirectory] = {}
     for part in parts:
         matching = [run for run in every if part.strip("/") in run.name]
         for run in matching or [find_run(part, results)]:
             chosen.setdefault(run.path, run)
-    return list(chosen.values())
+    return list(chosen.values()), 0
 
 
 def check_settings(changed: Layer, runs: Sequence[RunDirectory]) -> None:

@@ -201,7 +201,9 @@ def reasons(
     lines = []
     for run, status in failed[:most]:
         log = run.path / PRINTED
-        more = f" (more in {log})" if log.is_file() and log.stat().st_size else ""
+        more = ""
+        with contextlib.suppress(OSError):
+            more = f" (more in {log})" if log.is_file() and log.stat().st_size else ""
         said = " ".join(printable(status.reason).split()) or "no reason is on record"
         lines.append(f"{run.name} went wrong: {said}{more}")
     if len(failed) > most:

@@ -12,6 +12,7 @@ import click
 from textbench.cli import options
 from textbench.cli.terminal import refuse_foreign
 from textbench.contracts.errors import UserError
+from textbench.plan import registry
 from textbench.plan.arguments import parse_rows, parse_seeds
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def command(**given: Any) -> None:
 
     names = parse_rows(given["algos"])
     target, rules = _target(given["target"], given["task"])
+    devices = choose_devices(given["device"])
     seeds = ",".join(map(str, parse_seeds(given["seeds"])))
     trials = _write_trials(names, given)
     request = Request(config=trials, seeds=seeds, plugins=given["plugins"])
@@ -74,7 +76,6 @@ def command(**given: Any) -> None:
     if given["dry_run"]:
         say_what_would_run(given["results"], specs)
         return
-    devices = choose_devices(given["device"])
     jobs = given["jobs"] or default_jobs(devices, per_gpu=1)
     code = run_specs(LocalEngine(given["results"], jobs=jobs, devices=devices), specs)
     if code in (0, 1):  # what diverged or failed is out of the running
@@ -85,6 +86,7 @@ def command(**given: Any) -> None:
 def _target(name: str, task: str) -> tuple[Target, int]:
     from textbench.judge.targets import load_targets
 
+    registry.load_task(task)  # an unknown one is told the nearest names
     rules, targets = load_targets()
     fitting = [one for one in targets if one.task == task and name in ("", one.name)]
     if not fitting:

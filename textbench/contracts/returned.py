@@ -50,11 +50,27 @@ def wrong_logged(values: object) -> str:
     if not isinstance(values, Mapping):
         return f"step() returned {shown(values)}; it must return {LOGGED}"
     for key, value in values.items():
-        if not (isinstance(key, str) and key.isprintable()):
+        if not is_name(key):
             return f"it logs {key!a}, which is no name"
-        if not (isinstance(value, Real) or (isinstance(value, Tensor) and value.numel() == 1)):
+        if not is_number(value) and not (isinstance(value, Tensor) and value.numel() == 1):
             return f"step() returned {shown(value)} for {key}; it must return {LOGGED}"
     return ""
+
+
+def is_name(key: object) -> bool:
+    """Tell whether a column of a log may be called so."""
+    return isinstance(key, str) and key.isprintable() and key != ""
+
+
+def is_number(value: object) -> bool:
+    """Tell whether something is a number, and not larger than any float is."""
+    if not isinstance(value, Real):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 def wrong_warmup(asked: object) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -43,10 +43,11 @@ class Output:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    def lay_down(self, name: str, make: Callable[[], str]) -> Callable[[], str]:
+    def lay_down(self, name: str, make: Callable[[], Iterable[str]]) -> Callable[[], str]:
         """Plan a large file; what is returned, called in any process, writes it beside its name.
 
-        It need not be sent from there; it returns the file's sha256, for `take`.
+        It is made part by part, and need not be sent from there: what comes back is its sha256, for
+        `take`.
         """
         path = self._laid_down[name] = files.temporary(self.folder / name)
         return partial(_lay_down, path, make)
@@ -129,12 +130,16 @@ class Output:
             raise
 
 
-def _lay_down(path: Path, make: Callable[[], str]) -> str:
-    content = make().encode()
+def _lay_down(path: Path, make: Callable[[], Iterable[str]]) -> str:
+    digest = hashlib.sha256()
     with _writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return _digest(content)
+        with path.open("wb") as file:
+            for part in make():
+                content = part.encode()
+                digest.update(content)
+                file.write(content)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -147,7 +148,7 @@ def sections(frames: Frames, names: Mapping[str, str]) -> list[Section]:
     found = []
     for one in divided.sections(frames):
         slug = f"{one.task}-{one.preset or 'custom'}"
-        slug += f"-{one.fingerprint[:8]}" if one.among else ""
+        slug += "-" + re.sub(r"[^\w-]", "-", one.fingerprint[:8]) if one.among else ""
         rows, row = _rows(one.runs, names)
         runs = one.runs.assign(row=row)
         logs = one.logs.assign(row=one.logs["run"].map(row).astype(int))

@@ -112,6 +112,9 @@ def load(directory: RunDirectory, run: str) -> Loaded:
     Args:
         directory: The run, locked by this process.
         run: The hash of its spec.
+
+    Raises:
+        OSError: A file may not be read, which says nothing of what is in it.
     """
     wrong: list[str] = []
     broken: list[str] = []
@@ -120,8 +123,8 @@ def load(directory: RunDirectory, run: str) -> Loaded:
             continue
         try:
             state = _read(directory, name, run)
-        except (OSError, DamagedError) as error:
-            wrong.append(error.wrong if isinstance(error, DamagedError) else one_line(error))
+        except DamagedError as error:
+            wrong.append(error.wrong)
             broken.append(name)
             continue
         if name == PREVIOUS and not wrong:

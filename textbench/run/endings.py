@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from textbench.contracts.errors import one_line
+from textbench.contracts.errors import UserError, one_line
 from textbench.store.directory import GONE, RunDirectory
 from textbench.store.files import DamagedError
 from textbench.store.printed import tail
@@ -132,9 +132,9 @@ def _is_done(directory: RunDirectory, status: Status) -> bool:
     """Tell whether a run that says it is done has all that goes with it."""
     try:
         run = directory.spec().hash
+        return status.status == "done" and not not_done(directory, run, status)
     except UNREADABLE:
         return False
-    return status.status == "done" and not not_done(directory, run, status)
 
 
 def write(directory: RunDirectory, status: Status) -> None:
@@ -158,22 +158,29 @@ def not_done(directory: RunDirectory, run: str, status: Status) -> str:
         directory: The run.
         run: The hash of its spec.
         status: What it says.
+
+    Raises:
+        OSError: A file of it may not be read, or cannot be just now: that says nothing of the run.
     """
     generator = bool(status.checksums)  # of textbench 0.1.0 they may be elsewhere
     try:
         wrong = contradiction(directory, run, status, generator=generator)
         return wrong or unreadable(directory)
-    except UNREADABLE as error:
+    except UserError as error:
         return one_line(error)
 
 
 def unreadable(directory: RunDirectory) -> str:
-    """Say why nobody can read the evaluations of a run: a metric once wrote what is no record."""
+    """Say why nobody can read the evaluations of a run: a metric once wrote what is no record.
+
+    Raises:
+        OSError: The file may not be read.
+    """
     try:
         directory.evaluations()
     except DamagedError as error:
         return error.wrong
-    except UNREADABLE as error:
+    except UserError as error:
         return one_line(error)
     return ""
 

@@ -70,7 +70,11 @@ class _Run:
         if status.status != "done":
             return status
         if status.heartbeat != self.looked:
-            self.broken = not_done(self.directory, self.spec.hash, status)
+            try:
+                self.broken = not_done(self.directory, self.spec.hash, status)
+            except OSError as error:
+                self.refused = Status("failed", reason=one_line(error))
+                return self.refused
             self.looked = status.heartbeat
         if self.broken:
             status.status, status.reason = "interrupted", self.broken
@@ -202,7 +206,7 @@ class Engine(ABC):
         if run.refused is not None:
             return run.refused
         status = run.standing()
-        if status.status in FINISHED or self._closed():
+        if status.status in FINISHED or run.refused is not None or self._closed():
             return status
         before = run.warmup.outcome if run.warmup else None
         if before is None or before.status == "done" or run.directory.is_locked():

@@ -23,6 +23,7 @@ import torch
 from textbench.contracts.errors import DivergedError, UserError, one_line
 from textbench.contracts.spec import Spec
 from textbench.plan import build, registry
+from textbench.plan.blame import raised
 from textbench.plan.codehash import code_hash
 from textbench.run import assemble, checkpoint, conditions
 from textbench.run.conditions import Conditions
@@ -227,7 +228,7 @@ def _outcome(directory: RunDirectory, options: Conditions, note: str) -> Status:
         if error.errno not in NO_ROOM:
             reason, trace = one_line(error), traceback.format_exc()
     except (Exception, SystemExit, GeneratorExit) as error:  # recorded whole: a failure is data
-        name, reason, trace = "failed", one_line(error), traceback.format_exc()
+        name, reason, trace = "failed", raised(error), traceback.format_exc()
     if trace:
         complain(trace)
     status = run.status if run else Status("running", device=str(options.device))

@@ -13,29 +13,46 @@ from pathlib import Path
 
 from textbench.contracts.errors import UserError
 from textbench.contracts.number import Direction, Number
-from textbench.store import files
+from textbench.store import files, records
 from textbench.store.directory import RunDirectory, check_schema
+from textbench.store.files import DamagedError
 from textbench.store.records import Unchecked
-from textbench.store.rows import EVALUATIONS, METRICS, SCHEMA, SPEC, Measurement
+from textbench.store.rows import (
+    CHECKPOINT,
+    EVALUATIONS,
+    METRICS,
+    PREVIOUS,
+    SCHEMA,
+    SPEC,
+    Measurement,
+)
 
 KNOWN = Path(__file__).with_name("schema1.toml")
 Described = Mapping[str, tuple[Direction, str, str]]
 """Direction, unit and summary of a number, by name."""
 Describe = Callable[[str], Number | None]
 """Says what a number is by its name; None where nobody knows."""
+Check = Callable[[Unchecked, str], object]
+"""Is told a row and what to call it; raises where nobody could read it."""
 
 
-def convert(directory: RunDirectory, describe: Describe, summaries: Mapping[str, str]) -> bool:
+def convert(
+    directory: RunDirectory,
+    describe: Describe,
+    summaries: Mapping[str, str],
+    say: Callable[[str], object] = lambda line: None,
+) -> bool:
     """Rewrite a run's record in the present schema; return whether that was needed.
 
     The spec is replaced last: a conversion that is interrupted is done again from the start, and
     rows that are converted already stay as they are. The run's lock is held meanwhile: what another
-    process appends to a log would be lost.
+    process appends to a log would be lost. Nothing is written that could not be read afterwards.
 
     Args:
         directory: The run.
         describe: Asked about the numbers that ``schema1.toml`` does not have.
         summaries: The one line of every preset.
+        say: Is told what else had to be done.
 
     Raises:
         UserError: A log or the spec cannot be read, the record is of a newer schema, or another
@@ -48,7 +65,7 @@ def convert(directory: RunDirectory, describe: Describe, summaries: Mapping[str,
     try:
         data = directory.read_json(SPEC)
         if needed := _is_old(data):
-            _convert(directory, data, describe, summaries)
+            _convert(directory, data, describe, summaries, say)
         return needed
     finally:
         directory.release()
@@ -62,19 +79,44 @@ def _is_old(data: Unchecked) -> bool:
 
 
 def _convert(
-    directory: RunDirectory, data: Unchecked, describe: Describe, summaries: Mapping[str, str]
+    directory: RunDirectory,
+    data: Unchecked,
+    describe: Describe,
+    summaries: Mapping[str, str],
+    say: Callable[[str], object],
 ) -> None:
     known = tomllib.loads(KNOWN.read_text(encoding="utf-8"))
-    for name in (METRICS, EVALUATIONS):
-        if (directory.path / name).exists():
-            _convert_log(directory, name, known["numbers"], describe)
-    labelled = _labelled(data, known["titles"], summaries)
-    directory.write_json(SPEC, {**labelled, "hash": data["hash"], "schema": SCHEMA})
+    spec = _labelled(data, known["titles"], summaries)
+    if records.spec(spec).hash != data.get("hash"):
+        raise DamagedError(f"{SPEC} was edited: its hash does not fit")
+    logs = {
+        name: _converted(directory, name, check, known["numbers"], describe)
+        for name, check in ((METRICS, records.evaluation), (EVALUATIONS, records.later))
+        if (directory.path / name).exists()
+    }
+    if directory.status().status != "done":
+        aside = directory.set_aside([CHECKPOINT, PREVIOUS])
+        if aside:  # it counts bytes of the logs as they were
+            say(f"its checkpoint goes with the old logs, and is in {aside}: it will start again")
+    for name, content in logs.items():
+        directory.replace(name, content)
+    directory.write_json(SPEC, {**spec, "hash": data["hash"], "schema": SCHEMA})
 
 
-def _convert_log(directory: RunDirectory, name: str, known: Described, describe: Describe) -> None:
-    rows = directory.rows(name)  # a last line cut off by a crash is no row
-    directory.replace(name, files.to_lines(_row(row, known, describe) for row in rows))
+def _converted(
+    directory: RunDirectory, name: str, check: Check, known: Described, describe: Describe
+) -> bytes:
+    """Return a log in the present schema; a last line that a crash cut off is no row."""
+    rows = []
+    for number, row in enumerate(directory.rows(name), 1):
+        what = f"{name} line {number}"
+        try:
+            new = _row(row, known, describe)
+        except (AttributeError, LookupError, TypeError):
+            raise DamagedError(f"{what} is no evaluation of schema 1") from None
+        check(new, what)
+        rows.append(new)
+    return files.to_lines(rows)
 
 
 def _row(row: Unchecked, known: Described, describe: Describe) -> Mapping[str, object]:

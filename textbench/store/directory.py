@@ -289,8 +289,8 @@ def check_schema(schema: object) -> None:
     """
     if schema == SCHEMA:
         return
-    if isinstance(schema, int) and 0 < schema < SCHEMA:
-        hint = "`textbench convert STORE` brings it up to date"
-    else:
-        hint = "it was made by a newer textbench"
+    if type(schema) is not int or schema < 1:
+        raise DamagedError(f"{SPEC}: schema is {schema!r}, which is none")
+    old, new = "`textbench convert STORE` brings it up to date", "it was made by a newer textbench"
+    hint = old if schema < SCHEMA else new
     raise UserError(f"a record of schema {schema}, and this version has {SCHEMA}: {hint}")
