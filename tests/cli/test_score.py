@@ -88,6 +88,12 @@ def test_against_reference_sentences_alone(call: Call) -> None:
     assert copy["bleu5"] == copy["backward_bleu5"] == copy["ms_jaccard4"] == 1
 
 
+def test_a_store_without_a_name_for_the_row_is_refused(call: Call) -> None:
+    result = call(f"score s0.txt --references test.txt {QUICK} --results mine")
+    assert result.exit_code == 2
+    assert "--results: nothing is recorded without --name; give the row one" in result.stderr
+
+
 def test_two_commands_at_once_take_two_seeds(call: Call, tmp_path: Path) -> None:
     corpus.write(tmp_path / "s1.txt", corpus.sentences(60, 9))
     more = ["--references", "test.txt", "--metrics", "bleu", "--name", "other"]

@@ -298,6 +298,13 @@ def test_a_log_of_what_was_printed_is_bounded_and_read_from_its_end(tmp_path: Pa
     assert printed.tail(tmp_path / "absent") == ""
 
 
+def test_a_temporary_name_is_that_of_the_file_to_be(tmp_path: Path) -> None:
+    name = str(files.temporary(tmp_path / "owner.json"))
+    assert one_line(PermissionError(13, "Permission denied", name)) == (
+        "owner.json: Permission denied"
+    )
+
+
 def test_an_error_without_words_is_named() -> None:
     assert one_line(MemoryError()) == "MemoryError"
     assert one_line(ValueError("a\nb")) == "ValueError: a"

@@ -209,6 +209,15 @@ class Unreasoned(Candid):
         raise NotApplicableError("")
 
 
+class Verbose(Candid):
+    name = "verbose"
+    breaks = "values"
+    says = "verbose does not apply, and several lines say why"
+
+    def compute(self, evaluation: Evaluation) -> float:
+        raise NotApplicableError("one line\nand another")
+
+
 class Spread(Candid):
     """Divides by a spread that is 0 where samples are all alike."""
 

@@ -72,8 +72,10 @@ def values(laboratory: Laboratory, record: Record) -> str:
 
 def _expect_value(name: str, value: object, where: str) -> None:
     if isinstance(value, NotApplicableError):
-        if not str(value).strip() or len(str(value).splitlines()) > 1:
-            raise Violation(f"{where}{name} does not apply, and no line says why", "a reason")
+        lines = str(value).strip().splitlines()
+        if len(lines) != 1:
+            said = "several lines say" if lines else "no line says"
+            raise Violation(f"{where}{name} does not apply, and {said} why", "a reason of one line")
         return
     if not isinstance(value, float):  # numbers of other types have become one
         raise Violation(f"{where}{name} is a {type(value).__name__}", "a number")

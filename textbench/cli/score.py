@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from textbench.cli import options
 from textbench.cli.engines import compute_on
@@ -71,6 +72,8 @@ def command(files: tuple[Path, ...], **given: Any) -> None:
     name: str = given["name"]
     if name:
         check_name(name)
+    elif click.get_current_context().get_parameter_source("results") is not ParameterSource.DEFAULT:
+        raise UserError("--results: nothing is recorded without --name; give the row one")
     if bool(given["task"]) == bool(given["references"]):
         raise UserError("give either --task NAME or --references FILE")
     from textbench.run.score import alone, record, score, seeds, spec_of

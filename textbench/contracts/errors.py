@@ -8,6 +8,9 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+TEMPORARY = re.compile(r"\.(.+)\.[^.]+\.\d+\.\d+\.tmp")
+"""What files are called until they are whole (`textbench.store.files.temporary`), and then."""
+
 
 class UserError(Exception):
     """Input that cannot be used; the message says what is wrong, where, and what would be right."""
@@ -38,8 +41,9 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, UserError | DivergedError):
         return " ".join(_message(error).split())
     if isinstance(error, OSError) and error.strerror:
-        name = f"{Path(os.fsdecode(error.filename)).name}: " if error.filename else ""
-        return f"{name}{error.strerror}"
+        name = Path(os.fsdecode(error.filename)).name if error.filename else ""
+        of = TEMPORARY.fullmatch(name)
+        return ": ".join(filter(None, (of[1] if of else name, error.strerror)))
     said = f"{type(error).__name__}: {_message(error)}".splitlines()[0]
     return said.removesuffix(": ")  # a MemoryError says nothing
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from textbench.contracts.errors import UserError
+from textbench.contracts.errors import UserError, one_line
 from textbench.store import files
 from textbench.store.files import DamagedError
 from textbench.store.left import sweep
@@ -147,7 +147,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write the report to {folder}: {error}") from None
+        raise UserError(f"cannot write the report to {folder}: {one_line(error)}") from None
 
 
 def _is(path: Path, digest: str | None) -> bool:
