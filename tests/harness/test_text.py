@@ -288,6 +288,8 @@ def test_what_is_refused(files: dict[str, str], tmp_path: Path) -> None:
         train=one
     )
     assert "too few to split off 1 for valid" in refusal(train=one, test=files["test"])
+    joined = str(corpus.write(tmp_path / "joined.txt", ["\u2028".join(["a b", "c d"] * 9)]))
+    assert "has 17 line ends of another kind (U+2028) within lines" in refusal(train=joined)
     assert "text.valid: " in refusal(**{**files, "valid": str(tmp_path)})
 
 

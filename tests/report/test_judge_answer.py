@@ -121,7 +121,7 @@ def test_the_best_of_the_others_goes_by_the_metrics_direction() -> None:
 ROWS = {"a": 3e-5, "b": 2e-5, "c": 1e-5}
 
 
-def in_two_ways(*second: str) -> Made:
+def in_two_ways(*second: str, as_second: str = "/2 n=9984") -> Made:
     """Rows of three seeds each, of which some were measured under another protocol."""
     made = Made()
     for label, low, wide in (
@@ -131,7 +131,7 @@ def in_two_ways(*second: str) -> Made:
         ("d", 6.0, 0.08),
     ):
         values = (low, low + 0.01, low + wide)
-        way = "/2 n=9984" if label in second else "/1 n=9984"
+        way = as_second if label in second else "/1 n=9984"
         if label in "ab" or second:
             finals(made, label, values, "x", protocol=way)
     return made
@@ -155,6 +155,10 @@ def test_rows_that_were_measured_in_two_ways_are_no_contest() -> None:
         "Measured as x/1 n=9984",
         "Measured as x/2 n=9984",
     ]
+    unknown = in_two_ways("c", "d", as_second="")
+    assert "two by x (in a way that is not on record; mean 6.030" in answered(unknown)
+    sentences = [one.sentence for one in rankings(*unknown.sections, ["x"])]
+    assert sentences[0].startswith("Measured in a way that is not on record: d has")
 
 
 def _frames(made: Made) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -16,7 +16,7 @@ from textbench.contracts.plain import grouped
 from textbench.judge.collapse import COLLAPSED
 from textbench.judge.measures import Key
 from textbench.judge.power import LEAST
-from textbench.judge.ranking import Ranking, listed
+from textbench.judge.ranking import Ranking, listed, way
 from textbench.judge.stats import ROUNDING
 
 ALL = "all of them"
@@ -84,10 +84,10 @@ def _contest(one: Ranking, inside: pd.DataFrame, rankings: Sequence[Ranking]) ->
     ways = sum(other.metric == one.metric for other in rankings)
     placed = inside[inside["place"].notna()]
     first = placed["place"] == 1
-    way = f"as {one.protocol}" if ways > 1 else ""
-    name = f"{one.metric} ({way})" if way else one.metric
+    how = way(one.protocol) if ways > 1 else ""
+    name = f"{one.metric} ({how})" if how else one.metric
     amounts = _amounts(placed.loc[first, "mean"].to_list(), placed.loc[~first, "mean"].to_list())
-    metric = f"{one.metric} ({'; '.join(filter(None, (way, amounts)))})"
+    metric = f"{one.metric} ({'; '.join(filter(None, (how, amounts)))})"
     return _Contest(metric, name, tuple(sorted(_keys(placed))), tuple(sorted(_keys(placed[first]))))
 
 

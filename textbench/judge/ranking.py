@@ -141,8 +141,13 @@ def _by(
             unit=section.evaluations.unit(metric),
             protocol=str(protocol),
             rows=rows,
-            sentence=f"Measured as {protocol}: {sentence}" if len(ways) > 1 else sentence,
+            sentence=f"Measured {way(protocol)}: {sentence}" if len(ways) > 1 else sentence,
         )
+
+
+def way(protocol: Hashable) -> str:
+    """Say how numbers were measured; records of textbench 0.1.0 may not."""
+    return f"as {protocol}" if protocol else "in a way that is not on record"
 
 
 def _ranked(

@@ -54,7 +54,10 @@ class Text(Corpus[TextConfig]):
         shares = {"valid": config.valid_share, "test": config.test_share}
         shares = {split: share for split, share in shares.items() if split not in given}
         source = "text.dataset" if config.dataset else "text.train"
-        parts = divide(given["train"], shares, config.split_seed, source)
+        try:
+            parts = divide(given["train"], shares, config.split_seed, source)
+        except UserError as error:  # perhaps for what was noticed in reading
+            raise UserError("; ".join([str(error), *said])) from None
         notes = [f"{split} is a random {share:.0%} of {source}" for split, share in shares.items()]
         parts = given | parts
         return Splits(parts["train"], parts["valid"], parts["test"], tuple(notes), tuple(said))
