@@ -277,6 +277,23 @@ def test_a_folder_in_the_place_of_a_file_is_put_aside(
     assert not [path for path in run.path.iterdir() if path.name.startswith(".")]
 
 
+def test_a_folder_in_the_place_of_a_file_is_told_from_one_that_may_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows says of both that permission is denied; only the first is damage."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+
+    def denied(path: Path, *how: int) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "open", denied)
+    with pytest.raises(DamagedError, match="folder is not a regular file"):
+        files.open_safely(tmp_path / "folder")
+    with pytest.raises(PermissionError):
+        files.open_safely(tmp_path / "file")
+
+
 @pytest.mark.parametrize("name", [*LOGS, "log.txt"])
 def test_a_copy_made_of_hard_links_is_a_copy(
     interrupted: RunDirectory, undisturbed: dict[str, object], tmp_path: Path, name: str

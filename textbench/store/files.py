@@ -61,7 +61,8 @@ def open_safely(path: Path, flags: int = os.O_RDONLY) -> int:
     try:
         descriptor = os.open(path, flags | _SAFELY | _BINARY, 0o666)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO) or path.is_symlink():
+        odd = error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO)
+        if odd or path.is_symlink() or path.is_dir():  # of a folder Windows says "denied"
             _refuse(path)
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode) or (not _NOFOLLOW and path.is_symlink()):
