@@ -18,7 +18,7 @@ from textbench.contracts.spec import Spec
 from textbench.store.convert import convert
 from textbench.store.directory import RunDirectory, check_schema
 from textbench.store.read import read_store
-from textbench.store.rows import CHECKPOINT, EVALUATIONS, METRICS, PREVIOUS, SCHEMA, SPEC
+from textbench.store.rows import CHECKPOINT, EVALUATIONS, METRICS, PREVIOUS, SCHEMA, SPEC, STATUS
 
 ROW = {
     **{"step": 9, "phase": "mle", "epoch": 3, "final": True, "ledger": {"generator_updates": 9}},
@@ -177,6 +177,28 @@ def test_a_checkpoint_that_counts_bytes_of_the_old_logs_goes_with_them(tmp_path:
         CHECKPOINT,
     ]
     assert len(directory.evaluations()) == 1 and not (directory.path / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize("status", ["", "{", '{"status": "finished"}'])
+def test_a_damaged_status_keeps_no_run_from_being_converted(tmp_path: Path, status: str) -> None:
+    """`run` mends it, but reads no record of schema 1."""
+    directory = old_run(tmp_path)
+    (directory.path / STATUS).write_text(status)
+    (directory.path / CHECKPOINT).write_bytes(b"of 0.1.0")
+    done = CliRunner().invoke(cli, ["convert", str(tmp_path)])
+    assert done.exit_code == 0 and "is in aside-1" in done.stderr, done.output
+    assert directory.spec().title == "CoT" and len(directory.evaluations()) == 1
+
+
+def test_a_spec_that_is_nested_too_deeply_is_one_line(tmp_path: Path) -> None:
+    directory = old_run(tmp_path)
+    data = json.loads((directory.path / SPEC).read_text())
+    deep = "[" * 900 + "]" * 900
+    text = json.dumps({**data, "config": {"x": "DEEP"}}).replace('"DEEP"', deep)
+    (directory.path / SPEC).write_text(text)
+    done = CliRunner().invoke(cli, ["convert", str(tmp_path)])
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit)
+    assert f"{directory.name}: left as it is: " in done.stderr
 
 
 @pytest.mark.parametrize(

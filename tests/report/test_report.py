@@ -23,7 +23,7 @@ from textbench.cli import cli
 from textbench.contracts.errors import UserError
 from textbench.judge import published
 from textbench.plan import registry
-from textbench.report import pictures, write_report
+from textbench.report import data, pictures, write_report
 from textbench.report.definitions import HERE, figure_specs, row_names, table_specs
 from textbench.report.differences import compare
 from textbench.report.layout import layout, to_csv, to_latex, to_markdown
@@ -623,10 +623,16 @@ def test_thirty_rows_with_long_unicode_names_are_reported(tmp_path: Path) -> Non
     assert r"tr\`{e}s" in tex
 
 
+@pytest.mark.parametrize("part", [1, 7, data.PART])
 @pytest.mark.parametrize("fill", [full_store, nasty_store])
 def test_data_csv_is_the_tidy_frame(
-    tmp_path: Path, no_figures: None, fill: Callable[[Path], Path]
+    tmp_path: Path,
+    no_figures: None,
+    monkeypatch: pytest.MonkeyPatch,
+    fill: Callable[[Path], Path],
+    part: int,
 ) -> None:
+    monkeypatch.setattr(data, "PART", part)
     store = fill(tmp_path / "results")
     write_report(store, tmp_path / "out")
     read = pd.read_csv(

@@ -111,5 +111,5 @@ def test_what_the_page_says_of_the_last_two(target: Target, runs: pd.DataFrame) 
     leaked = f"leakgan:tuned-k{TRIALS}"
     assert reached[leaked] == reached["leakgan"] == 0
     sums = both(end).groupby("label").mean()
-    told = f"nearest ends with a sum of {sums[leaked]:.2f} instead of {sums['leakgan']:.2f}."
-    assert told in page
+    pair = [f"{sums[label]:.2f}" for label in (leaked, "leakgan")]
+    assert f"a sum of {pair[0]} instead of {pair[1]} (means of three, not tested)." in page

@@ -39,7 +39,7 @@ def command(store: Path) -> None:
         try:
             run.check_place("it is not read")
             converted += convert(run, _described, summaries, partial(_say, run.name))
-        except UNREADABLE as error:
+        except (*UNREADABLE, ValueError, RecursionError) as error:  # text, nesting of no record
             broken.append(run.name)
             click.echo(printable(f"{run.name}: left as it is: {one_line(error)}"), err=True)
     known = len(runs) - converted - len(broken)

@@ -94,13 +94,20 @@ def _convert(
         for name, check in ((METRICS, records.evaluation), (EVALUATIONS, records.later))
         if (directory.path / name).exists()
     }
-    if directory.status().status != "done":
+    if not _is_done(directory):
         aside = directory.set_aside([CHECKPOINT, PREVIOUS])
         if aside:  # it counts bytes of the logs as they were
             say(f"its checkpoint goes with the old logs, and is in {aside}: it will start again")
     for name, content in logs.items():
         directory.replace(name, content)
     directory.write_json(SPEC, {**spec, "hash": data["hash"], "schema": SCHEMA})
+
+
+def _is_done(directory: RunDirectory) -> bool:
+    try:
+        return directory.status().status == "done"
+    except DamagedError:  # which `textbench run` mends
+        return False
 
 
 def _converted(
