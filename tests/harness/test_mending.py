@@ -13,6 +13,7 @@ import pytest
 import torch
 from damaged_stores import Store, call
 
+from textbench.cli.dry_run import say_what_would_run
 from textbench.run import checkpoint, worker
 from textbench.run.conditions import Conditions
 from textbench.run.local import LocalEngine
@@ -71,7 +72,11 @@ def test_a_finished_run_that_lost_its_status_is_not_trained_again(
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "generator.pt"])
 def test_what_may_not_be_read_is_not_trained_again(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
 ) -> None:
     results = store.copy(tmp_path)
     (spec, _) = kinds.specs()
@@ -87,6 +92,8 @@ def test_what_may_not_be_read_is_not_trained_again(
     monkeypatch.setattr(files, "read_start", refuses)
     ((_, status),) = LocalEngine(results, jobs=1).map([spec])
     assert (status.status, status.reason) == ("failed", f"{name}: Permission denied")
+    say_what_would_run(results, [spec])
+    assert capsys.readouterr().out.startswith("fail    ")
     monkeypatch.undo()
     after = {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
     assert after == before

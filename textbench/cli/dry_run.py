@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textbench.contracts.errors import one_line, printable
+from textbench.contracts.errors import UserError, one_line, printable
 from textbench.run.changed import code_here, goes_on_with_other_code
 from textbench.run.endings import not_done
 from textbench.store.directory import RunDirectory
-from textbench.store.read import UNREADABLE
 from textbench.store.rows import FINISHED, SPEC, Status
 
 if TYPE_CHECKING:
@@ -26,8 +25,11 @@ def say_what_would_run(results: Path, specs: Sequence[Spec]) -> None:
     code = cache(code_here)
     for spec in specs:
         directory = RunDirectory(spec.directory(results))
-        status, wrong = _looked_at(directory, spec)
-        action = "skip" if status.status in FINISHED else "resume" if status.step else "run"
+        try:
+            status, wrong = _looked_at(directory, spec)
+            action = "skip" if status.status in FINISHED else "resume" if status.step else "run"
+        except OSError as error:  # which says nothing of the run, and stops it
+            action, wrong = "fail", one_line(error)
         if action == "resume" and goes_on_with_other_code(directory, code(spec.trainer)):
             wrong = "its steps so far were made by other code"
         line = f"{action:<6}  {directory.path}  ({spec.label} seed {spec.seed})"
@@ -36,12 +38,16 @@ def say_what_would_run(results: Path, specs: Sequence[Spec]) -> None:
 
 
 def _looked_at(directory: RunDirectory, spec: Spec) -> tuple[Status, str]:
-    """Return where a run stands and what will have to be mended; nothing is changed."""
+    """Return where a run stands and what will have to be mended; nothing is changed.
+
+    Raises:
+        OSError: A file of it may not be read.
+    """
     try:
         status = directory.status()
         if os.path.lexists(directory.path / SPEC):
             directory.spec()
         wrong = not_done(directory, spec.hash, status) if status.status == "done" else ""
-    except UNREADABLE as error:
+    except UserError as error:
         wrong = one_line(error)
     return (Status("interrupted"), wrong) if wrong else (status, "")
