@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import damage as kinds
@@ -217,6 +218,23 @@ def test_sound_lines_are_taken_at_once() -> None:
     assert quick.evaluations([json.dumps(EVALUATION).encode()] * 3) == [EVALUATION] * 3
 
 
+def test_what_a_newer_version_added_is_left_out_and_must_still_be_json() -> None:
+    def line(known: dict[str, object], added: bytes) -> bytes:
+        return json.dumps(known).encode()[:-1] + b', "x": ' + added + b"}"
+
+    kinds: list[tuple[dict[str, object], Callable[[Sequence[bytes]], object]]] = [
+        (EVALUATION, quick.evaluations),
+        (LOSS, quick.log_entries),
+        (EPOCH, quick.log_entries),
+    ]
+    for known, at_once in kinds:
+        assert at_once([line(known, b'[{"y": null}, 1e3, "\\u00e9"]')]) == [known]
+        for wrong in (b"NaN", b"01", b'"\xff"', b'"\\ud800"', b"[" * 100_000):
+            assert at_once([line(known, wrong)]) is None, wrong
+            with pytest.raises(DamagedError):
+                parse_object(line(known, wrong), "row")
+
+
 def test_lines_are_taken_at_once_only_where_each_is_an_object_of_its_own() -> None:
     one = json.dumps(EVALUATION).encode()
     for cut in ((b', "x": 1', b'"y": 1}'), (b', "x": [{}', b"{}]}")):
@@ -225,7 +243,7 @@ def test_lines_are_taken_at_once_only_where_each_is_an_object_of_its_own() -> No
         assert quick.evaluations([one + b"," + one, begun, rest]) is None  # as many as lines
     assert quick.evaluations([one + b"," + one]) is None
     assert quick.evaluations([one, b"", one]) is None
-    assert quick.evaluations([]) is None
+    assert quick.evaluations([]) == []
 
 
 @settings(max_examples=300)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +10,6 @@ from typing import TypeVar
 from textbench.contracts.plain import JsonObject
 from textbench.store import files
 from textbench.store.files import DamagedError
-from textbench.store.quick import LONG
 
 T = TypeVar("T")
 
@@ -116,15 +114,12 @@ class Folder:
             name: The file.
             check: Is told a row and what to call it; returns it, or raises.
             quick: Returns the rows of sound lines, without more ado, or None: ``check`` decides.
-                Asked of long files, and of others once a long one was read.
         """
         content = self.content(name)
-        # Where pydantic is imported already, the quick way costs a short file nothing.
-        long = len(content) >= LONG or "pydantic" in sys.modules
         *lines, last = content.split(b"\n")
         if files.is_whole(last):
             lines.append(last)
-        found = quick(lines) if long else None
+        found = quick(lines)
         if found is None:
             found = []
             for number, line in enumerate(lines, 1):

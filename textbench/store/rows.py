@@ -30,9 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NotRequired
-
-from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
+from typing import Literal, NotRequired, TypedDict
 
 from textbench.contracts.number import Direction
 from textbench.contracts.plain import JsonObject
