@@ -72,4 +72,6 @@ def test_few_runs_are_worth_no_process(store: Path, monkeypatch: pytest.MonkeyPa
     read_by(3, store)
     monkeypatch.setattr(logs, "SHARE", 2)
     read_by(3, store)
-    assert asked == [(1, 1), (3, 3)]
+    read_by(2, store)
+    read_by(1, store)
+    assert asked == [(1, 1), (2, 3), (1, 2), (1, 1)]

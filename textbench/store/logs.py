@@ -30,11 +30,12 @@ def parsing(runs: Sequence[RecordedRun], processes: int) -> Iterator[Callable[[]
 
     Args:
         runs: Where they are many, other processes parse them while this one goes on.
-        processes: At most so many.
+        processes: At most so many, this one among them: it imports what comes next meanwhile.
     """
-    shares = max(1, min(processes, len(runs) // SHARE))
+    others = min(processes - 1, len(runs) // SHARE)
+    shares = max(1, others)
     parts = [partial(_parse, runs[first::shares]) for first in range(shares)]
-    with beside(parts, shares) as waiting:
+    with beside(parts, others + 1) as waiting:
         yield lambda: dict(chain.from_iterable(part().items() for part in waiting))
 
 
