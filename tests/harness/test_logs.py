@@ -9,6 +9,7 @@ import pytest
 from stores import make_run, points, spec
 
 from textbench.store import logs
+from textbench.store.directory import RunDirectory
 from textbench.store.frames import Frames, frames, load_curves, load_results
 from textbench.store.read import read_store
 
@@ -28,9 +29,8 @@ def store(tmp_path: Path) -> Path:
 
 
 def read_by(processes: int, store: Path) -> Frames:
-    found = read_store(store)
-    with logs.parsing(found.rows, processes) as parsed:
-        return frames(found, parsed)
+    with logs.reading(store, processes) as read:
+        return frames(*read())
 
 
 def test_frames_are_the_same_in_any_number_of_processes(
@@ -64,14 +64,38 @@ def test_few_runs_are_worth_no_process(store: Path, monkeypatch: pytest.MonkeyPa
     asked: list[tuple[int, int]] = []
     plain = logs.beside
 
-    def counted(jobs: list, processes: int):  # type: ignore[no-untyped-def, type-arg]
-        asked.append((len(jobs), processes))
-        return plain(jobs, processes)
+    def counted(jobs: list, others: int):  # type: ignore[no-untyped-def, type-arg]
+        asked.append((len(jobs), others))
+        return plain(jobs, others)
 
     monkeypatch.setattr(logs, "beside", counted)
     read_by(3, store)
-    monkeypatch.setattr(logs, "SHARE", 2)
-    read_by(3, store)
-    read_by(2, store)
-    read_by(1, store)
-    assert asked == [(1, 1), (2, 3), (1, 2), (1, 1)]
+    monkeypatch.setattr(logs, "SHARE", 3)
+    for processes in (3, 2, 1):
+        read_by(processes, store)
+    assert asked == [(1, 0), (3, 2), (3, 1), (3, 0)]
+
+
+def test_what_another_process_read_is_what_is_read_here(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unreadable folders, rows at other temperatures and warm-ups among them."""
+    (run,) = store.glob("*/mle/s3-*")
+    (run / "spec.json").write_text("no JSON")
+    (sharpened,) = store.glob("*/mle/s0-*")
+    later = {"time": "", "textbench": "", "alpha": 1.5, "samples": 9, "options": []}
+    RunDirectory(sharpened).append("evaluations.jsonl", {**later, "metrics": {}})
+    monkeypatch.setattr(logs, "SHARE", 1)
+    here = read_store(store)
+    with logs.reading(store, 3) as read:
+        there, parsed = read()
+    assert [row.name for row in there.rows] == [row.name for row in here.rows] == list(parsed)
+    assert [run.name for run in there.runs] == [run.name for run in here.runs]
+    assert (len(there.rows), len(there.runs)) == (8, 7)
+    assert there.unreadable == here.unreadable and len(here.unreadable) == 1
+    for one, other in zip(there.rows, here.rows, strict=True):
+        known = (other.spec, other.status, other.starts, other.hash, other.group)
+        assert (one.spec, one.status, one.starts, one.hash, one.group) == known
+        assert one.directory.path == other.directory.path
+        before, warmup = there.warmup_of(one), here.warmup_of(other)
+        assert (before and before.name) == (warmup and warmup.name)

@@ -32,12 +32,13 @@ def test_values_come_in_the_order_of_the_jobs_and_from_other_processes() -> None
 
 @pytest.mark.parametrize("count", [3, 0])
 def test_with_one_processor_it_is_done_here(count: int) -> None:
-    with beside([partial(who, number) for number in range(count)], 1) as waiting:
+    with beside([partial(who, number) for number in range(count)], 0) as waiting:
         assert [wait() for wait in waiting] == [(number, os.getpid()) for number in range(count)]
 
 
-def test_a_single_job_is_done_beside_what_this_process_does() -> None:
-    with beside([partial(who, 0)], 2) as (wait,):
+@pytest.mark.parametrize("others", [1, 2])
+def test_a_single_job_is_done_beside_what_this_process_does(others: int) -> None:
+    with beside([partial(who, 0)], others) as (wait,):
         assert wait()[1] != os.getpid()
 
 

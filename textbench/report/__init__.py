@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from textbench.contracts.errors import UserError
-from textbench.store.logs import parsing
-from textbench.store.read import read_store
+from textbench.store.logs import reading
 
 
 def write_report(
@@ -37,15 +36,15 @@ def write_report(
     Raises:
         UserError: The store has no readable run, or ``out`` cannot be written.
     """
-    store = read_store(results)
-    with parsing(store.rows, processes) as logs:
+    with reading(results, processes) as read:
         # What comes next takes as long to import as logs to parse; processes that draw share it.
         from textbench.report.figures import import_matplotlib
         from textbench.report.write import write
         from textbench.store.frames import frames
 
         import_matplotlib()
-        found = frames(store, logs)
+        store, logs = read()
+    found = frames(store, logs)
     if not len(found.runs):
         raise UserError(_nothing(results, found.unreadable))
     return write(found, out, say, unicode=unicode, processes=processes)

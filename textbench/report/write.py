@@ -78,7 +78,8 @@ def write(
         # The dearest first: the last to end should be short.
         drawn = sorted(chain.from_iterable(figures), key=lambda job: -job.size)
         work: list[Callable[[], object]] = [csv, *charts, *drawn]
-        with beside(work, processes) as waiting:
+        # This process is done before the figures are: one for each processor draws beside it.
+        with beside(work, processes if processes > 1 else 0) as waiting:
             by_job = dict(zip(work, waiting, strict=True))
             report = Report(output, by_job, styles, conclusions.judge(parts), unicode)
             _write_data(report, parts[0])

@@ -27,18 +27,18 @@ _jobs: Sequence[Callable[[], object]] = ()
 
 
 @contextmanager
-def beside(jobs: Sequence[Callable[[], T]], processes: int) -> Iterator[list[Callable[[], T]]]:
+def beside(jobs: Sequence[Callable[[], T]], others: int) -> Iterator[list[Callable[[], T]]]:
     """Begin jobs in processes of their own; yield a function per job, which waits for its value.
 
-    Where there is one processor, or a system that does not fork or has no semaphores (without a
-    /dev/shm to write to, say), each is done when asked for.
+    Where there are to be no others, or on a system that does not fork or has no semaphores
+    (without a /dev/shm to write to, say), each is done when asked for.
     Values are the same in either case, and come back pickled.
 
     Args:
         jobs: Each is independent of all others.
-        processes: At most so many at a time.
+        others: How many processes there are beside this one, at most.
     """
-    pool = _pool(min(processes, len(jobs))) if processes > 1 and jobs else None
+    pool = _pool(min(others, len(jobs))) if others > 0 and jobs else None
     if pool is None:
         yield list(jobs)
         return

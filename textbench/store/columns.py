@@ -26,43 +26,47 @@ class Texts(NamedTuple):
     """A column of texts, which are few: each is kept once."""
 
     known: list[str]
-    codes: NDArray[np.int32]
+    codes: NDArray[np.integer]
     """Of each line, which it is of those known."""
 
 
-class Columns(NamedTuple):
+class Part(NamedTuple):
     """Equally long columns, by name."""
 
     texts: dict[str, Texts]
     numbers: dict[str, NDArray[np.generic]]
 
 
+class Columns(NamedTuple):
+    """A log as columns: what all lines of an entry share is there once, and sent once."""
+
+    entries: Part
+    lines: Part
+    sizes: NDArray[np.int_]
+    """How many lines each entry makes."""
+
+
 def evaluation_columns(run: RecordedRun) -> Columns:
-    """Return the columns of a run's evaluations, a row per metric.
+    """Return the columns of a run's evaluations, a line per metric.
 
     Raises:
         Exception: One of `UNREADABLE`, where a row is not what it should be.
     """
     rows = run.evaluations()
-    sizes = np.array([len(row["metrics"]) for row in rows], dtype=int)
     measured = [one for row in rows for one in row["metrics"].values()]
     numbers = {
-        "evaluation": np.repeat(np.arange(len(rows)), sizes),
-        "warmup": np.zeros(int(sizes.sum()), bool),
-        "step": np.repeat(np.array([row["step"] for row in rows], dtype=int), sizes),
-        "epoch": np.repeat(np.array([row["epoch"] for row in rows], dtype=float), sizes),
-        "final": np.repeat(np.array([row["final"] for row in rows], bool), sizes),
+        "evaluation": np.arange(len(rows)),
+        "warmup": np.zeros(len(rows), bool),
+        "step": np.array([row["step"] for row in rows], dtype=int),
+        "final": np.array([row["final"] for row in rows], bool),
         **{
-            key: np.repeat(np.array([row[key] for row in rows], dtype=float), sizes)
-            for key in ("seconds", "cpu_seconds")
+            key: np.array([row[key] for row in rows], dtype=float)
+            for key in ("epoch", "seconds", "cpu_seconds")
         },
-        "value": np.array([one["value"] for one in measured], dtype=float),
     }
     for name in dict.fromkeys(chain.from_iterable(row["ledger"] for row in rows)):
-        counts = np.array([row["ledger"].get(name) for row in rows], dtype=float)
-        numbers[name] = np.repeat(counts, sizes)
+        numbers[name] = np.array([row["ledger"].get(name) for row in rows], dtype=float)
     texts = {
-        "phase": _texts([row["phase"] for row in rows], sizes),
         "metric": _texts([name for row in rows for name in row["metrics"]]),
         "na_reason": _texts([one.get("reason", "") for one in measured]),
         **{
@@ -70,11 +74,16 @@ def evaluation_columns(run: RecordedRun) -> Columns:
             for key in ("protocol", "direction", "unit", "summary")
         },
     }
-    return Columns(texts, numbers)
+    values = np.array([one["value"] for one in measured], dtype=float)
+    return Columns(
+        Part({"phase": _texts([row["phase"] for row in rows])}, numbers),
+        Part(texts, {"value": values}),
+        np.array([len(row["metrics"]) for row in rows], dtype=int),
+    )
 
 
 def log_columns(run: RecordedRun) -> Columns:
-    """Return the columns of a run's log, a row per quantity.
+    """Return the columns of a run's log, a line per quantity.
 
     Raises:
         Exception: One of `UNREADABLE`, where a row is not what it should be.
@@ -86,19 +95,22 @@ def log_columns(run: RecordedRun) -> Columns:
         else {"seconds": row["seconds"], "cpu_seconds": row["cpu_seconds"], **row["ledger"]}
         for row in rows
     ]
-    sizes = np.array([len(one) for one in values], dtype=int)
     numbers = {
-        "warmup": np.zeros(int(sizes.sum()), bool),
-        "step": np.repeat(np.array([row["step"] for row in rows], dtype=int), sizes),
-        "epoch": np.repeat(np.array([row["epoch"] for row in rows], dtype=int), sizes),
-        "value": np.array([v for one in values for v in one.values()], dtype=float),
+        "warmup": np.zeros(len(rows), bool),
+        "step": np.array([row["step"] for row in rows], dtype=int),
+        "epoch": np.array([row["epoch"] for row in rows], dtype=int),
     }
     texts = {
-        "kind": _texts([row["kind"] for row in rows], sizes),
-        "phase": _texts([row["phase"] for row in rows], sizes),
-        "name": _texts([name for one in values for name in one]),
+        "kind": _texts([row["kind"] for row in rows]),
+        "phase": _texts([row["phase"] for row in rows]),
     }
-    return Columns(texts, numbers)
+    names = _texts([name for one in values for name in one])
+    found = np.array([v for one in values for v in one.values()], dtype=float)
+    return Columns(
+        Part(texts, numbers),
+        Part({"name": names}, {"value": found}),
+        np.array([len(one) for one in values], dtype=int),
+    )
 
 
 def placed(columns: Columns, *, warmup: bool, start: int) -> Columns:
@@ -109,25 +121,29 @@ def placed(columns: Columns, *, warmup: bool, start: int) -> Columns:
         warmup: They stand before those of a run that started from it.
         start: How many evaluations stand before them.
     """
-    numbers = {**columns.numbers}
+    numbers = {**columns.entries.numbers}
     if warmup:
         numbers["warmup"] = np.ones_like(numbers["warmup"])
     if "final" in numbers:
         numbers["final"] = numbers["final"].astype(bool) & (not warmup)
     if "evaluation" in numbers:
         numbers["evaluation"] = numbers["evaluation"].astype(int) + start
-    return columns._replace(numbers=numbers)
+    return columns._replace(entries=columns.entries._replace(numbers=numbers))
 
 
-def _texts(values: list[str], times: int | NDArray[np.int_] = 1) -> Texts:
+def _texts(values: list[str]) -> Texts:
     known = {text: code for code, text in enumerate(dict.fromkeys(values))}
-    codes = np.fromiter(map(known.__getitem__, values), np.int32, len(values))
-    return Texts(list(known), np.repeat(codes, times))
+    kind = np.uint8 if len(known) <= 256 else np.int32  # a fourth of what another process sends
+    return Texts(list(known), np.fromiter(map(known.__getitem__, values), kind, len(values)))
 
 
-def repeated(text: str, size: int) -> Texts:
-    """Return a column of one text."""
-    return Texts([text], np.zeros(size, np.int32))
+def of_one(values: Mapping[str, object]) -> Part:
+    """Return columns of one line."""
+    texts = {key: v for key, v in values.items() if isinstance(v, str)}
+    return Part(
+        {key: Texts([text], np.zeros(1, np.uint8)) for key, text in texts.items()},
+        {key: np.array([v]) for key, v in values.items() if key not in texts},
+    )
 
 
 def joined(parts: Sequence[Texts]) -> Texts:
@@ -136,6 +152,17 @@ def joined(parts: Sequence[Texts]) -> Texts:
     place = {text: code for code, text in enumerate(known)}
     codes = [np.array([place[t] for t in part.known], np.int32)[part.codes] for part in parts]
     return Texts(known, np.concatenate(codes))
+
+
+def one_below_the_other(parts: Sequence[Part]) -> Part:
+    """Return the columns of parts, one below the other; a number that a part lacks is NaN there."""
+    texts = {key: joined([part.texts[key] for part in parts]) for key in parts[0].texts}
+    numbers: dict[str, NDArray[np.generic]] = {}
+    for key in dict.fromkeys(chain.from_iterable(part.numbers for part in parts)):
+        gaps = (np.full(len(next(iter(part.numbers.values()))), np.nan) for part in parts)
+        mine = [part.numbers.get(key, gap) for part, gap in zip(parts, gaps, strict=True)]
+        numbers[key] = np.concatenate(mine)
+    return Part(texts, numbers)
 
 
 def without_rows(columns: Sequence[str], objects: Sequence[str] = ()) -> pd.DataFrame:

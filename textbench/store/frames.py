@@ -9,16 +9,15 @@ Every log is parsed once, column by column: a store of 200 runs has 300,000 rows
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from textbench.store import columns as of_run
-from textbench.store.columns import Columns, Texts, evaluation_columns, log_columns
-from textbench.store.logs import Logs, or_why, parsing
+from textbench.store.columns import Columns, evaluation_columns, log_columns
+from textbench.store.logs import Logs, or_why, parse
 from textbench.store.read import RecordedRun, Results, hardware, product_rate, read_store
 from textbench.store.rows import (
     CURVE,
@@ -115,19 +114,16 @@ def load_runs(directory: str | Path) -> pd.DataFrame:
     return _reported(directory, lambda store: _runs(store, store.runs))
 
 
-def frames(store: Results, parsed: Callable[[], dict[str, Logs]] | None = None) -> Frames:
+def frames(store: Results, parsed: Mapping[str, Logs] | None = None) -> Frames:
     """Read everything of a store that a report or a comparison needs; unreadable runs are left out.
 
     Text columns are categories, which makes grouping and comparing them several times as fast.
 
     Args:
         store: As of `read_store`; whatever of it cannot be read is noted there.
-        parsed: Waits for what other processes parse (`textbench.store.logs.parsing`).
+        parsed: The logs of its runs (`textbench.store.logs.reading`); else they are read here.
     """
-    if parsed is None:
-        with parsing(store.rows, 1) as alone:
-            return frames(store, alone)
-    read = parsed()
+    read = {run.name: parse(run) for run in store.rows} if parsed is None else parsed
     results = _results(store, lambda run: read[run.name].evaluations, compact=True)
     logs = _logs(store, lambda run: read[run.name].log, compact=True)
     sound = [run for run in store.rows if run.name not in store.unreadable]
@@ -237,8 +233,7 @@ def _collect(
                 store.unreadable[one.name] = f"{file}: {part}"
                 continue
             found.append((run, of_run.placed(part, warmup=warmup, start=start)))
-            counted = part.numbers.get("evaluation")
-            start = int(counted[-1]) + 1 if counted is not None and len(counted) else 0
+            start = len(part.sizes)
     return _joined(
         [one for one in found if one[0].name not in store.unreadable],
         [*RUN_COLUMNS, *columns],
@@ -252,30 +247,27 @@ def _joined(
     import numpy as np
     import pandas as pd
 
-    sizes = [len(part.numbers["value"]) for _, part in found]
-    if not sum(sizes):
+    parts = [part for _, part in found]
+    lines = [int(part.sizes.sum()) for part in parts]
+    if not sum(lines):
         return of_run.without_rows(columns)
-    who = [identity(run) for run, _ in found]
-    texts: dict[str, list[Texts]] = {}
     data: dict[str, object] = {}
-    for key in RUN_COLUMNS:
-        values = [one[key] for one in who]
-        if isinstance(values[0], str):
-            texts[key] = [of_run.repeated(str(v), n) for v, n in zip(values, sizes, strict=True)]
-        else:
-            data[key] = np.repeat(np.array(values), sizes)
-    for key in found[0][1].texts:
-        texts[key] = [part.texts[key] for _, part in found]
-    for key in dict.fromkeys(chain.from_iterable(part.numbers for _, part in found)):
-        gaps = (np.full(size, np.nan) for size in sizes)
-        mine = [part.numbers.get(key, gap) for (_, part), gap in zip(found, gaps, strict=True)]
-        data[key] = np.concatenate(mine)
-    for key, parts in texts.items():
-        known, codes = of_run.joined(parts)
-        if compact:
-            data[key] = pd.Categorical.from_codes(codes, pd.Index(known))
-        else:
-            data[key] = np.array(known, dtype=object)[codes]
+    for level, times in (
+        (
+            [of_run.of_one({key: identity(run)[key] for key in RUN_COLUMNS}) for run, _ in found],
+            lines,
+        ),
+        ([part.entries for part in parts], np.concatenate([part.sizes for part in parts])),
+        ([part.lines for part in parts], 1),
+    ):
+        texts, numbers = of_run.one_below_the_other(level)
+        data |= {key: np.repeat(column, times) for key, column in numbers.items()}
+        for key, (known, few) in texts.items():
+            codes = np.repeat(few, times)
+            if compact:
+                data[key] = pd.Categorical.from_codes(codes, pd.Index(known))
+            else:
+                data[key] = np.array(known, dtype=object)[codes]
     frame = pd.DataFrame({key: data[key] for key in dict.fromkeys([*columns, *data])})
     for key in ("epoch", *(k for k in data if k not in columns)):
         if key in frame and np.array_equal(frame[key], np.floor(frame[key])):

@@ -59,6 +59,10 @@ class Lock:
         self._forked = False
         """Whether this is the copy of a lock that a forked child has inherited."""
 
+    def __reduce__(self) -> tuple[type[Lock], tuple[Path]]:
+        """Be sent to another process, which does not hold it."""
+        return Lock, (self.folder,)
+
     def acquire(self) -> bool:
         """Take the lock for this process; False if another live process holds it.
 

@@ -1,4 +1,4 @@
-"""The logs of runs, parsed once each, in several processes where there are many."""
+"""A store's runs and their logs, read once each, in several processes where there are many."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
 from textbench.contracts.errors import one_line
 from textbench.store.beside import beside
 from textbench.store.columns import Columns, evaluation_columns, log_columns
-from textbench.store.read import UNREADABLE, RecordedRun
+from textbench.store.directory import RunDirectory
+from textbench.store.read import UNREADABLE, Found, RecordedRun, Results, look
 
 SHARE = 25
-"""Runs whose logs are worth a process of their own."""
+"""Runs that are worth another process; so many are handed over at a time."""
 
 
 class Logs(NamedTuple):
@@ -24,23 +26,37 @@ class Logs(NamedTuple):
     log: Columns | str
 
 
+Read = tuple[Results, dict[str, Logs]]
+"""A store's runs, and their logs by the runs' names."""
+
+
 @contextmanager
-def parsing(runs: Sequence[RecordedRun], processes: int) -> Iterator[Callable[[], dict[str, Logs]]]:
-    """Begin to parse the logs of runs; yield what waits for them, by the runs' names.
+def reading(directory: Path, processes: int) -> Iterator[Callable[[], Read]]:
+    """Begin to read a store; yield what waits for its runs and their logs.
 
     Args:
-        runs: Where they are many, other processes parse them while this one goes on.
-        processes: At most so many, this one among them: it imports what comes next meanwhile.
+        directory: The store. Where its runs are many, other processes read them meanwhile.
+        processes: At most so many, this one among them: it has something else to do.
     """
-    others = min(processes - 1, len(runs) // SHARE)
-    shares = max(1, others)
-    parts = [partial(_parse, runs[first::shares]) for first in range(shares)]
-    with beside(parts, others + 1) as waiting:
-        yield lambda: dict(chain.from_iterable(part().items() for part in waiting))
+    runs = list(RunDirectory.find(directory))
+    jobs = [partial(_read, runs[at : at + SHARE]) for at in range(0, len(runs), SHARE)]
+    with beside(jobs, processes - 1 if len(runs) >= SHARE else 0) as waiting:
+        yield lambda: _together([part() for part in waiting])
 
 
-def _parse(runs: Sequence[RecordedRun]) -> dict[str, Logs]:
-    return {r.name: Logs(or_why(evaluation_columns, r), or_why(log_columns, r)) for r in runs}
+def _read(runs: Sequence[RunDirectory]) -> list[tuple[Found, dict[str, Logs]]]:
+    return [(one, {row.name: parse(row) for row in one.rows}) for one in map(look, runs)]
+
+
+def _together(parts: Sequence[list[tuple[Found, dict[str, Logs]]]]) -> Read:
+    found = list(chain.from_iterable(parts))
+    logs = {name: log for _, own in found for name, log in own.items()}
+    return Results(one for one, _ in found), logs
+
+
+def parse(run: RecordedRun) -> Logs:
+    """Parse both logs of a run."""
+    return Logs(or_why(evaluation_columns, run), or_why(log_columns, run))
 
 
 def or_why(read: Callable[[RecordedRun], Columns], run: RecordedRun) -> Columns | str:

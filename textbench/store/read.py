@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from textbench.contracts.errors import UserError, one_line
 from textbench.contracts.spec import Spec
@@ -117,16 +118,32 @@ def _extended(row: EvaluationRow, later: list[LaterRow]) -> EvaluationRow:
     return {**row, "metrics": {**row["metrics"], **new}}
 
 
+class Found(NamedTuple):
+    """What lies in one run directory."""
+
+    name: str
+    """The directory's, as text: the bytes of a folder's name may be none."""
+    rows: tuple[RecordedRun, ...]
+    """The run, and itself at other inverse temperatures that it was evaluated at."""
+    reason: str = ""
+    """Why there are none."""
+
+
 class Results:
     """Every readable run of a directory, and what could not be read."""
 
-    def __init__(self, runs: list[RecordedRun], unreadable: dict[str, str]) -> None:
-        self.runs = runs
-        self.rows = [row for run in runs for row in (run, *_tempered(run))]
+    def __init__(self, found: Iterable[Found]) -> None:
+        self.rows: list[RecordedRun] = []
         """The runs, each followed by itself at other inverse temperatures it was evaluated at."""
-        self.unreadable = unreadable
+        self.runs: list[RecordedRun] = []
+        self.unreadable: dict[str, str] = {}
         """Run name and the reason, one line each; grows while logs are read."""
-        self._by_hash = {run.hash: run for run in reversed(runs)}
+        for one in found:
+            self.rows += one.rows
+            self.runs += one.rows[:1]
+            if not one.rows:
+                self.unreadable[one.name] = one.reason
+        self._by_hash = {run.hash: run for run in reversed(self.runs)}
 
     def warmup_of(self, run: RecordedRun) -> RecordedRun | None:
         """Return the run that ``run`` started from, if it did and if it is in the store."""
@@ -135,13 +152,17 @@ class Results:
 
 def read_store(directory: str | Path) -> Results:
     """Read every run's spec, status and environment; logs are read when asked for."""
-    runs: list[RecordedRun] = []
-    unreadable: dict[str, str] = {}
-    for found in RunDirectory.find(Path(directory)):
-        # The bytes of a folder's name may be no text.
-        with noting(unreadable, os.fsencode(found.name).decode(errors="backslashreplace")):
-            runs.append(read_run(found))
-    return Results(runs, unreadable)
+    return Results(map(look, RunDirectory.find(Path(directory))))
+
+
+def look(directory: RunDirectory) -> Found:
+    """Read a run as of `read_run`; one that cannot be read is noted, not raised."""
+    name = os.fsencode(directory.name).decode(errors="backslashreplace")
+    try:
+        run = read_run(directory)
+    except UNREADABLE as error:
+        return Found(name, (), one_line(error))
+    return Found(name, (run, *_tempered(run)))
 
 
 def read_run(directory: RunDirectory) -> RecordedRun:
