@@ -14,9 +14,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from hypothesis import example, given
+from hypothesis import strategies as st
 from stores import make_run, points, spec
 
 from textbench.cli import cli
@@ -642,6 +645,13 @@ def test_data_csv_is_the_tidy_frame(
     assert list(read.columns) == list(frame.columns)
     for column in frame.columns:
         assert read[column].tolist() == frame[column].tolist(), column
+
+
+@given(st.lists(st.floats() | st.floats(-4, 16).map(lambda e: 10**e)))
+@example([1e16, 9999999999999998.0, 1e-4, 9.999999999999999e-05, -0.0, 5e-324, math.nan, math.inf])
+def test_digits_are_those_of_repr(values: list[float]) -> None:
+    expected = ["" if math.isnan(value) else repr(value) for value in values]
+    assert data.digits(np.array(values, float)) == expected
 
 
 @pytest.mark.parametrize("status", ["queued", "running", "failed", "diverged", "interrupted"])

@@ -70,7 +70,12 @@ def of_curve(lines: pd.DataFrame) -> pd.DataFrame:
 
 def of_row(frame: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
     """Return the lines of a table's row, by its label and group."""
-    return frame[(frame["label"] == key[0]) & (frame["group"] == key[1])]
+    return frame[_is_of(frame, key)]
+
+
+def _is_of(frame: pd.DataFrame, key: Key) -> NDArray[np.bool_]:
+    label, group = ((frame[name] == own).to_numpy(bool) for name, own in zip(KEY, key, strict=True))
+    return label & group
 
 
 def best(
@@ -246,9 +251,12 @@ def sample(measured: pd.DataFrame, key: tuple[str, str]) -> tuple[dict[int, floa
         measured: What the functions above return.
         key: The row's label and group.
     """
-    mine = of_row(measured, key)
-    if not len(mine):
+    mine = _is_of(measured, key)  # no frame of its own: hundreds of samples are taken
+    protocols = measured["protocol"].to_numpy(object)[mine]
+    if not len(protocols):
         return {}, ""
-    protocol = str(Counter(mine["protocol"]).most_common(1)[0][0])
-    kept = mine[mine["protocol"] == protocol]
-    return dict(zip(kept["seed"].astype(int), kept["value"].astype(float), strict=True)), protocol
+    protocol = str(Counter(protocols).most_common(1)[0][0])
+    kept = protocols == protocol
+    seeds = measured["seed"].to_numpy(int)[mine][kept].tolist()
+    values = measured["value"].to_numpy(float)[mine][kept].tolist()
+    return dict(zip(seeds, values, strict=True)), protocol
