@@ -61,11 +61,14 @@ def of_curve(lines: pd.DataFrame) -> pd.DataFrame:
     That is the protocol of its own last evaluation but the final one, which may draw more samples,
     and then its number is another one.
     """
-    own = lines[~lines["warmup"].astype(bool)]
-    regular = own[~own["final"].astype(bool)]
-    last = [part.groupby("run", observed=True)["protocol"].last() for part in (regular, own, lines)]
-    usual = last[0].combine_first(last[1]).combine_first(last[2])
-    return lines[lines["protocol"] == lines["run"].map(usual)]
+    runs, names = pd.factorize(lines["run"])
+    protocols, _ = pd.factorize(lines["protocol"])
+    own = ~lines["warmup"].to_numpy(bool)
+    usual = np.zeros(len(names), int)
+    for part in (np.ones_like(own), own, own & ~lines["final"].to_numpy(bool)):
+        usual[runs[part]] = protocols[part]  # of a run's several the last stays
+    kept: pd.DataFrame = lines[protocols == usual[runs]]
+    return kept
 
 
 def of_row(frame: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:

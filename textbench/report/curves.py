@@ -48,8 +48,8 @@ class Curve:
     def lines(self) -> dict[str, NDArray[np.float64]]:
         """Each run's ``(points, 2)``."""
         places = self.points[["x", "value"]].to_numpy(float)
-        at = self.points.groupby("run", sort=False, observed=True).indices
-        return {str(run): places[at[run]] for run in self.points["run"].unique()}
+        runs, names = pd.factorize(self.points["run"])
+        return {str(name): places[runs == run] for run, name in enumerate(names)}
 
     @cached_property
     def mean(self) -> pd.DataFrame:
@@ -94,7 +94,7 @@ def _metric_curves(section: Section, metric: str, x: str) -> list[Curve]:
         return []
     lines = moments(evaluated, (metric, x) if x in evaluated.metrics else (metric,))
     places = lines if x in evaluated.metrics else evaluated.at
-    lines = lines.assign(x=places[x].astype(float), value=lines[metric])
+    lines = lines.assign(x=places.loc[lines.index, x].astype(float), value=lines[metric])
     lines = of_curve(lines[np.isfinite(lines["x"])])
     warm = lines["warmup"].astype(bool)
     last = lines[warm].drop_duplicates("run", keep="last").index
