@@ -101,7 +101,7 @@ def best(section: Section, column: ColumnSpec) -> pd.DataFrame:
     samples, and then its number is another one.
     """
     lines = _lines(section.evaluations, column.metrics)
-    lines["shown"] = section.evaluations.protocol(column.metrics)
+    lines["shown"] = lines["protocol"]
     complete = of_curve(lines[lines["reason"] == ""])
     numbers = list(range(len(column.metrics)))
     judged = complete.assign(value=complete[numbers].sum(axis=1))
