@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch.nn.functional as F
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -96,8 +96,8 @@ class GOLD(ReweightedTrainer[GOLDConfig], WarmedTrainer[GOLDConfig]):
     def returns(self, reward: Tensor) -> Tensor:
         """Return Q_t = Σ_k discount^k · reward_{t+k}, k = 0..`suffix`, of ``(B, T)``."""
         c, length = self.config, reward.shape[1]
-        beyond = float(self.reward(reward.new_zeros(())))  # p = 1
-        padded = F.pad(reward, (0, c.suffix), value=beyond)
+        beyond = self.reward(reward.new_zeros(len(reward), c.suffix))  # p = 1
+        padded = torch.cat([reward, beyond], dim=1)
         total = reward
         for k in range(1, c.suffix + 1):
             total = total + c.discount**k * padded[:, k : k + length]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -19,12 +20,12 @@ Measure = Callable[..., Any]
 def measure(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Measure:
     """Return ``measure(function, work, rounds=None)``: the benchmark, with its floor noted.
 
-    The machine's rates are measured before and after. Where benchmarks are disabled, the function
-    runs once and nothing is measured.
+    The machine's rates are measured before and after; ``work`` may be None. Where benchmarks are
+    disabled, the function runs once and nothing is measured.
     """
     stash, enabled = request.config.stash, request.config.getoption("benchmark_enable", False)
 
-    def run(function: Callable[[], Any], work: Work, rounds: int | None = None) -> Any:
+    def run(function: Callable[[], Any], work: Work | None, rounds: int | None = None) -> Any:
         if not enabled:
             return benchmark(function)
         _look(stash)
@@ -33,13 +34,9 @@ def measure(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Meas
         else:
             result = benchmark.pedantic(function, rounds=rounds, warmup_rounds=1)
         _look(stash)
-        benchmark.extra_info.update(
-            flops=work.flops,
-            exps=work.exps,
-            bytes=work.bytes,
-            floor_seconds=work.seconds(stash[RATES]),
-            rates=str(stash[RATES]),
-        )
+        if work is not None:
+            benchmark.extra_info.update(asdict(work), floor_seconds=work.seconds(stash[RATES]))
+        benchmark.extra_info["rates"] = str(stash[RATES])
         return result
 
     return run

@@ -46,7 +46,9 @@ KINDS: dict[str, tuple[type[Trainer[Any]], Position]] = {
 }
 
 
-def step_of(kind: type[Trainer[Any]], at: Position, device: torch.device) -> Step:
+def step_of(
+    kind: type[Trainer[Any]], at: Position, device: torch.device, **options: object
+) -> Step:
     """Return one step of a trainer that is set up, its discriminator's load in place."""
     sequences = torch.randint(V, (SEQUENCES, T), generator=stream(0, "bench")).to(device)
     context = Context(
@@ -58,7 +60,7 @@ def step_of(kind: type[Trainer[Any]], at: Position, device: torch.device) -> Ste
         seed=0,
         backbone={"embedding": 32, "hidden": 32},
     )
-    trainer = kind(kind.config_schema(), context)
+    trainer = kind(kind.config_schema(**options), context)
     trainer.setup()
     if at.phase == "adversarial":
         trainer.step(Position("discriminator", 0, 0))

@@ -1,19 +1,24 @@
-"""How the cost of the shared backbone grows, as Markdown tables (those of docs/performance.md).
+"""How the cost of the shared backbone grows: the tables and the figure of docs/performance.md.
 
-    python tests/bench/scaling.py [--axis vocabulary|length|state|batch]
+    python tests/bench/scaling.py [--axis vocabulary|length|state|batch|runs] [--figure FILE]
 
 Around the paper's sizes (V = 5,000, T = 20, embedding and state 32, 64 sequences) one size changes
 at a time. Processor time in ms, the least of several calls, and the share of the floor (`floors`)
-that it reaches.
+that it reaches. Of several runs at once it is the mean time on the clock, the slowest run's.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -40,7 +45,18 @@ AXES = {
     "length": (20, 37, 51, 100),
     "state": (16, 32, 64, 128, 256),
     "batch": (16, 64, 256),
+    "runs": (1, 2, 4),
 }
+
+
+class Point(NamedTuple):
+    """What a part takes at one place of an axis."""
+
+    part: str
+    value: int
+    seconds: float
+    floor: float
+    """Seconds."""
 
 
 def model(sizes: Sizes, width: int) -> LSTMLanguageModel:
@@ -92,36 +108,100 @@ def seconds(function: Callable[[], object], budget: float = 1.5) -> float:
     return min(found)
 
 
-def table(axis: str, values: Iterable[int], rates: Rates) -> Iterator[str]:
+def _run(part: int, begin: Barrier, found: SimpleQueue[float], budget: float = 3.0) -> None:
+    """Be one of several runs: report the mean time on the clock of a call."""
+    torch.set_num_threads(1)
+    _, function, _ = [*parts(Sizes())][part]
+    function()
+    begin.wait()
+    start, calls = time.perf_counter(), 0
+    while time.perf_counter() - start < budget:
+        function()
+        calls += 1
+    found.put((time.perf_counter() - start) / calls)
+
+
+def at_once(count: int, part: int) -> float:
+    """Return the seconds of a call on the clock where so many processes make one; the slowest's."""
+    context = multiprocessing.get_context("spawn")
+    begin, found = context.Barrier(count), context.SimpleQueue()
+    runs = [context.Process(target=_run, args=(part, begin, found)) for _ in range(count)]
+    for run in runs:
+        run.start()
+    taken = [found.get() for _ in runs]
+    for run in runs:
+        run.join()
+    return max(taken)
+
+
+def measured(axis: str, value: int, rates: Rates) -> Iterator[Point]:
+    """Yield what each part takes at one place of an axis."""
+    sizes = Sizes() if axis == "runs" else replace(Sizes(), **{axis: value})
+    for number, (name, function, work) in enumerate(parts(sizes)):
+        taken = at_once(value, number) if axis == "runs" else seconds(function)
+        yield Point(name, value, taken, work.seconds(rates))
+
+
+def table(axis: str, points: Sequence[Point]) -> Iterator[str]:
     """Yield the lines of one table."""
-    for number, value in enumerate(values):
-        sizes = replace(Sizes(), **{axis: value})
-        cells = [f"{value:,}"]
-        names = []
-        for name, function, work in parts(sizes):
-            taken = seconds(function)
-            names.append(name)
-            cells.append(f"{1e3 * taken:.1f} ({work.seconds(rates) / taken:.0%})")
-        if not number:
-            yield "| " + " | ".join([axis, *names]) + " |"
-            yield "|" + "---:|" * (len(names) + 1)
-        yield "| " + " | ".join(cells) + " |"
+    names = list(dict.fromkeys(point.part for point in points))
+    yield "| " + " | ".join([axis, *names]) + " |"
+    yield "|" + "---:|" * (len(names) + 1)
+    for value in dict.fromkeys(point.value for point in points):
+        row = [point for point in points if point.value == value]
+        cells = (
+            f"{1e3 * p.seconds:.1f}" + f" ({p.floor / p.seconds:.0%})" * (axis != "runs")
+            for p in row
+        )
+        yield "| " + " | ".join([f"{value:,}", *cells]) + " |"
+
+
+def draw(found: Mapping[str, Sequence[Point]], file: Path) -> None:
+    """Draw a panel per axis: each part's time as a line, its floor dashed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.1 * len(found), 3.0), layout="constrained")
+    for ax, (axis, points) in zip(
+        figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True
+    ):
+        for number, name in enumerate(dict.fromkeys(point.part for point in points)):
+            mine = [point for point in points if point.part == name]
+            x, y = [p.value for p in mine], [1e3 * p.seconds for p in mine]
+            ax.plot(x, y, "o-", color=f"C{number}", markersize=3, label=name)
+            if axis != "runs":
+                ax.plot(x, [1e3 * p.floor for p in mine], "--", color=f"C{number}", linewidth=0.8)
+        ax.set(
+            xscale="log",
+            yscale="log",
+            xlabel=axis,
+            title=f"{axis} (floor dashed)" * (axis != "runs") or axis,
+        )
+        ax.set_xticks(x, [f"{value:,}" for value in x], rotation=45)
+        ax.minorticks_off()
+        ax.grid(alpha=0.3)
+    first = figure.axes[0]
+    first.set_ylabel("ms")
+    first.legend(fontsize=7)
+    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--axis", choices=AXES, action="append", help="all by default")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw them, too")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     rates = measured_rates()
     for _ in range(4):
         rates = rates.best(measured_rates())
-    print(f"One core: {rates}.\n")
+    print(f"One core: {rates}; {os.cpu_count()} cores.\n")
+    found: dict[str, list[Point]] = {}
     for axis in options.axis or AXES:
-        for line in table(axis, AXES[axis], rates):
-            print(line, flush=True)
-        print()
+        found[axis] = [p for value in AXES[axis] for p in measured(axis, value, rates)]
+        print("\n".join(table(axis, found[axis])), end="\n\n", flush=True)
+    if options.figure:
+        draw(found, options.figure)
     return 0
 
 

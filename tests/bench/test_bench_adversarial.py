@@ -14,6 +14,9 @@ import torch
 from floors import CNN, Model, Work
 from textbench.algorithms.discriminator import TextCNN, filters_for
 from textbench.algorithms.leakgan import LeakGAN
+from textbench.algorithms.maligan import MaliGAN
+from textbench.algorithms.rankgan import RankGAN
+from textbench.algorithms.relgan import RelGAN
 from textbench.algorithms.seqgan import SeqGAN
 from torch import Tensor
 
@@ -23,35 +26,34 @@ from textbench.contracts.streams import stream
 from textbench.contracts.trainer import Context, Position, Trainer
 
 V, T, B = 5000, 20, 64
+TEXT = {"paper": (V, T), "coco": (4700, 37), "news": (5000, 51)}
+"""V and T of the synthetic task and of the two corpora."""
 Measure = Callable[..., Any]
 MakeContext = Callable[..., Context]
 MakeTrainer = Callable[..., Trainer[Any]]
 
 
-def network(length: int = T) -> TextCNN:
-    made = TextCNN(V, filters_for(length))
+def network(vocab_size: int = V, length: int = T) -> TextCNN:
+    made = TextCNN(vocab_size, filters_for(length))
     made.initialise(stream(0, "bench", "discriminator"))
     return made
 
 
-@pytest.fixture(scope="module")
-def discriminator() -> TextCNN:
-    return network()
+def tokens(n: int, vocab_size: int = V, length: int = T) -> Tensor:
+    return torch.randint(vocab_size, (n, length), generator=stream(0, "bench", n))
 
 
-def tokens(n: int, length: int = T) -> Tensor:
-    return torch.randint(V, (n, length), generator=stream(0, "bench", n))
-
-
-def roll_outs(prefixes: int, n: int, batch: int) -> Work:
+def roll_outs(model: Model, prefixes: int, n: int, batch: int) -> Work:
     """Every prefix but the newest draws n times; the newest has one distribution for all n."""
-    rows = sum(t * n * batch + batch for t in range(prefixes))
-    return Model(V).sample(rows)
+    return model.sample(sum(t * n * batch + batch for t in range(prefixes)))
 
 
-def updating(discriminator: TextCNN, length: int) -> Callable[[], float]:
+@pytest.mark.parametrize("corpus", TEXT)
+def test_discriminator_update_of_64_sequences(corpus: str, measure: Measure) -> None:
+    vocab_size, length = TEXT[corpus]
+    discriminator = network(vocab_size, length)
     optimiser = torch.optim.Adam(discriminator.parameters(), lr=1e-4, fused=True)
-    x, labels = tokens(B, length), torch.arange(B) % 2
+    x, labels = tokens(B, vocab_size, length), torch.arange(B) % 2
     rng = stream(0, "bench", "dropout")
 
     def update() -> float:
@@ -61,65 +63,100 @@ def updating(discriminator: TextCNN, length: int) -> Callable[[], float]:
         optimiser.step()
         return loss.item()
 
-    return update
+    work = CNN(filters_for(length), length, vocab_size=vocab_size).update(B)
+    assert measure(update, work) > 0
 
 
-def test_discriminator_update_of_64_sequences(measure: Measure, discriminator: TextCNN) -> None:
-    assert measure(updating(discriminator, T), CNN(filters_for(T)).update(B)) > 0
+@pytest.mark.parametrize("corpus", TEXT)
+@pytest.mark.parametrize("count", [256, 2048])
+def test_discriminator_scores_sequences(count: int, corpus: str, measure: Measure) -> None:
+    vocab_size, length = TEXT[corpus]
+    discriminator, x = network(vocab_size, length), tokens(count, vocab_size, length)
+    work = CNN(filters_for(length), length, vocab_size=vocab_size).score(count)
+    assert measure(lambda: discriminator.real_probability(x), work).shape == (count,)
 
 
-@pytest.mark.parametrize("length", [37, 51])
-def test_discriminator_update_on_text(measure: Measure, length: int) -> None:
-    work = CNN(filters_for(length), length).update(B)
-    assert measure(updating(network(length), length), work) > 0
-
-
-def test_discriminator_scores_256_sequences(measure: Measure, discriminator: TextCNN) -> None:
-    x = tokens(256)
-    scores = measure(lambda: discriminator.real_probability(x), CNN(filters_for(T)).score(256))
-    assert scores.shape == (256,)
-
-
-def test_discriminator_scores_2048_sequences(measure: Measure, discriminator: TextCNN) -> None:
-    x = tokens(2048)
-    scores = measure(lambda: discriminator.real_probability(x), CNN(filters_for(T)).score(2048))
-    assert scores.shape == (2048,)
-
-
-def test_16_roll_outs_of_every_prefix_of_8_sequences(measure: Measure) -> None:
-    model = LSTMLanguageModel(V, T, 32, 32)
+@pytest.mark.parametrize("corpus", TEXT)
+def test_16_roll_outs_of_every_prefix_of_8_sequences(corpus: str, measure: Measure) -> None:
+    vocab_size, length = TEXT[corpus]
+    model = LSTMLanguageModel(vocab_size, length, 32, 32)
     model.initialise(stream(0, "bench", "generator"))
-    x, rng = tokens(8), stream(0, "bench", "roll-outs")
-    completed = measure(lambda: rollouts(model, x, 16, rng), roll_outs(T - 1, 16, 8))
-    assert completed.shape == (T - 1, 16, 8, T)
+    x, rng = tokens(8, vocab_size, length), stream(0, "bench", "roll-outs")
+    work = roll_outs(Model(vocab_size), length - 1, 16, 8)
+    completed = measure(lambda: rollouts(model, x, 16, rng), work)
+    assert completed.shape == (length - 1, 16, 8, length)
 
 
+@pytest.fixture
+def batch(request: pytest.FixtureRequest) -> int:
+    """Of a step that takes seconds: two sequences where nothing is measured."""
+    return B if request.config.getoption("benchmark_enable", False) else 2
+
+
+@pytest.mark.parametrize("corpus", TEXT)
 def test_seqgan_generator_step(
-    measure: Measure,
-    request: pytest.FixtureRequest,
-    make_context: MakeContext,
-    make_trainer: MakeTrainer,
+    corpus: str, batch: int, measure: Measure, make_context: MakeContext, make_trainer: MakeTrainer
 ) -> None:
-    batch = B if request.config.getoption("benchmark_enable", False) else 2
-    context = make_context(V, T, embedding=32, hidden=32, size=640)
+    vocab_size, length = TEXT[corpus]
+    context = make_context(vocab_size, length, embedding=32, hidden=32, size=640)
     trainer, n = make_trainer(SeqGAN, context, batch=batch), 16
-    G, D = Model(V), CNN(filters_for(T))
-    work = roll_outs(T - 1, n, batch) + D.score(((T - 1) * n + 1) * batch)
-    work = work + G.sample(batch * T) + G.update(batch * T)
+    G, D = Model(vocab_size), CNN(filters_for(length), length, vocab_size=vocab_size)
+    work = roll_outs(G, length - 1, n, batch) + D.score(((length - 1) * n + 1) * batch)
+    work = work + G.sample(batch * length) + G.update(batch * length)
     logged = measure(lambda: trainer.step(Position("adversarial", 0, 0)), work, rounds=3)
     assert 0 < logged["reward"] < 1
 
 
+def test_maligan_generator_step(
+    measure: Measure, make_context: MakeContext, make_trainer: MakeTrainer
+) -> None:
+    context = make_context(V, T, embedding=32, hidden=32, size=640)
+    trainer, G = make_trainer(MaliGAN, context), Model(V)
+    work = G.sample(B * T) + CNN(filters_for(T)).score(B) + G.update(B * T)
+    logged = measure(lambda: trainer.step(Position("adversarial", 0, 0)), work, rounds=5)
+    assert torch.isfinite(torch.as_tensor([float(x) for x in logged.values()])).all()
+
+
+@pytest.mark.parametrize("side", ["generator", "ranker"])
+def test_rankgan(
+    side: str, batch: int, measure: Measure, make_context: MakeContext, make_trainer: MakeTrainer
+) -> None:
+    """A generator step, whose roll-outs the ranker scores; an update of the ranker."""
+    context = make_context(V, T, embedding=32, hidden=32, size=640)
+    trainer = make_trainer(RankGAN, context, batch=batch)
+    if side == "ranker":
+        trainer.step(Position("discriminator", 0, 0))  # loads sequences
+    at = Position("adversarial", 0, 0 if side == "generator" else 2)
+    logged = measure(lambda: trainer.step(at), None, rounds=3)
+    assert torch.isfinite(torch.as_tensor([float(x) for x in logged.values()])).all()
+
+
+@pytest.mark.parametrize("side", ["generator", "discriminator"])
+def test_relgan(
+    side: str, batch: int, measure: Measure, make_context: MakeContext, make_trainer: MakeTrainer
+) -> None:
+    """An update of either side; 64 representations of each sequence pass its highway layer."""
+    context = make_context(V, T, embedding=32, hidden=32, size=640)
+    trainer = make_trainer(RelGAN, context, batch=batch)
+    filters, parts = ((2, 300), (3, 300), (4, 300), (5, 300)), 64
+    one = CNN(filters, T, embedding=1)
+    mixed = 2 * Work(flops=2 * batch * T * V * parts)  # y E forwards, its gradient by E or by y
+    dense = Work(flops=2 * one.width * 100)
+    judged = (2 * batch * parts) * (one.score(1) + dense)
+    G = Model(V)
+    work = 2 * G.sample(batch * T) + 3 * judged + mixed
+    if side == "generator":
+        work = work + G.update(batch * T)
+    at = Position("adversarial", 0, 0 if side == "generator" else 1)
+    logged = measure(lambda: trainer.step(at), work, rounds=3)
+    assert torch.isfinite(torch.as_tensor([float(x) for x in logged.values()])).all()
+
+
 @pytest.mark.parametrize("phase", ["pretraining", "sampling"])
 def test_leakgan(
-    phase: str,
-    measure: Measure,
-    request: pytest.FixtureRequest,
-    make_context: MakeContext,
-    make_trainer: MakeTrainer,
+    phase: str, batch: int, measure: Measure, make_context: MakeContext, make_trainer: MakeTrainer
 ) -> None:
     """A likelihood step of Manager and Worker, and the drawing of fakes."""
-    batch = B if request.config.getoption("benchmark_enable", False) else 2
     context = make_context(V, T, embedding=32, hidden=32, size=640)
     trainer = make_trainer(LeakGAN, context, batch=batch)
     D = CNN(filters_for(T))

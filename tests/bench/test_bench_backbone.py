@@ -115,10 +115,14 @@ def test_cot_iteration_on_text(
     step(measure, trainer, Position("cot", 0, 1), work)
 
 
-def test_sampling_of_1000_sequences(measure: Measure, context: Context) -> None:
-    generator, rng = context.initial_generator(), stream(0, "bench", "samples")
-    drawn = measure(lambda: generator.sample(1000, rng), Model(V).sample(1000 * T))
-    assert drawn.shape == (1000, T)
+@pytest.mark.parametrize("corpus", ["paper", *TEXT])
+def test_sampling_of_1000_sequences(
+    corpus: str, measure: Measure, make_context: MakeContext
+) -> None:
+    vocab_size, length = {"paper": (V, T), **TEXT}[corpus]
+    generator = paper(make_context, vocab_size, length).initial_generator()
+    rng, work = stream(0, "bench", "samples"), Model(vocab_size).sample(1000 * length)
+    assert measure(lambda: generator.sample(1000, rng), work).shape == (1000, length)
 
 
 def test_scoring_of_1000_sequences(measure: Measure, context: Context) -> None:
