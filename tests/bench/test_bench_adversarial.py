@@ -123,9 +123,8 @@ def test_rankgan(
 ) -> None:
     """A generator step, whose roll-outs the ranker scores; an update of the ranker."""
     context = make_context(V, T, embedding=32, hidden=32, size=640)
-    trainer = make_trainer(RankGAN, context, batch=batch)
-    if side == "ranker":
-        trainer.step(Position("discriminator", 0, 0))  # loads sequences
+    trainer = make_trainer(RankGAN, context, **({} if batch == B else {"batch": batch}))
+    trainer.step(Position("discriminator", 0, 0))  # loads sequences
     at = Position("adversarial", 0, 0 if side == "generator" else 2)
     logged = measure(lambda: trainer.step(at), None, rounds=3)
     assert torch.isfinite(torch.as_tensor([float(x) for x in logged.values()])).all()

@@ -212,6 +212,21 @@ def test_the_names_that_no_count_may_have_are_those_of_every_frame(tmp_path: Pat
         assert set(frame.columns) - counts <= LEDGER_TAKEN
 
 
+@pytest.mark.parametrize("value", [2**63, -(2**63), 10**400])
+def test_a_number_that_fits_no_column_is_looked_at_wherever_it_stands(value: int) -> None:
+    measured = {"a": {**MEASURED, "value": value}}
+    for row in ({**EVALUATION, "metrics": measured}, {**EVALUATION, "epoch": value}):
+        assert quick.evaluations([json.dumps(row).encode()]) is None
+    for row in ({**LOSS, "values": {"x": value}}, {**EPOCH, "seconds": value}):
+        assert quick.log_entries([json.dumps(row).encode()]) is None
+
+
+def test_a_number_that_was_written_whole_stays_whole() -> None:
+    line = json.dumps({**EVALUATION, "epoch": 120, "seconds": 2.0}).encode()
+    (row,) = quick.evaluations([line]) or []
+    assert (repr(row["epoch"]), repr(row["seconds"])) == ("120", "2.0")
+
+
 def test_sound_lines_are_taken_at_once() -> None:
     for rows in ([LOSS], [EPOCH], [LOSS, EPOCH, EPOCH, LOSS]):
         assert quick.log_entries([json.dumps(row).encode() for row in rows]) == rows
@@ -263,10 +278,7 @@ def test_what_is_taken_at_once_is_what_a_closer_look_finds(data: st.DataObject) 
         inner = data.draw(st.sampled_from([row, *(t for t in row.values() if type(t) is dict)]))
         inner = inner["a"] if type(inner.get("a")) is dict else inner
         key = data.draw(st.sampled_from(sorted(inner)))
-        large = (
-            2**53 if type(inner[key]) is float else 2**64
-        )  # where counts are numbers of a column
-        inner[key] = data.draw(anything | st.integers(-large, large))
+        inner[key] = data.draw(anything | st.integers(-(2**64), 2**64))
     line = json.dumps(row).encode("utf-8", "replace")
     if data.draw(st.booleans()):
         place = data.draw(st.integers(0, len(line)))

@@ -83,15 +83,17 @@ def test_what_another_process_read_is_what_is_read_here(
     (run,) = store.glob("*/mle/s3-*")
     (run / "spec.json").write_text("no JSON")
     (sharpened,) = store.glob("*/mle/s0-*")
-    later = {"time": "", "textbench": "", "alpha": 1.5, "samples": 9, "options": []}
-    RunDirectory(sharpened).append("evaluations.jsonl", {**later, "metrics": {}})
+    later = {"time": "", "textbench": "", "samples": 9, "options": [], "metrics": {}}
+    for alpha in (1.5, 1.50000001):  # alike in six digits
+        RunDirectory(sharpened).append("evaluations.jsonl", {**later, "alpha": alpha})
     monkeypatch.setattr(logs, "SHARE", 1)
     here = read_store(store)
     with logs.reading(store, 3) as read:
         there, parsed = read()
     assert [row.name for row in there.rows] == [row.name for row in here.rows] == list(parsed)
     assert [run.name for run in there.runs] == [run.name for run in here.runs]
-    assert (len(there.rows), len(there.runs)) == (8, 7)
+    assert (len(there.rows), len(there.runs)) == (9, 7)
+    assert len(parsed) == 9, "two rows share a name"
     assert there.unreadable == here.unreadable and len(here.unreadable) == 1
     for one, other in zip(there.rows, here.rows, strict=True):
         known = (other.spec, other.status, other.starts, other.hash, other.group)

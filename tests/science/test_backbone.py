@@ -363,6 +363,22 @@ def test_linear_kl_is_exact_to_float32(name: str, floor: float) -> None:
     )
 
 
+@pytest.mark.parametrize(("offset", "most"), [(0.0, 3e-6), (40.0, 1e-4), (60.0, 1e-4)])
+def test_an_offset_of_all_logits_costs_digits_and_no_more(offset: float, most: float) -> None:
+    """What docs/performance.md says of it: no law depends on an offset, the last digits do."""
+    rng = torch.Generator().manual_seed(0)
+
+    def layer(shift: float) -> tuple[Tensor, Tensor, Tensor]:
+        h, weight = torch.rand(200, 8, generator=rng), 0.1 * torch.randn(500, 8, generator=rng)
+        return h, weight, 0.1 * torch.randn(500, generator=rng) + shift
+
+    p, q = layer(offset), layer(-offset)
+    log_p, log_q = ((h.double() @ W.double().T + b.double()).log_softmax(1) for h, W, b in (p, q))
+    exact = (log_p.exp() * (log_p - log_q)).sum(1)
+    _, rows = linear_kl_rows(*p, q)
+    assert float((rows.double() - exact).abs().max()) < most
+
+
 def test_every_shape_of_an_empty_batch_is_a_loss_of_zero() -> None:
     hidden, weight, bias = (part.requires_grad_() for part in world("one row"))
     none = hidden[:0]

@@ -18,7 +18,7 @@ from itertools import groupby
 from pathlib import Path
 
 from textbench.contracts.errors import UserError, printable
-from textbench.store import files, kept, process, verify
+from textbench.store import files, kept, process, records, verify
 from textbench.store.directory import RunDirectory
 from textbench.store.files import DamagedError, checksum
 from textbench.store.read import RecordedRun, read_run
@@ -128,7 +128,9 @@ def _content(run: RecordedRun, *, generator: bool) -> dict[str, bytes]:
         pairs = zip(run.starts, told, strict=True)
         starts = [{**start, "command": command} for start, command in pairs]
         found[ENVIRONMENT] = files.to_json({"starts": starts})
-    found[CURVE] = files.to_lines(thinned(run.directory.curve()))
+    # Key by key: what a newer version added stays.
+    log = run.directory.checked(CURVE, records.log_entry)
+    found[CURVE] = files.to_lines(thinned(log))
     found[SAMPLES] = b"".join(read(SAMPLES).splitlines(keepends=True)[:SAMPLE_LINES])
     if generator and len(parameters := read(GENERATOR)) <= LARGEST_GENERATOR:
         found[GENERATOR] = parameters

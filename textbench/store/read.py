@@ -82,7 +82,9 @@ class RecordedRun:
     def name(self) -> str:
         """``task/algorithm/s<seed>-<hash8>``, and alpha where it is not 1."""
         alpha = self.spec.alpha
-        return self.directory.name if alpha == 1.0 else f"{self.directory.name} alpha={alpha:g}"
+        short = f"{alpha:g}"
+        shown = short if float(short) == alpha else repr(alpha)  # no two of one run are alike
+        return self.directory.name if alpha == 1.0 else f"{self.directory.name} alpha={shown}"
 
     def evaluations(self) -> list[EvaluationRow]:
         """Return its own evaluations; the last one knows what was computed later.

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from types import UnionType
 from typing import (
+    Annotated,
     Any,
     Literal,
     NamedTuple,
@@ -85,10 +86,10 @@ def _shape(kind: type) -> _Shape:
 def _parsed(hint: object) -> tuple[type, ...]:
     """Return what JSON's parser makes of a type."""
     origin, inside = get_origin(hint), get_args(hint)
-    if origin is NotRequired:
+    if origin in (NotRequired, Annotated):
         return _parsed(inside[0])
     if origin in (Union, UnionType):
-        return tuple(kind for one in inside for kind in _parsed(one))
+        return tuple(dict.fromkeys(kind for one in inside for kind in _parsed(one)))
     if hint is float:
         return NUMBER
     if origin is Literal:

@@ -30,7 +30,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
 
 from textbench.contracts.number import Direction
 from textbench.contracts.plain import JsonObject
@@ -75,10 +77,16 @@ LEDGER_TAKEN = frozenset((*RUN_COLUMNS, *EVALUATION_COLUMNS, *METRIC_COLUMNS, *L
 """What no count of a ledger may be called: each count is a column beside these."""
 
 
+Count = Annotated[int, Meta(ge=1 - 2**63, le=2**63 - 1)]
+"""A whole number that fits a column."""
+Real = Count | float
+"""A number; one that was written whole stays whole."""
+
+
 class Measurement(TypedDict):
     """One number of an evaluation, with all that is needed to judge it."""
 
-    value: float | None
+    value: Real | None
     """None where it does not apply; then there is a `reason`, and no protocol."""
     protocol: str
     """How it was made: definition, version, sample sizes."""
@@ -97,13 +105,13 @@ def values_of(metrics: Mapping[str, Measurement]) -> dict[str, float]:
 class EvaluationRow(TypedDict):
     """A line of ``metrics.jsonl``."""
 
-    step: int
+    step: Count
     phase: str
-    epoch: float
+    epoch: Real
     final: bool
-    ledger: dict[str, int]
-    seconds: float
-    cpu_seconds: float
+    ledger: dict[str, Count]
+    seconds: Real
+    cpu_seconds: Real
     metrics: dict[str, Measurement]
 
 
@@ -128,10 +136,10 @@ class LossRow(TypedDict):
     """A line of ``curve.jsonl``: what the trainer logs, averaged over some steps."""
 
     kind: Literal["loss"]
-    step: int
+    step: Count
     phase: str
-    epoch: int
-    values: dict[str, float | None]
+    epoch: Count
+    values: dict[str, Real | None]
     """None where it is no number; ours never are."""
 
 
@@ -139,12 +147,12 @@ class EpochRow(TypedDict):
     """A line of ``curve.jsonl``: the end of an epoch."""
 
     kind: Literal["epoch"]
-    step: int
+    step: Count
     phase: str
-    epoch: int
-    seconds: float
-    cpu_seconds: float
-    ledger: dict[str, int]
+    epoch: Count
+    seconds: Real
+    cpu_seconds: Real
+    ledger: dict[str, Count]
 
 
 class Start(TypedDict, total=False):
