@@ -52,15 +52,16 @@ def pytest_terminal_summary(
 ) -> None:
     """Print time, floor and what was reached of it, at the best rates of the whole session."""
     session = getattr(config, "_benchmarksession", None)
-    if session is None or RATES not in config.stash:
+    if session is None or not session.benchmarks:
         return
-    rates = config.stash[RATES]
+    rates = config.stash.get(RATES, None)
     terminalreporter.section("time, floor, reached")
-    terminalreporter.write_line(f"This machine, one core: {rates}.")
+    if rates is not None:
+        terminalreporter.write_line(f"This machine, one core: {rates}.")
     lines = [f"{'':60} {'ms':>9} {'floor':>9} reached"]
     for one in session.benchmarks:
         info = one.extra_info
-        if "flops" in info:
+        if "flops" in info and rates is not None:
             floor = Work(info["flops"], info["exps"], info["bytes"]).seconds(rates)
             share = f"{floor / one.stats.min:6.0%}"
             lines.append(f"{one.name:60} {1e3 * one.stats.min:9.2f} {1e3 * floor:9.2f} {share}")

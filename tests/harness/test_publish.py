@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import shutil
@@ -84,6 +85,19 @@ def test_a_published_store_says_what_the_runs_said(store: Path) -> None:
         whole = (store / path.relative_to(kept)).read_text("utf-8").splitlines()
         assert lines == whole[:SAMPLE_LINES]
     assert not list(kept.rglob("checkpoint*"))
+
+
+def test_what_a_newer_version_added_to_a_log_stays(store: Path) -> None:
+    run = next(iter(sorted(store.glob("*/*/s0-*"))))
+    log = run / "curve.jsonl"
+    rows = [{**json.loads(line), "note": "newer"} for line in log.read_text("utf-8").splitlines()]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    status = json.loads((run / "status.json").read_text("utf-8"))
+    status["checksums"]["curve.jsonl"] = hashlib.sha256(log.read_bytes()).hexdigest()
+    (run / "status.json").write_text(json.dumps(status), encoding="utf-8")
+    assert call("publish results mine --to kept").exit_code == 0
+    kept = Path("kept/mine") / run.relative_to(store) / "curve.jsonl"
+    assert {json.loads(line)["note"] for line in kept.read_text("utf-8").splitlines()} == {"newer"}
 
 
 @pytest.mark.parametrize(

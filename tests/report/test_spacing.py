@@ -38,3 +38,10 @@ def by_definition(grids: list[set[int]]) -> int | None:
 def test_the_common_spacing_is_that_of_its_definition(grids: list[set[int]]) -> None:
     lines = [(f"run {i}", epoch) for i, one in enumerate(grids) for epoch in sorted(one)]
     assert common_spacing(pd.DataFrame(lines, columns=["run", "epoch"])) == by_definition(grids)
+
+
+def test_no_epoch_is_so_late_that_its_grid_fills_the_memory() -> None:
+    for late in (1e30, 2.0**62):
+        for grids in ([{0, 1, 2, late}, {0, 1, 2, 3}], [{0, late}, {0, 2 * late}]):
+            lines = [(f"run {i}", float(e)) for i, one in enumerate(grids) for e in sorted(one)]
+            assert common_spacing(pd.DataFrame(lines, columns=["run", "epoch"])) is None

@@ -7,6 +7,8 @@ import pandas as pd
 
 LEAST_EVALUATIONS = 10
 """Of own training, for any statement about a curve."""
+WIDEST = 100_000
+"""Epochs between two evaluations of a grid, at most: a store may say that it trained for 1e30."""
 
 
 def common_spacing(curve: pd.DataFrame) -> int | None:
@@ -26,8 +28,11 @@ def common_spacing(curve: pd.DataFrame) -> int | None:
     sets = [set(anywhere[one]) for one in there]
     ends = [(min(one), max(one)) for one in sets]
     shortest = min((int(high) for _, high in ends), default=0)
-    for k in range(1, shortest // 2 + 1):
-        kept = [set(range(-(-int(low) // k) * k, int(high) + 1, k)) for low, high in ends]
+    for k in range(1, min(shortest // 2, WIDEST) + 1):
+        wanted = [(-(-int(low) // k), int(high) // k) for low, high in ends]
+        if any(b - a >= len(one) for (a, b), one in zip(wanted, sets, strict=True)):
+            continue
+        kept = [{k * i for i in range(a, b + 1)} for a, b in wanted]
         if all(few <= one for few, one in zip(kept, sets, strict=True)):
             left = zip(kept, sets, strict=True)
             enough = all(len(few) >= min(LEAST_EVALUATIONS, len(one)) for few, one in left)
