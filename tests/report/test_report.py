@@ -647,6 +647,18 @@ def test_data_csv_is_the_tidy_frame(
         assert read[column].tolist() == frame[column].tolist(), column
 
 
+@pytest.mark.parametrize("name", ["run", "seed", "label", "final", "protocol", "epoch", "value"])
+def test_a_metric_may_be_called_like_a_column(tmp_path: Path, name: str) -> None:
+    for trainer, shift in (("mle", 0.0), ("cot", 0.5)):
+        for seed in range(3):
+            curve = [{name: 9.0 - i + shift + seed / 8} for i in range(4)]
+            make_run(tmp_path / "results", spec(trainer, seed), curve)
+    write_report(tmp_path / "results", tmp_path / "out")
+    table = (tmp_path / "out" / "all-synthetic-quick.md").read_text(encoding="utf-8")
+    assert "6.125" in table or "6.13" in table or "6.12" in table
+    assert "6.625" in table or "6.63" in table or "6.62" in table
+
+
 @given(st.lists(st.floats() | st.floats(-4, 16).map(lambda e: 10**e)))
 @example([1e16, 9999999999999998.0, 1e-4, 9.999999999999999e-05, -0.0, 5e-324, math.nan, math.inf])
 def test_digits_are_those_of_repr(values: list[float]) -> None:

@@ -29,13 +29,14 @@ def moments(evaluated: Evaluations, metrics: Sequence[str]) -> pd.DataFrame:
     """Return one row per evaluation that has all of ``metrics``.
 
     Returns:
-        The columns `MOMENT`, a column per metric, ``value`` (their sum) and ``protocol`` (theirs,
-        joined).
+        The columns `MOMENT`, a column per metric that is not called like one of these, ``value``
+        (their sum) and ``protocol`` (theirs, joined).
     """
     values = evaluated.numbers(metrics)
     found = evaluated.at[list(MOMENT)].assign(protocol=evaluated.protocol(metrics))
     for metric, column in zip(metrics, values.T, strict=True):
-        found[metric] = column
+        if metric not in found:  # somebody's metric may be called run
+            found[metric] = column
     found["value"] = values.sum(axis=1)
     return found[np.asarray(np.isfinite(values).all(axis=1))]
 

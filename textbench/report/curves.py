@@ -94,7 +94,8 @@ def _metric_curves(section: Section, metric: str, x: str) -> list[Curve]:
         return []
     lines = moments(evaluated, (metric, x) if x in evaluated.metrics else (metric,))
     places = lines if x in evaluated.metrics else evaluated.at
-    lines = lines.assign(x=places.loc[lines.index, x].astype(float), value=lines[metric])
+    value = lines[metric] if x in evaluated.metrics else lines["value"]
+    lines = lines.assign(x=places.loc[lines.index, x].astype(float), value=value)
     lines = of_curve(lines[np.isfinite(lines["x"])])
     warm = lines["warmup"].astype(bool)
     last = lines[warm].drop_duplicates("run", keep="last").index
